@@ -1,0 +1,352 @@
+"""Every error that objstore raises.
+
+.. code-block:: text
+
+    pynats2.NATSError
+     └─ ObjStoreError
+         ├─ ObjectNotFoundError          also FileNotFoundError
+         ├─ ObjectExistsError            also FileExistsError
+         ├─ ObjectTooLargeError          also ValueError
+         ├─ ObjectChangedError
+         ├─ ObjectCorruptError
+         │   └─ DigestMismatchError
+         ├─ RevisionMismatchError
+         ├─ LinkError
+         ├─ InvalidNameError             also ValueError
+         ├─ InvalidOptionError           also ValueError
+         │   └─ InvalidServerURLError    also pynats2's NATSInvalidUrlError, NATSInvalidSchemeError
+         ├─ MissingDependencyError       also ImportError
+         ├─ BucketNotFoundError          also FileNotFoundError
+         ├─ BucketConfigError
+         ├─ BucketSealedError
+         ├─ StorageFullError
+         ├─ APIError                     any other error that JetStream answers with
+         ├─ ServerVersionError
+         ├─ ServerStartError
+         ├─ AuthorizationError
+         ├─ PermissionDeniedError        also PermissionError
+         ├─ RequestTimeoutError          also TimeoutError and pynats2's NATSRequestTimeoutError
+         │   └─ NoRespondersError
+         └─ ConnectionLostError          also ConnectionError and pynats2's NATSConnectionError
+             ├─ ConnectionClosedError
+             ├─ ProtocolError            also pynats2's NATSUnexpectedResponse
+             └─ TLSError
+                 ├─ TLSRequiredError     also pynats2's NATSTLSConnectionRequiredError
+                 └─ TLSUnavailableError  also pynats2's NATSTCPConnectionRequiredError
+
+The facts of an error are its attributes; those that do not apply are ``None``. Every error
+pickles, attributes included, so that it crosses process pools whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from objstore.seed import (
+    NATSConnectionError,
+    NATSError,
+    NATSInvalidSchemeError,
+    NATSInvalidUrlError,
+    NATSRequestTimeoutError,
+    NATSTCPConnectionRequiredError,
+    NATSTLSConnectionRequiredError,
+    NATSUnexpectedResponse,
+)
+
+__all__ = [
+    "APIError",
+    "AuthorizationError",
+    "BucketConfigError",
+    "BucketNotFoundError",
+    "BucketSealedError",
+    "ConnectionClosedError",
+    "ConnectionLostError",
+    "DigestMismatchError",
+    "InvalidNameError",
+    "InvalidOptionError",
+    "InvalidServerURLError",
+    "LinkError",
+    "MissingDependencyError",
+    "NoRespondersError",
+    "ObjStoreError",
+    "ObjectChangedError",
+    "ObjectCorruptError",
+    "ObjectExistsError",
+    "ObjectNotFoundError",
+    "ObjectTooLargeError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "RequestTimeoutError",
+    "RevisionMismatchError",
+    "ServerStartError",
+    "ServerVersionError",
+    "StorageFullError",
+    "TLSError",
+    "TLSRequiredError",
+    "TLSUnavailableError",
+    "api_error",
+]
+
+E_ = TypeVar("E_", bound="ObjStoreError")
+
+
+class ObjStoreError(NATSError):  # type: ignore[misc]
+    """The root: catching it catches whatever this package raises on purpose.
+
+    Attributes:
+        message: what happened, in a sentence.
+        bucket: the bucket concerned.
+        name: the object concerned.
+        subject: the subject concerned.
+        code: the status of JetStream's or the server's answer, as in HTTP.
+        err_code: JetStream's own number of the error (errors.json of nats-server).
+        description: JetStream's own words.
+    """
+
+    message: str
+    bucket: str | None = None
+    name: str | None = None
+    subject: str | None = None
+    code: int | None = None
+    err_code: int | None = None
+    description: str | None = None
+
+    def __init__(self, message: str = "", **facts: Any) -> None:
+        # Not super().__init__: pynats2's connection errors drop the message there.
+        self.message = self.line = message
+        self.args = (message,)
+        for fact, value in facts.items():
+            setattr(self, fact, value)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.message, dict(self.__dict__))
+
+
+def _restore(kind: type[E_], message: str, facts: dict[str, Any]) -> E_:
+    """Build an error again from its pickle."""
+    error = kind(message)
+    error.__dict__.update(facts)
+    return error
+
+
+# --- objects
+
+
+class ObjectNotFoundError(ObjStoreError, FileNotFoundError):
+    """The bucket holds no such object (it never did, it was deleted, or it expired)."""
+
+
+class ObjectExistsError(ObjStoreError, FileExistsError):
+    """A live object has the name already: mode ``"xb"``, a rename, or a link onto it."""
+
+
+class ObjectTooLargeError(ObjStoreError, ValueError):
+    """The payload is larger than the bucket's ``max_object_size``.
+
+    Attributes:
+        limit: the largest size that the bucket takes, in bytes.
+    """
+
+    limit: int | None = None
+
+
+class ObjectChangedError(ObjStoreError):
+    """The object was overwritten or deleted while it was being read."""
+
+
+class ObjectCorruptError(ObjStoreError):
+    """Chunks or metadata of the object are missing or malformed."""
+
+
+class DigestMismatchError(ObjectCorruptError):
+    """The bytes that arrived do not have the digest that the metadata states.
+
+    Attributes:
+        expected: the digest of the metadata (``SHA-256=`` and URL-safe base64).
+        actual: the digest of what arrived.
+    """
+
+    expected: str | None = None
+    actual: str | None = None
+
+
+class RevisionMismatchError(ObjStoreError):
+    """The object's revision is no longer the one given as ``if_revision``.
+
+    Attributes:
+        expected: the revision that was asked for (0: absent).
+        actual: the revision it has, where known.
+    """
+
+    expected: int | None = None
+    actual: int | None = None
+
+
+class LinkError(ObjStoreError):
+    """A link leads where it must not: to a bucket, to another link, or in a circle."""
+
+
+# --- arguments
+
+
+class InvalidNameError(ObjStoreError, ValueError):
+    """The name of a bucket or object cannot be used; nothing was sent."""
+
+
+class InvalidOptionError(ObjStoreError, ValueError):
+    """An argument has a value that cannot work; nothing was sent."""
+
+
+class InvalidServerURLError(InvalidOptionError, NATSInvalidUrlError, NATSInvalidSchemeError):  # type: ignore[misc]
+    """A server's address cannot be understood, or has a scheme other than nats and tls."""
+
+
+class MissingDependencyError(ObjStoreError, ImportError):
+    """An optional package is needed; the message has the line that installs it."""
+
+
+# --- buckets
+
+
+class BucketNotFoundError(ObjStoreError, FileNotFoundError):
+    """The account has no such bucket."""
+
+
+class BucketConfigError(ObjStoreError):
+    """The bucket exists with other settings, or the server refuses the settings.
+
+    Attributes:
+        differences: for each field that differs a pair: as it is, as it was asked for.
+    """
+
+    differences: dict[str, tuple[Any, Any]] | None = None
+
+
+class BucketSealedError(ObjStoreError):
+    """The bucket is sealed: nothing in it can change any more."""
+
+
+class StorageFullError(ObjStoreError):
+    """The bucket's ``max_bytes``, the account's limit or the server's storage is used up."""
+
+
+# --- the server and its API
+
+
+class APIError(ObjStoreError):
+    """JetStream answered with an error that has no class of its own here."""
+
+
+class ServerVersionError(ObjStoreError):
+    """The feature needs a newer nats-server.
+
+    Attributes:
+        needed: the first version that has the feature.
+        version: the version of the server that was asked.
+    """
+
+    needed: str | None = None
+    version: str | None = None
+
+
+class ServerStartError(ObjStoreError):
+    """A local nats-server could not be found or did not start.
+
+    Attributes:
+        log: the last lines that the server wrote.
+    """
+
+    log: str | None = None
+
+
+class AuthorizationError(ObjStoreError):
+    """The server refused the credentials, or they have expired."""
+
+
+class PermissionDeniedError(ObjStoreError, PermissionError):
+    """The user may not publish or subscribe to a subject, which ``subject`` names."""
+
+
+class RequestTimeoutError(ObjStoreError, NATSRequestTimeoutError, TimeoutError):  # type: ignore[misc]
+    """No answer came within the time-out.
+
+    Attributes:
+        timeout: how long was waited, in seconds.
+    """
+
+    timeout: float | None = None
+
+
+class NoRespondersError(RequestTimeoutError):
+    """Nobody listens on the request's subject; the server said so at once (status 503)."""
+
+
+# --- the connection
+
+
+class ConnectionLostError(ObjStoreError, NATSConnectionError, ConnectionError):  # type: ignore[misc]
+    """No server could be reached, or the connection broke and did not come back in time."""
+
+
+class ConnectionClosedError(ConnectionLostError):
+    """The connection was closed by this process."""
+
+
+class ProtocolError(ConnectionLostError, NATSUnexpectedResponse):  # type: ignore[misc]
+    """The other side does not speak the NATS protocol, or broke its rules."""
+
+
+class TLSError(ConnectionLostError):
+    """TLS could not be established; the certificate's fault is ``__cause__``."""
+
+
+class TLSRequiredError(TLSError, NATSTLSConnectionRequiredError):  # type: ignore[misc]
+    """The server asks for TLS, and ``tls=False`` forbids it."""
+
+
+class TLSUnavailableError(TLSError, NATSTCPConnectionRequiredError):  # type: ignore[misc]
+    """TLS was asked for, and the server does not offer it."""
+
+
+# --- JetStream's numbers (errors.json of nats-server)
+
+_BY_ERR_CODE: dict[int, type[ObjStoreError]] = {
+    10002: StorageFullError,  # resource limits exceeded for account
+    10023: StorageFullError,  # insufficient resources
+    10028: StorageFullError,  # insufficient memory resources available
+    10047: StorageFullError,  # insufficient storage resources available
+    10077: StorageFullError,  # maximum bytes exceeded (the store failed)
+    10122: StorageFullError,  # max stream bytes exceeds account limit
+    10052: BucketConfigError,  # invalid configuration
+    10055: BucketConfigError,  # mirror not updatable
+    10058: BucketConfigError,  # stream name in use with a different configuration
+    10065: BucketConfigError,  # subjects overlap with an existing stream
+    10074: BucketConfigError,  # replicas > 1 not supported in non-clustered mode
+    10113: BucketConfigError,  # account requires max bytes
+    10059: BucketNotFoundError,
+    10109: BucketSealedError,
+    10071: RevisionMismatchError,  # wrong last sequence
+    10164: RevisionMismatchError,  # the same, while another write is in flight
+}
+
+
+def api_error(error: dict[str, Any], what: str, **facts: Any) -> ObjStoreError:
+    """Translate the ``error`` object of a JetStream answer.
+
+    Arguments:
+        error: ``code``, ``err_code`` and ``description`` as JetStream sent them.
+        what: what was attempted, to begin the message with.
+        facts: attributes for the error (``bucket``, ``name``, ``subject``).
+
+    Returns:
+        The error, to be raised by the caller; :class:`APIError` where the table has no entry.
+    """
+    err_code = int(error.get("err_code") or 0)
+    kind = _BY_ERR_CODE.get(err_code, APIError)
+    code = int(error.get("code") or 0)
+    description = str(error.get("description") or "unknown error")
+    message = f"{what}: {description} (code {code}, err_code {err_code})"
+    return kind(message, code=code, err_code=err_code, description=description, **facts)

@@ -1,0 +1,71 @@
+"""pynats2, imported where ``pkg_resources`` does not exist.
+
+pynats2 0.9.0 runs ``import pkg_resources`` for one value, its own version, and a fresh
+environment of Python 3.12 or later has no such module. For the time of that one import a
+minimal stand-in takes its place; afterwards ``sys.modules`` is as it was.
+
+Rejected: depending on setuptools < 81 (the last with ``pkg_resources``). It would force an
+old build tool on every user, and importing the real module costs 200 ms.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from importlib import metadata
+
+_lock = threading.Lock()
+
+
+class _Distribution:
+    """What pynats2 reads from ``pkg_resources.get_distribution(name)``."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            self.version = metadata.version(name)
+        except metadata.PackageNotFoundError:  # vendored or frozen without its metadata
+            self.version = "unknown"
+
+
+def _import_with_stand_in() -> None:
+    with _lock:
+        if "pynats2" in sys.modules or "pkg_resources" in sys.modules:
+            import pynats2
+        else:
+            stand_in = types.ModuleType("pkg_resources")
+            stand_in.get_distribution = _Distribution  # type: ignore[attr-defined]
+            sys.modules["pkg_resources"] = stand_in
+            try:
+                import pynats2  # noqa: F401
+            finally:
+                sys.modules.pop("pkg_resources", None)
+
+
+_import_with_stand_in()
+
+from pynats2 import NATSClient, NATSMessage, NATSSubscription  # noqa: E402
+from pynats2.exceptions import (  # noqa: E402
+    NATSConnectionError,
+    NATSError,
+    NATSInvalidSchemeError,
+    NATSInvalidUrlError,
+    NATSRequestTimeoutError,
+    NATSTCPConnectionRequiredError,
+    NATSTLSConnectionRequiredError,
+    NATSUnexpectedResponse,
+)
+
+__all__ = [
+    "NATSClient",
+    "NATSConnectionError",
+    "NATSError",
+    "NATSInvalidSchemeError",
+    "NATSInvalidUrlError",
+    "NATSMessage",
+    "NATSRequestTimeoutError",
+    "NATSSubscription",
+    "NATSTCPConnectionRequiredError",
+    "NATSTLSConnectionRequiredError",
+    "NATSUnexpectedResponse",
+]

@@ -1,0 +1,1 @@
+"""NATS itself: the protocol, the connection, JetStream. Nothing here knows of objects."""
