@@ -1,5 +1,40 @@
-"""objstore: a synchronous, file-like client for NATS JetStream Object Store."""
+"""objstore: a synchronous, file-like client for NATS JetStream Object Store.
 
+.. code-block:: python
+
+    import objstore
+
+    with objstore.connect() as client:
+        store = client.object_store("photos")
+        store.put("cat.jpg", open("cat.jpg", "rb"))
+        for chunk in store.get("cat.jpg").data:
+            ...
+"""
+
+from objstore.bucket import BucketOptions, ObjectStoreStatus, StorageType, StoreCompression
+from objstore.client import Client, connect
+from objstore.errors import *  # noqa: F403 - the tree is public as a whole
+from objstore.errors import __all__ as _errors
+from objstore.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
+from objstore.reader import ObjectResult
+from objstore.store import ObjectStore
 from objstore.version import __version__
+from objstore.wire.connection import Connection
 
-__all__ = ["__version__"]
+__all__ = [
+    "BucketOptions",
+    "Client",
+    "Connection",
+    "ObjectInfo",
+    "ObjectLink",
+    "ObjectMeta",
+    "ObjectMetaOptions",
+    "ObjectResult",
+    "ObjectStore",
+    "ObjectStoreStatus",
+    "StorageType",
+    "StoreCompression",
+    "__version__",
+    "connect",
+]
+__all__ += [name for name in _errors if name != "api_error"]

@@ -13,6 +13,7 @@
          ├─ RevisionMismatchError
          ├─ LinkError
          ├─ InvalidNameError             also ValueError
+         ├─ InvalidPayloadError          also TypeError
          ├─ InvalidOptionError           also ValueError
          │   └─ InvalidServerURLError    also pynats2's NATSInvalidUrlError, NATSInvalidSchemeError
          ├─ MissingDependencyError       also ImportError
@@ -64,6 +65,7 @@ __all__ = [
     "DigestMismatchError",
     "InvalidNameError",
     "InvalidOptionError",
+    "InvalidPayloadError",
     "InvalidServerURLError",
     "LinkError",
     "MissingDependencyError",
@@ -90,7 +92,7 @@ __all__ = [
 E_ = TypeVar("E_", bound="ObjStoreError")
 
 
-class ObjStoreError(NATSError):  # type: ignore[misc]
+class ObjStoreError(NATSError):
     """The root: catching it catches whatever this package raises on purpose.
 
     Attributes:
@@ -104,6 +106,7 @@ class ObjStoreError(NATSError):  # type: ignore[misc]
     """
 
     message: str
+    line: Any  # pynats2's name for it
     bucket: str | None = None
     name: str | None = None
     subject: str | None = None
@@ -200,7 +203,11 @@ class InvalidOptionError(ObjStoreError, ValueError):
     """An argument has a value that cannot work; nothing was sent."""
 
 
-class InvalidServerURLError(InvalidOptionError, NATSInvalidUrlError, NATSInvalidSchemeError):  # type: ignore[misc]
+class InvalidPayloadError(ObjStoreError, TypeError):
+    """The payload is of a kind that cannot be stored; the message says what to do instead."""
+
+
+class InvalidServerURLError(InvalidOptionError, NATSInvalidUrlError, NATSInvalidSchemeError):
     """A server's address cannot be understood, or has a scheme other than nats and tls."""
 
 
@@ -270,7 +277,7 @@ class PermissionDeniedError(ObjStoreError, PermissionError):
     """The user may not publish or subscribe to a subject, which ``subject`` names."""
 
 
-class RequestTimeoutError(ObjStoreError, NATSRequestTimeoutError, TimeoutError):  # type: ignore[misc]
+class RequestTimeoutError(ObjStoreError, NATSRequestTimeoutError, TimeoutError):
     """No answer came within the time-out.
 
     Attributes:
@@ -287,7 +294,7 @@ class NoRespondersError(RequestTimeoutError):
 # --- the connection
 
 
-class ConnectionLostError(ObjStoreError, NATSConnectionError, ConnectionError):  # type: ignore[misc]
+class ConnectionLostError(ObjStoreError, NATSConnectionError, ConnectionError):
     """No server could be reached, or the connection broke and did not come back in time."""
 
 
@@ -295,7 +302,7 @@ class ConnectionClosedError(ConnectionLostError):
     """The connection was closed by this process."""
 
 
-class ProtocolError(ConnectionLostError, NATSUnexpectedResponse):  # type: ignore[misc]
+class ProtocolError(ConnectionLostError, NATSUnexpectedResponse):
     """The other side does not speak the NATS protocol, or broke its rules."""
 
 
@@ -303,11 +310,11 @@ class TLSError(ConnectionLostError):
     """TLS could not be established; the certificate's fault is ``__cause__``."""
 
 
-class TLSRequiredError(TLSError, NATSTLSConnectionRequiredError):  # type: ignore[misc]
+class TLSRequiredError(TLSError, NATSTLSConnectionRequiredError):
     """The server asks for TLS, and ``tls=False`` forbids it."""
 
 
-class TLSUnavailableError(TLSError, NATSTCPConnectionRequiredError):  # type: ignore[misc]
+class TLSUnavailableError(TLSError, NATSTCPConnectionRequiredError):
     """TLS was asked for, and the server does not offer it."""
 
 

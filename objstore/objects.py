@@ -1,0 +1,477 @@
+"""ADR-20's records: what describes an object, and the JSON it is stored as.
+
+Pure data: nothing here talks to a server. The field names of ADR-20's JSON and the templates
+of its subjects stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from objstore.errors import InvalidNameError, InvalidOptionError, ObjectCorruptError
+
+if TYPE_CHECKING:
+    from urllib3 import HTTPHeaderDict
+
+__all__ = [
+    "DIGEST_PREFIX",
+    "Headers",
+    "ObjectInfo",
+    "ObjectLink",
+    "ObjectMeta",
+    "ObjectMetaOptions",
+    "check_bucket_name",
+    "chunk_subject",
+    "encode_info",
+    "meta_subject",
+    "parse_info",
+    "stream_name",
+]
+
+Headers = Mapping[str, str | Iterable[str]]
+
+DIGEST_PREFIX = "SHA-256="
+CONTENT_TYPE = "Content-Type"
+
+_BUCKET = re.compile(r"[A-Za-z0-9_-]+")
+
+#: The longest object name, in bytes of UTF-8. Its base64 stands in the subject, and a command
+#: line of 4,096 bytes holds that beside the API prefix, the bucket and the reply subject; the
+#: exact check is made when the line is written.
+MAX_NAME = 2900
+
+
+# --- names and subjects
+
+
+def check_bucket_name(bucket: str) -> str:
+    """A bucket's name, if it is one: letters, digits, dash and underscore (ADR-20, ADR-6).
+
+    Raises:
+        InvalidNameError: it is not.
+    """
+    if not isinstance(bucket, str):
+        raise InvalidNameError(f"a bucket's name is text, not {type(bucket).__name__}")
+    if not _BUCKET.fullmatch(bucket):
+        raise InvalidNameError(
+            f"{bucket!r} cannot be a bucket's name: it takes letters A-Z and a-z, digits, - and _",
+            bucket=bucket,
+        )
+    return bucket
+
+
+def encode_name(name: str) -> str:
+    """An object's name as it stands in the subject: URL-safe base64 of its UTF-8.
+
+    Raises:
+        InvalidNameError: it is empty, not text, or too long for a protocol line.
+    """
+    if not isinstance(name, str):
+        raise InvalidNameError(f"an object's name is text, not {type(name).__name__}")
+    try:
+        raw = name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidNameError(
+            f"{name!r} cannot be an object's name: it does not encode as UTF-8", name=name
+        ) from error
+    if not raw:
+        raise InvalidNameError("an object's name cannot be empty", name=name)
+    if len(raw) > MAX_NAME:
+        raise InvalidNameError(
+            f"an object's name of {len(raw)} bytes is too long: at most {MAX_NAME} fit "
+            "into a line of the protocol",
+            name=name,
+        )
+    return base64.urlsafe_b64encode(raw).decode()
+
+
+def stream_name(bucket: str) -> str:
+    """The stream behind a bucket."""
+    return f"OBJ_{bucket}"
+
+
+def bucket_of_stream(stream: str) -> str | None:
+    """The bucket that a stream is behind, or None."""
+    return stream[4:] if stream.startswith("OBJ_") and _BUCKET.fullmatch(stream[4:]) else None
+
+
+def chunk_subject(bucket: str, nuid: str) -> str:
+    """Where an object's chunks are; with nuid ``>`` those of all."""
+    return f"$O.{bucket}.C.{nuid}"
+
+
+def meta_subject(bucket: str, name: str) -> str:
+    """Where an object's metadata are.
+
+    Raises:
+        InvalidNameError: see :func:`encode_name`.
+    """
+    return f"$O.{bucket}.M.{encode_name(name)}"
+
+
+def all_meta_subject(bucket: str) -> str:
+    """Where the metadata of all objects are."""
+    return f"$O.{bucket}.M.>"
+
+
+# --- records
+
+
+@dataclass(frozen=True)
+class ObjectLink:
+    """Where a link leads (ADR-20).
+
+    Attributes:
+        bucket: the bucket.
+        name: the object in it; None: the bucket itself, like a directory.
+    """
+
+    bucket: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class ObjectMetaOptions:
+    """ADR-20's options of an object.
+
+    Attributes:
+        link: set where the object is a link.
+        chunk_size: of its chunks, the last one excepted, in bytes.
+    """
+
+    link: ObjectLink | None = None
+    chunk_size: int | None = None
+
+
+@dataclass(frozen=True)
+class ObjectMeta:
+    """What a user says of an object.
+
+    Attributes:
+        name: any text, unrestricted.
+        description: free text.
+        mime: its media type, stored as the header ``Content-Type``.
+        max_chunk_size: of its chunks, in bytes; None: chosen by the size.
+        headers: one value or several for each name.
+        metadata: free pairs of text.
+        options: a link, a chunk size.
+    """
+
+    name: str
+    description: str | None = None
+    mime: str | None = None
+    max_chunk_size: int | None = None
+    headers: Headers | None = None
+    metadata: Mapping[str, str] | None = None
+    options: ObjectMetaOptions | None = None
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object as the bucket describes it.
+
+    Attributes:
+        bucket: it is in.
+        name: of the object.
+        description: free text, or ``""``.
+        size: in bytes.
+        chunks: how many there are.
+        digest: ``SHA-256=`` and URL-safe base64, or ``""``.
+        mtime: when the metadata was stored; None where that is not known yet.
+        metadata: free pairs of text.
+        deleted: whether it is a tombstone.
+        options: chunk size and link.
+        nuid: under which its chunks are.
+        revision: of its metadata: the sequence in the stream.
+        header_values: the values of each header, in order.
+        extra: JSON fields that others wrote and this client does not know.
+    """
+
+    bucket: str
+    name: str
+    description: str = ""
+    size: int = 0
+    chunks: int = 0
+    digest: str = ""
+    mtime: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    deleted: bool = False
+    options: ObjectMetaOptions = field(default_factory=ObjectMetaOptions)
+    nuid: str = ""
+    revision: int = 0
+    header_values: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __hash__(self) -> int:
+        return hash((self.bucket, self.name, self.nuid, self.revision))
+
+    @property
+    def link(self) -> ObjectLink | None:
+        """Where it leads, if it is a link."""
+        return self.options.link
+
+    @property
+    def headers(self) -> HTTPHeaderDict:
+        """The headers: a case-insensitive mapping with ``getlist(name)``; a copy each time."""
+        # Imported here: it takes 100 ms, and most who list a bucket never look at headers.
+        from urllib3 import HTTPHeaderDict
+
+        headers = HTTPHeaderDict()
+        for name, values in self.header_values.items():
+            for value in values:
+                headers.add(name, value)
+        return headers
+
+    @property
+    def mime(self) -> str | None:
+        """The media type: the first value of the header ``Content-Type``."""
+        return _mime(self.header_values)
+
+    def with_changes(self, **changes: Any) -> ObjectInfo:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _mime(headers: Mapping[str, list[str]]) -> str | None:
+    for name, values in headers.items():
+        if name.lower() == "content-type" and values:
+            return values[0]
+    return None
+
+
+# --- what users give
+
+
+def header_lists(headers: object) -> dict[str, list[str]]:
+    """Bring headers into the form that is stored: a list of values for each name.
+
+    Arguments:
+        headers: a mapping of names to a text or to several (``HTTPHeaderDict`` is one), or
+            None.
+
+    Raises:
+        InvalidOptionError: a name or value is not text or cannot stand in a header: other NATS
+            tools send these on as headers, so CR, LF and NUL are refused.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise InvalidOptionError(f"headers are a mapping, not {type(headers).__name__}")
+    getlist = getattr(headers, "getlist", None)
+    lists: dict[str, list[str]] = {}
+    for name in headers:
+        given = headers[name] if getlist is None else getlist(name)
+        values = [given] if isinstance(given, str) else _list_of(name, given)
+        if not isinstance(name, str) or not re.fullmatch(r"[!-9;-~]+", name):
+            raise InvalidOptionError(f"a header cannot be named {name!r}")
+        for value in values:
+            if not isinstance(value, str) or re.search("[\r\n\0]", value):
+                raise InvalidOptionError(
+                    f"the header {name} cannot have the value {value!r}: text on one line is needed"
+                )
+            _check_text(f"the header {name}", value)
+        lists[name] = values
+    return lists
+
+
+def _list_of(name: object, given: object) -> list[Any]:
+    if isinstance(given, Iterable) and not isinstance(given, (bytes, bytearray, Mapping)):
+        return list(given)
+    raise InvalidOptionError(f"the header {name} has a value of type {type(given).__name__}")
+
+
+def metadata_dict(metadata: object) -> dict[str, str]:
+    """Check metadata: pairs of text.
+
+    Raises:
+        InvalidOptionError: they are something else.
+    """
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidOptionError(f"metadata is a mapping, not {type(metadata).__name__}")
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise InvalidOptionError(
+                f"metadata has texts as keys and values; {key!r}: {value!r} is not so. "
+                "Use str(), or json.dumps() for structures"
+            )
+        _check_text("metadata", key + value)
+    return dict(metadata)
+
+
+def description_text(description: object) -> str:
+    """Check a description.
+
+    Raises:
+        InvalidOptionError: it is not text.
+    """
+    if description is None:
+        return ""
+    if not isinstance(description, str):
+        raise InvalidOptionError(f"a description is text, not {type(description).__name__}")
+    _check_text("the description", description)
+    return description
+
+
+def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list[str]]:
+    """Headers with their ``Content-Type`` replaced, unless ``mime`` is None.
+
+    Raises:
+        InvalidOptionError: ``mime`` cannot stand in a header.
+    """
+    if mime is None:
+        return headers
+    checked = header_lists({CONTENT_TYPE: mime})
+    rest = {name: values for name, values in headers.items() if name.lower() != "content-type"}
+    return {**rest, **checked}
+
+
+def _check_text(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidOptionError(f"{what} holds text that does not encode as UTF-8") from error
+
+
+# --- JSON
+
+_KNOWN = frozenset(
+    {
+        "bucket", "chunks", "deleted", "description", "digest", "headers", "metadata", "mtime",
+        "name", "nuid", "options", "size",
+        "revision",  # nats.js writes it; the stream's own sequence counts
+    }
+)  # fmt: skip
+_KNOWN_OPTIONS = frozenset({"link", "max_chunk_size"})
+
+
+def encode_info(info: ObjectInfo) -> bytes:
+    """The JSON that is stored. ``mtime`` is never among it (ADR-20), nor an empty field."""
+    fields: dict[str, Any] = {"name": info.name}
+    if info.description:
+        fields["description"] = info.description
+    if info.header_values:
+        fields["headers"] = {name: list(values) for name, values in info.header_values.items()}
+    if info.metadata:
+        fields["metadata"] = dict(info.metadata)
+    options = dict(info.extra.get("options", {}))
+    if info.options.link is not None:
+        link = info.options.link
+        options["link"] = {"bucket": link.bucket}
+        if link.name is not None:
+            options["link"]["name"] = link.name
+    if info.options.chunk_size is not None:
+        options["max_chunk_size"] = info.options.chunk_size
+    if options:
+        fields["options"] = options
+    fields.update(bucket=info.bucket, nuid=info.nuid, size=info.size, chunks=info.chunks)
+    if info.digest:
+        fields["digest"] = info.digest
+    if info.deleted:
+        fields["deleted"] = True
+    fields.update((name, value) for name, value in info.extra.items() if name != "options")
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def parse_info(
+    payload: bytes | memoryview, bucket: str, revision: int, mtime: datetime | None
+) -> ObjectInfo:
+    """Read stored metadata, whoever wrote it.
+
+    Tolerated, because other clients write them: a missing nuid, size or digest, ``"mtime": ""``,
+    header values that are not lists, null in place of an empty field. nats.js writes the
+    target's bucket into a link; the bucket it was read from counts.
+
+    Arguments:
+        payload: the JSON.
+        bucket: it was read from.
+        revision: its sequence in the stream.
+        mtime: when the stream stored it.
+
+    Raises:
+        ObjectCorruptError: it is not ADR-20's record.
+    """
+    try:
+        fields = json.loads(bytes(payload))
+        if not isinstance(fields, dict):
+            raise TypeError("not an object")
+        name = _typed(fields, "name", str)
+        if not name:
+            raise ValueError("no name")
+        size, chunks = _typed(fields, "size", int), _typed(fields, "chunks", int)
+        if size < 0 or chunks < 0 or (size > 0) != (chunks > 0) or chunks > size:
+            raise ValueError(f"size {size} in {chunks} chunks")
+        options, unknown_options = _parse_options(_typed(fields, "options", dict))
+        extra = {key: value for key, value in fields.items() if key not in _KNOWN}
+        if unknown_options:
+            extra["options"] = unknown_options
+        return ObjectInfo(
+            bucket=bucket,
+            name=name,
+            description=_typed(fields, "description", str),
+            size=size,
+            chunks=chunks,
+            digest=_typed(fields, "digest", str),
+            mtime=mtime,
+            metadata=_texts(_typed(fields, "metadata", dict)),
+            deleted=bool(fields.get("deleted")),
+            options=options,
+            nuid=_parse_nuid(_typed(fields, "nuid", str)),
+            revision=revision,
+            header_values=_parse_headers(_typed(fields, "headers", dict)),
+            extra=extra,
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ObjectCorruptError(
+            f"malformed metadata at revision {revision} of bucket {bucket}: {error}",
+            bucket=bucket,
+        ) from error
+
+
+def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
+    """A field, or its type's empty value where it is missing or null."""
+    value = fields.get(name)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} is of type {type(value).__name__}")
+    return value
+
+
+def _parse_nuid(nuid: str) -> str:
+    """A nuid stands in subjects; a foreign one must not reach beyond its token."""
+    if nuid and not re.fullmatch(r"[0-9A-Za-z_=-]+", nuid):
+        raise ValueError(f"the nuid {nuid!r}")
+    return nuid
+
+
+def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str, Any]]:
+    chunk_size = _typed(options, "max_chunk_size", int) or None
+    link = None
+    fields = _typed(options, "link", dict)
+    if fields:
+        target = _typed(fields, "bucket", str)
+        if not _BUCKET.fullmatch(target):
+            raise ValueError(f"a link to the bucket {target!r}")
+        link = ObjectLink(target, _typed(fields, "name", str) or None)
+    unknown = {key: value for key, value in options.items() if key not in _KNOWN_OPTIONS}
+    return ObjectMetaOptions(link, chunk_size), unknown
+
+
+def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
+    lists = {}
+    for name, value in headers.items():
+        values = value if isinstance(value, list) else [value]
+        lists[name] = [item if isinstance(item, str) else str(item) for item in values]
+    return lists
+
+
+def _texts(metadata: dict[str, Any]) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else str(value) for key, value in metadata.items()}

@@ -1,0 +1,52 @@
+"""Progress of a transfer: a bar, or a user's function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from objstore.errors import InvalidOptionError
+
+__all__ = ["Progress", "ProgressOption", "start_progress"]
+
+#: None or False: none. True: a bar of tqdm.auto, in a terminal or a notebook. Or a function,
+#: called with the bytes done and the bytes in all (None: unknown).
+ProgressOption = bool | Callable[[int, int | None], object] | None
+
+
+class Progress:
+    """Adds up what is done, and tells a function."""
+
+    def __init__(self, report: Callable[[int, int | None], object], total: int | None) -> None:
+        self._report = report
+        self._total = total
+        self._done = 0
+
+    def update(self, count: int) -> object:
+        """So many bytes more."""
+        self._done += count
+        return self._report(self._done, self._total)
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+def start_progress(option: ProgressOption, name: str, total: int | None) -> Any:
+    """What takes ``update(bytes)`` and ``close()``, or None.
+
+    Raises:
+        InvalidOptionError: the option is neither a bool nor callable.
+    """
+    if option is None or option is False:
+        return None
+    if option is True:
+        from tqdm.auto import tqdm  # imported here: most transfers show none
+
+        return tqdm(
+            total=total, desc=name, unit="B", unit_scale=True, unit_divisor=1024, miniters=1
+        )
+    if callable(option):
+        return Progress(option, total)
+    raise InvalidOptionError(
+        f"progress is True or a function of two numbers, not {type(option).__name__}"
+    )

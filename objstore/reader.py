@@ -1,0 +1,473 @@
+"""The road of a get: chunks in the stream to a file that has been verified.
+
+No consumer is ever created. One-chunk objects come by one direct get of their subject's last
+message; larger ones by batches of direct gets (ADR-31), the next one asked for while the last
+one arrives, at most 8 MiB ahead of the reader. What arrives is counted: the sequence and the
+number of messages left, which every answer carries, say exactly which chunk it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+import warnings
+from base64 import urlsafe_b64encode
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from objstore.errors import (
+    BucketNotFoundError,
+    ConnectionClosedError,
+    ConnectionLostError,
+    DigestMismatchError,
+    NoRespondersError,
+    ObjectChangedError,
+    ObjectCorruptError,
+    ObjStoreError,
+    RequestTimeoutError,
+)
+from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
+from objstore.records import Records
+from objstore.wire.jetstream import (
+    BATCH_END,
+    NOT_FOUND,
+    DirectGet,
+    direct_error,
+    position,
+)
+from objstore.wire.protocol import Message
+
+__all__ = ["ObjectResult", "chunk_payloads"]
+
+Payload = bytes | memoryview
+
+#: Bytes that may be asked for and not yet read. Direct gets have no flow control: the server
+#: drops a client with 64 MiB pending, or one that stops reading for 10 s with 8 MiB.
+AHEAD = 8 << 20
+
+#: Bytes of one batch.
+BATCH_BYTES = 4 << 20
+
+#: A batch that is silent for so long, in seconds, is asked for again: its server may be dead.
+SILENCE = 1.0
+
+#: How often a chunk that does not come is asked for, before the object counts as damaged: of
+#: three replicas one may be.
+TRIES = 4
+
+
+class _Batch:
+    """A batch under way.
+
+    Attributes:
+        get: its messages.
+        first: the sequence it starts from.
+        count: how many chunks it was asked for.
+    """
+
+    __slots__ = ("count", "first", "get", "seen")
+
+    def __init__(self, get: DirectGet, first: int, count: int) -> None:
+        self.get = get
+        self.first = first
+        self.count = count
+        self.seen = 0
+
+
+class _Chunks:
+    """The chunks of an object, in order, each exactly once.
+
+    Arguments:
+        records: the bucket.
+        info: the object, of more than one chunk.
+
+    Memory: :data:`AHEAD` bytes that were asked for, and the chunk handed out.
+    """
+
+    def __init__(self, records: Records, info: ObjectInfo) -> None:
+        self._records = records
+        self._jetstream = records.jetstream
+        self._info = info
+        self._subject = chunk_subject(records.bucket, info.nuid)
+        chunk_size = info.options.chunk_size or max(1, info.size // info.chunks)
+        self._per_batch = max(1, BATCH_BYTES // chunk_size)
+        self._batches: deque[_Batch] = deque()
+        self._next = 0  # the index of the chunk to hand out next
+        self._last_sequence = 0  # of the chunk handed out last
+        self._interleaved = False  # other messages stand between the chunks
+
+    def __iter__(self) -> Iterator[Payload]:
+        tries = 0
+        progress = 0
+        silent_since = time.monotonic()
+        try:
+            while self._next < self._info.chunks:
+                if self._next > progress:
+                    progress, tries, silent_since = self._next, 0, time.monotonic()
+                if not self._batches:
+                    tries += 1
+                    if tries > TRIES:
+                        raise self._incomplete()
+                    self._ask(self._last_sequence + 1, self._next)
+                message = self._receive(silent_since)
+                if message is not None:
+                    yield message.payload
+                    silent_since = time.monotonic()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Drop what is under way."""
+        while self._batches:
+            self._batches.popleft().get.close()
+
+    def _ask(self, sequence: int, index: int) -> None:
+        """Ask for a batch that begins with the chunk of an index, at a sequence or later."""
+        count = min(self._per_batch, self._info.chunks - index)
+        request = {
+            "next_by_subj": self._subject,
+            "seq": sequence,
+            "batch": count,
+            "max_bytes": BATCH_BYTES,
+        }
+        get = self._jetstream.direct_batch(self._records.stream, request)
+        self._batches.append(_Batch(get, sequence, count))
+
+    def _receive(self, silent_since: float) -> Message | None:
+        """The next chunk, or None when the batch in front ended, failed or fell silent."""
+        batch = self._batches[0]
+        timeout = self._jetstream.timeout
+        try:
+            message = batch.get.next(min(SILENCE, timeout))
+        except ConnectionClosedError:
+            raise
+        except ConnectionLostError:
+            self.close()
+            return None
+        if message is None:
+            self.close()
+            if time.monotonic() - silent_since >= timeout:
+                raise RequestTimeoutError(
+                    f"no chunk of {self._info.name!r} for {timeout:g} s",
+                    bucket=self._info.bucket,
+                    name=self._info.name,
+                    timeout=timeout,
+                )
+            return None
+        status = message.status
+        if not status:
+            return self._take(batch, message)
+        if status in (BATCH_END, NOT_FOUND):
+            self._batches.popleft().get.close()
+            return None
+        if status == 503:
+            raise self._absent()
+        raise direct_error(message, f"reading {self._info.name!r}")
+
+    def _take(self, batch: _Batch, message: Message) -> Message | None:
+        """Place a chunk by its position; one that was handed out already is dropped."""
+        sequence, pending = position(message)
+        batch.seen += 1
+        if sequence <= self._last_sequence:
+            self._interleaved = True  # the batch began too early
+            return None
+        index = self._info.chunks - 1 - pending
+        if index != self._next:
+            self.close()
+            raise self._incomplete()
+        self._next += 1
+        if self._last_sequence and sequence != self._last_sequence + 1:
+            self._interleaved = True
+        self._last_sequence = sequence
+        self._ask_ahead(batch, sequence)
+        return message
+
+    def _ask_ahead(self, batch: _Batch, sequence: int) -> None:
+        """Ask for the next batch while this one arrives.
+
+        It begins at the lowest sequence that its first chunk can have: each chunk is at least
+        one further on. Where other messages stand between, that is too early, and chunks come
+        twice; then the next batch is asked for when the last one has ended.
+        """
+        if self._interleaved or len(self._batches) > 1:
+            return
+        left_in_batch = batch.count - batch.seen
+        index = self._next + left_in_batch
+        if index < self._info.chunks:
+            self._ask(sequence + 1 + left_in_batch, index)
+
+    def _absent(self) -> ObjStoreError:
+        """Nobody answers direct gets of this stream: it is gone, or the leader is being elected."""
+        try:
+            self._records.jetstream.stream_info(self._records.stream)
+        except BucketNotFoundError:
+            return self._records.no_bucket()
+        return NoRespondersError(f"bucket {self._records.bucket} does not answer direct gets")
+
+    def _incomplete(self) -> ObjStoreError:
+        return why_incomplete(self._records, self._info, self._next)
+
+
+def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreError:
+    """The reason why a chunk does not come: the object changed, or is damaged."""
+    facts = {"bucket": info.bucket, "name": info.name}
+    now = records.read(info.name, fresh=True)
+    if now is None or now.deleted or now.nuid != info.nuid:
+        what = "deleted" if now is None or now.deleted else "overwritten"
+        return ObjectChangedError(f"{info.name!r} was {what} while it was being read", **facts)
+    return ObjectCorruptError(
+        f"{info.name!r} is damaged: chunk {index} of {info.chunks} is missing", **facts
+    )
+
+
+def _only_chunk(records: Records, info: ObjectInfo) -> Payload:
+    """The data of a one-chunk object: the last message of its subject."""
+    subject = chunk_subject(records.bucket, info.nuid)
+    try:
+        stored = records.jetstream.direct_last(records.stream, subject)
+    except NoRespondersError:  # no direct gets here
+        stored = records.jetstream.last_message(records.stream, subject)
+    if stored is None or len(stored.payload) != info.size:
+        raise why_incomplete(records, info, 0)
+    return stored.payload
+
+
+def chunk_payloads(records: Records, info: ObjectInfo) -> Iterator[Payload]:
+    """All chunks of an object, counted and verified: the last one only after the digest.
+
+    Arguments:
+        records: the bucket that it is in.
+        info: its metadata; not a link.
+
+    Raises:
+        ObjectChangedError: it was overwritten or deleted in between.
+        ObjectCorruptError: chunks are missing, or their sizes do not add up.
+        DigestMismatchError: they are not the bytes that were stored.
+        RequestTimeoutError, ConnectionLostError: the server does not answer.
+    """
+    if not info.chunks:
+        return
+    if not info.nuid:
+        raise ObjectCorruptError(
+            f"the metadata of {info.name!r} name no chunks", bucket=info.bucket, name=info.name
+        )
+    hasher = hashlib.sha256()
+    received = 0
+    source = (
+        iter([_only_chunk(records, info)]) if info.chunks == 1 else iter(_Chunks(records, info))
+    )
+    for index, payload in enumerate(source):
+        hasher.update(payload)
+        received += len(payload)
+        if received > info.size or (index == info.chunks - 1 and received != info.size):
+            raise ObjectCorruptError(
+                f"{info.name!r} is damaged: its chunks do not have the {info.size:,} bytes stated",
+                bucket=info.bucket,
+                name=info.name,
+            )
+        if index == info.chunks - 1:
+            check_digest(info, hasher.digest())
+        yield payload
+
+
+def check_digest(info: ObjectInfo, digest: bytes) -> None:
+    """Compare the digest of what arrived with the one stated.
+
+    Raises:
+        DigestMismatchError: they differ.
+        ObjectCorruptError: the metadata's digest is of another kind.
+    """
+    if not info.digest:
+        warnings.warn(
+            f"{info.name!r} in bucket {info.bucket} has no digest: it was read unverified",
+            stacklevel=4,
+        )
+        return
+    kind, _, stated = info.digest.partition("=")
+    actual = urlsafe_b64encode(digest).decode()
+    if f"{kind}=".upper() != DIGEST_PREFIX:
+        raise ObjectCorruptError(
+            f"{info.name!r} has a digest of an unknown kind: {info.digest!r}",
+            bucket=info.bucket,
+            name=info.name,
+        )
+    if stated.rstrip("=") != actual.rstrip("="):
+        raise DigestMismatchError(
+            f"{info.name!r} is damaged: its digest is {DIGEST_PREFIX}{actual}, "
+            f"not {info.digest} as stated",
+            bucket=info.bucket,
+            name=info.name,
+            expected=info.digest,
+            actual=DIGEST_PREFIX + actual,
+        )
+
+
+# --- the file
+
+
+class Closable(Protocol):
+    """What can be told how many bytes were read, and that it is over."""
+
+    def update(self, count: int) -> object:
+        """So many bytes more."""
+
+    def close(self) -> object:
+        """No more will come."""
+
+
+class ObjectResult(io.BufferedIOBase):
+    """An object being read: a binary file, and an iterator of its chunks.
+
+    A complete sequential read verifies the digest before the last bytes are handed over. Not
+    thread-safe, as files are not. Close it, or use it in a with-block; it owns nothing on the
+    server, only what was read ahead (8 MiB at most).
+
+    Attributes:
+        info: the object's metadata; of a link, the target's.
+    """
+
+    def __init__(
+        self, info: ObjectInfo, payloads: Iterator[Payload], progress: Closable | None = None
+    ) -> None:
+        super().__init__()
+        self.info = info
+        self._payloads = payloads
+        self._progress = progress
+        self._rest = memoryview(b"")  # of the present chunk
+        self._position = 0
+        self._error: BaseException | None = None  # what ended the reading before its end
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.info.name
+
+    @property
+    def len(self) -> int:
+        """Bytes left to read (what requests-toolbelt's encoders ask a file for)."""
+        return self.info.size - self._position
+
+    @property
+    def data(self) -> Iterator[bytes]:
+        """The rest of the object, chunk by chunk.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: as :meth:`read`.
+        """
+        while self._fill():
+            chunk = bytes(self._rest)
+            self._advance(len(chunk))
+            yield chunk
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position, in bytes from the start."""
+        self._check_open()
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read ``size`` bytes, or all that is left.
+
+        Returns:
+            Fewer bytes only at the end.
+
+        Raises:
+            ValueError: it is closed.
+            ObjectChangedError, ObjectCorruptError, DigestMismatchError, RequestTimeoutError,
+            ConnectionLostError: see :meth:`objstore.ObjectStore.get`.
+        """
+        wanted = self.len if size is None or size < 0 else min(size, self.len)
+        if wanted and self._fill() and wanted <= len(self._rest):
+            return self._cut(wanted)
+        self._check_open()
+        buffer = bytearray(wanted)
+        view = memoryview(buffer)
+        filled = 0
+        while filled < wanted and (count := self.readinto1(view[filled:])):
+            filled += count
+        return bytes(view[:filled])
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Read what is there without asking for more: at most one chunk."""
+        if not self._fill():
+            return b""
+        left = len(self._rest)
+        return self._cut(left if size < 0 else min(size, left))
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill a buffer; fewer bytes only at the end."""
+        self._check_open()
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(view) and (count := self.readinto1(view[filled:])):
+            filled += count
+        return filled
+
+    def readinto1(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill a buffer from at most one chunk."""
+        view = memoryview(buffer).cast("B")
+        if not len(view) or not self._fill():
+            return 0
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._advance(count)
+        return count
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read up to and including the next newline."""
+        limit = self.len if size is None or size < 0 else size
+        parts: list[bytes] = []
+        while limit > 0 and self._fill():
+            window = bytes(self._rest[: min(limit, 8192)])
+            end = window.find(b"\n") + 1
+            parts.append(self._cut(end or len(window)))
+            limit -= len(parts[-1])
+            if end:
+                break
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Drop what was read ahead. Closing twice is fine."""
+        if not self.closed:
+            self._rest = memoryview(b"")
+            getattr(self._payloads, "close", lambda: None)()
+            if self._progress is not None:
+                self._progress.close()
+        super().close()
+
+    def _cut(self, count: int) -> bytes:
+        data = bytes(self._rest[:count])
+        self._advance(count)
+        return data
+
+    def _advance(self, count: int) -> None:
+        self._rest = self._rest[count:]
+        self._position += count
+        if self._progress is not None:
+            self._progress.update(count)
+
+    def _fill(self) -> bool:
+        """Have some bytes at hand; False at the end."""
+        self._check_open()
+        while not self._rest:
+            if self._error is not None:  # never an early end that looks like the end
+                raise self._error
+            try:
+                payload = next(self._payloads, None)
+            except BaseException as error:
+                self._error = error
+                raise
+            if payload is None:
+                return False
+            self._rest = memoryview(payload)
+        return True
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError(f"the result of {self.info.name!r} is closed")

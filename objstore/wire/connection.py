@@ -1,0 +1,426 @@
+"""``Connection``: a thread-safe, reconnecting NATS connection with pynats2's interface."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import ssl
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from objstore.errors import ConnectionClosedError, InvalidOptionError, ObjStoreError
+from objstore.seed import NATSClient, NATSMessage, NATSSubscription
+from objstore.wire.auth import Login, TLSOptions
+from objstore.wire.callbacks import CallbackThread
+from objstore.wire.dial import DialOptions
+from objstore.wire.protocol import Buffer, Message, check_subject, encode_headers, parse_headers
+from objstore.wire.requests import Inbox, check_size, publish_parts
+from objstore.wire.servers import ServerPool, parse_servers
+from objstore.wire.session import Handler, Session, Subscription
+
+__all__ = ["Connection", "Msg"]
+
+Headers = Mapping[str, str | Iterable[str]]
+
+
+class Msg(NATSMessage):
+    """A message as users see it: pynats2's, and its headers.
+
+    Attributes:
+        sid, subject, reply: as in pynats2.
+        payload: ``bytes``.
+        status: of a server's reply (503, 404 …), 0 where there is none.
+    """
+
+    def __init__(self, message: Message, strip: Callable[[str], str]) -> None:
+        super().__init__(
+            message.sid, strip(message.subject), strip(message.reply), bytes(message.payload)
+        )
+        self._header = message.header
+        self.status = message.status
+
+    @property
+    def headers(self) -> dict[str, list[str]]:
+        """The values of each header, in order; empty without headers."""
+        return parse_headers(self._header)[2] if self._header else {}
+
+
+class Connection(NATSClient):
+    """A NATS connection: one socket, one background reader thread, blocking calls.
+
+    pynats2's ``NATSClient`` with headers, IPv6, verified TLS, every kind of login, and
+    automatic reconnects that keep the subscriptions. Thread-safe. It connects in
+    :meth:`connect` or at the beginning of a with-block, and survives ``fork``: the child
+    connects for itself at its first use.
+
+    Arguments:
+        url: a server's address, several with commas between, or a sequence of them. A user
+            and password, or a token, may stand in it.
+        name: of the connection, shown by the server's monitoring.
+        user, password, token, credentials, nkey_seed: the login, see
+            :func:`objstore.connect`; given here it overrides that of the address.
+        tls: None: as the address or the server asks; True or an ``ssl.SSLContext``: always;
+            False: never.
+        tls_cacert, tls_client_cert, tls_client_key: files in PEM format.
+        tls_verify: whether certificates are verified. (pynats2's default is not to.)
+        tls_first: begin with TLS before the server says anything.
+        timeout: for the handshake, one request, and one blocked send, in seconds.
+        reconnect_timeout: how long an operation waits for the connection to come back, in
+            seconds; 0: it fails at once.
+        ping_interval: seconds of silence after which the server is asked for a sign of life.
+        inbox_prefix: where replies go, for accounts that may not subscribe to ``_INBOX.>``.
+        verbose, pedantic: the protocol's switches.
+        socket_timeout: pynats2's name for ``timeout``.
+        socket_keepalive: TCP keep-alive.
+        workers: accepted for pynats2's sake; callbacks run in order, on one thread.
+
+    Raises:
+        InvalidServerURLError: an address cannot be understood.
+        InvalidOptionError: options contradict each other or have impossible values.
+        MissingDependencyError: the login needs the package ``nkeys``.
+    """
+
+    def __init__(
+        self,
+        url: str | Iterable[str] = "nats://127.0.0.1:4222",
+        *,
+        name: str | None = None,
+        verbose: bool = False,
+        pedantic: bool = False,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        credentials: str | os.PathLike[str] | None = None,
+        nkey_seed: str | os.PathLike[str] | None = None,
+        login: Login | None = None,
+        tls: bool | ssl.SSLContext | None = None,
+        tls_cacert: str | os.PathLike[str] | None = None,
+        tls_client_cert: str | os.PathLike[str] | None = None,
+        tls_client_key: str | os.PathLike[str] | None = None,
+        tls_verify: bool = True,
+        tls_first: bool = False,
+        timeout: float = 5.0,
+        reconnect_timeout: float = 60.0,
+        ping_interval: float = 30.0,
+        inbox_prefix: str = "_INBOX",
+        socket_timeout: float | None = None,
+        socket_keepalive: bool = False,
+        workers: int = 1,
+    ) -> None:
+        self._session: Session | None = None  # first: __del__ asks for it
+        servers = parse_servers(url)
+        self.timeout = _seconds("timeout", timeout if socket_timeout is None else socket_timeout)
+        self.reconnect_timeout = _seconds("reconnect_timeout", reconnect_timeout, zero=True)
+        self._interval = _seconds("ping_interval", ping_interval)
+        if login is None:
+            login = Login(user, password, token, credentials, nkey_seed)
+        login.validate()
+        tls_options = TLSOptions(
+            ca_file=tls_cacert,
+            cert_file=tls_client_cert,
+            key_file=tls_client_key,
+            verify=tls_verify,
+            first=tls_first,
+            context=tls if isinstance(tls, ssl.SSLContext) else None,
+        )
+        super().__init__(servers[0].url, name=name or "objstore", workers=workers)
+        self._vhost_name, self._vhost_len = servers[0].prefix, len(servers[0].prefix)
+        self._servers = servers
+        self._inbox_prefix = inbox_prefix
+        self._dial_options = DialOptions(
+            name=name,
+            login=login,
+            tls=True if tls_options.context is not None else _switch(tls),
+            tls_options=tls_options,
+            timeout=self.timeout,
+            verbose=verbose,
+            pedantic=pedantic,
+            keepalive=socket_keepalive,
+        )
+        self._callbacks: CallbackThread[NATSMessage] = CallbackThread()
+        self._user_subscriptions: dict[int, tuple[NATSSubscription, Subscription]] = {}
+
+    # --- the life of a connection
+
+    def connect(self) -> None:
+        """Connect to the first server that answers. Nothing, if connected.
+
+        Raises:
+            ConnectionLostError: no server answers, each with its reason.
+            ProtocolError: what answers is not a NATS server.
+            TLSError: TLS failed, or one side wants it and the other does not.
+            AuthorizationError: the login was refused.
+        """
+        if self._session is not None and not self._session.is_closed:
+            self._session.start()
+            return
+        session = Session(
+            ServerPool(self._servers),
+            replace(self._dial_options),
+            reconnect_timeout=self.reconnect_timeout,
+            ping_interval=self._interval,
+        )
+        session.on_fork.append(self._user_subscriptions.clear)
+        self._inbox = Inbox(session, self._inbox_prefix)
+        session.start()
+        self._session = session
+        for subscription, _ in list(self._user_subscriptions.values()):  # pynats2's reconnect()
+            self._start_subscription(subscription)
+
+    def close(self) -> None:
+        """Close. What was published has reached the server, if it answers within a second.
+
+        Everybody who waits on this connection gets
+        :class:`~objstore.errors.ConnectionClosedError`. Callbacks of messages that arrived
+        before still run. Closing twice is fine.
+        """
+        session = self._session
+        if session is None or session.is_closed:
+            return
+        with contextlib.suppress(ObjStoreError):
+            if session.is_connected:
+                session.ping(min(self.timeout, 1.0))
+        session.close()
+        self._callbacks.stop(self.timeout)
+
+    def reconnect(self) -> None:
+        """Break the connection and make a new one, subscriptions included.
+
+        Raises: as :meth:`connect`.
+        """
+        session = self._session
+        if session is None or session.is_closed:
+            self.connect()
+            return
+        session.drop()
+        session.ping(self.timeout)
+
+    def ping(self) -> None:
+        """Send a PING and wait for the PONG.
+
+        Raises:
+            RequestTimeoutError: none came within the connection's time-out.
+            ConnectionLostError: the connection broke, or is closed.
+        """
+        self.session.ping(self.timeout)
+
+    def __enter__(self) -> Connection:
+        self.connect()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        session = self._session
+        if session is not None and not session.is_closed:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            session.close()
+
+    def __repr__(self) -> str:
+        urls = ",".join(server.url for server in self._servers)
+        state = "connected" if self.is_connected else "not connected"
+        return f"<objstore.Connection to {urls}, {state}>"
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._session is not None and self._session.is_connected
+
+    @property
+    def session(self) -> Session:
+        """What carries the commands; for the floors above.
+
+        Raises:
+            ConnectionClosedError: :meth:`connect` was not called, or :meth:`close` was.
+        """
+        session = self._session
+        if session is None:
+            raise ConnectionClosedError("not connected: call connect() first, or use `with`")
+        return session
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where replies arrive; for the floors above."""
+        _ = self.session
+        return self._inbox
+
+    @property
+    def server_info(self) -> dict[str, Any]:
+        """The server's INFO: its version, ``max_payload``, cluster …"""
+        return dict(self.session.info)
+
+    # --- publish, subscribe, request
+
+    def publish(
+        self,
+        subject: str,
+        *,
+        payload: Buffer = b"",
+        reply: str = "",
+        headers: Headers | None = None,
+    ) -> None:
+        """Publish a message.
+
+        Arguments:
+            subject: where to.
+            payload: the body.
+            reply: the subject where answers are expected.
+            headers: one value or several for each name.
+
+        Raises:
+            InvalidNameError: a subject is empty, holds white space, or is too long.
+            InvalidOptionError: a header is malformed, or the message is too large.
+            ConnectionLostError: there is no connection for ``reconnect_timeout`` seconds.
+        """
+        session = self.session
+        header = encode_headers(headers) if headers else b""
+        payload = _flat(payload)
+        check_size(session, len(payload) + len(header))
+        raw_reply = check_subject(self._vhost(reply), "reply subject") if reply else b""
+        subject_bytes = check_subject(self._vhost(subject))
+        session.transmit(publish_parts(subject_bytes, payload, raw_reply, header))
+
+    def subscribe(
+        self,
+        subject: str,
+        *,
+        callback: Callable[[Any], object],
+        queue: str = "",
+        max_messages: int | None = None,
+    ) -> NATSSubscription:
+        """Have a callback called for each message, in order of arrival.
+
+        Callbacks of all subscriptions run on one thread beside the reader, so they may make
+        requests. Messages beyond 64 MiB that wait for slow callbacks are dropped and logged.
+
+        Arguments:
+            subject: may hold the wildcards ``*`` and ``>``.
+            callback: called with a :class:`Msg`; an exception in it is logged.
+            queue: a queue group, of which one member gets each message.
+            max_messages: after that many the subscription ends.
+
+        Returns:
+            What :meth:`unsubscribe` takes.
+
+        Raises:
+            InvalidNameError: the subject or queue group is not one.
+            InvalidOptionError: ``max_messages`` is not positive.
+            ConnectionLostError: there is no connection for ``reconnect_timeout`` seconds.
+        """
+        if max_messages is not None and max_messages < 1:
+            raise InvalidOptionError(f"max_messages is {max_messages}; it must be at least 1")
+        subscription = NATSSubscription(-1, subject, queue, callback, max_messages)
+        self._start_subscription(subscription)
+        return subscription
+
+    def _start_subscription(self, subscription: NATSSubscription) -> None:
+        self._user_subscriptions.pop(subscription.sid, None)
+        left = subscription.max_messages
+        wire = self.session.subscribe(
+            self._vhost(subscription.subject),
+            self._handler_of(subscription),
+            queue=subscription.queue,
+            max_messages=None if left is None else left - subscription.received_messages,
+        )
+        subscription.sid = wire.sid
+        self._user_subscriptions[wire.sid] = (subscription, wire)
+
+    def _handler_of(self, subscription: NATSSubscription) -> Handler:
+        callbacks, strip = self._callbacks, self._del_vhost
+        subscriptions = self._user_subscriptions
+
+        def handle(message: Message) -> None:
+            subscription.received_messages += 1
+            if subscription.received_messages == subscription.max_messages:
+                subscriptions.pop(message.sid, None)
+            callbacks.put(subscription.callback, Msg(message, strip), len(message.payload))
+
+        return handle
+
+    def unsubscribe(self, sub: NATSSubscription) -> None:
+        """End a subscription; one that has ended already is fine."""
+        pair = self._user_subscriptions.pop(sub.sid, None)
+        if pair is not None:
+            self.session.unsubscribe(pair[1])
+
+    def auto_unsubscribe(self, sub: NATSSubscription) -> None:
+        """Let a subscription end after its ``max_messages``, counted from its beginning."""
+        pair = self._user_subscriptions.get(sub.sid)
+        if pair is not None and sub.max_messages is not None:
+            self.session.limit(pair[1], sub.max_messages - sub.received_messages)
+
+    def request(
+        self,
+        subject: str,
+        *,
+        payload: Buffer = b"",
+        timeout: float | None = None,
+        headers: Headers | None = None,
+    ) -> Msg:
+        """Publish a request and wait for the first reply.
+
+        Arguments:
+            subject: where to.
+            payload: the body.
+            timeout: in seconds; None: the connection's.
+            headers: one value or several for each name.
+
+        Raises:
+            NoRespondersError: nobody is subscribed there; known at once.
+            RequestTimeoutError: no reply came in time.
+            ConnectionLostError: the connection broke before the reply came.
+            PermissionDeniedError: publishing there is not allowed.
+            InvalidNameError, InvalidOptionError: as for :meth:`publish`.
+        """
+        message = self.inbox.request(
+            self._vhost(subject),
+            _flat(payload),
+            timeout=self.timeout if timeout is None else timeout,
+            header=encode_headers(headers) if headers else b"",
+        )
+        return Msg(message, self._del_vhost)
+
+
+def _flat(payload: Buffer) -> Buffer:
+    """The payload, with a length in bytes.
+
+    Raises:
+        InvalidOptionError: it is not bytes-like.
+    """
+    if isinstance(payload, (bytes, bytearray)):
+        return payload
+    try:
+        return memoryview(payload).cast("B")
+    except (TypeError, ValueError):
+        raise InvalidOptionError(f"a payload is bytes-like, not {type(payload).__name__}") from None
+
+
+def _switch(tls: object) -> bool | None:
+    if tls is None or isinstance(tls, bool):
+        return tls
+    raise InvalidOptionError(
+        f"tls is None, True, False or an ssl.SSLContext, not {type(tls).__name__}"
+    )
+
+
+def _seconds(option: str, value: float, *, zero: bool = False) -> float:
+    """Check a duration in seconds."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or math.isnan(value)
+        or value < 0
+        or (value == 0 and not zero)
+    ):
+        raise InvalidOptionError(f"{option} is {value!r}; it must be a positive number of seconds")
+    return min(float(value), 1e6)  # beyond, the system's clocks overflow

@@ -1,0 +1,525 @@
+"""The NATS client protocol: bytes to messages, commands to bytes.
+
+Nothing here knows a socket, a thread, a clock or chance: what goes in decides what comes
+out, so every case is tested by giving it bytes.
+
+:class:`Parser` owns the memory that is received into. The caller asks for a place with
+:meth:`Parser.get_buffer`, fills some of it (``socket.recv_into``), and says how much with
+:meth:`Parser.received`, which gives the events that became complete. Small messages are cut
+from a slab that is used again and again, at the cost of one copy. A message that does not fit
+gets memory of its own, into which the rest is received directly: its payload is never copied
+again.
+
+Source: the NATS client protocol (docs.nats.io, "Client Protocol") and ADR-4 (headers).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.errors import InvalidNameError, InvalidOptionError, ProtocolError
+
+__all__ = [
+    "PING",
+    "PONG",
+    "Buffer",
+    "Err",
+    "Event",
+    "Info",
+    "Message",
+    "Ok",
+    "Parser",
+    "Ping",
+    "Pong",
+    "check_subject",
+    "encode_connect",
+    "encode_headers",
+    "encode_publish",
+    "encode_subscribe",
+    "encode_unsubscribe",
+    "parse_headers",
+]
+
+Buffer = bytes | bytearray | memoryview
+
+#: The longest line accepted from a server. INFO grows with the cluster (its addresses are in
+#: it); 1 MiB is far above any seen and still too little to hurt.
+MAX_LINE = 1 << 20
+
+#: The longest line that a server accepts by default (its ``max_control_line``).
+MAX_COMMAND = 4096
+
+#: The largest message accepted. Not ``max_payload``: the server's own answers (a stream's
+#: subjects) go beyond that.
+MAX_MESSAGE = 256 << 20
+
+#: Up to this size the length that a message states is believed and its memory allocated
+#: whole; beyond, memory grows with the bytes that really come.
+_TRUSTED_SIZE = 8 << 20
+
+SLAB_SIZE = 64 << 10
+
+PING = b"PING\r\n"
+PONG = b"PONG\r\n"
+
+_HEADER_VERSION = b"NATS/1.0"
+
+
+# --- events
+
+
+class Info(NamedTuple):
+    """The server tells about itself; it may do so again at any time."""
+
+    fields: dict[str, Any]
+
+
+class Ping(NamedTuple):
+    """The server asks for a PONG."""
+
+
+class Pong(NamedTuple):
+    """The answer to a PING."""
+
+
+class Ok(NamedTuple):
+    """The acknowledgement of a command in verbose mode."""
+
+
+class Err(NamedTuple):
+    """The server complains; often it closes the connection next."""
+
+    text: str
+
+
+class Message:
+    """A message as it came: MSG or HMSG.
+
+    Attributes:
+        sid: the number of the subscription that it belongs to.
+        subject: the subject that it was published to.
+        reply: the subject to answer to, or ``""``.
+        header: the raw header block with its version line, or ``b""``.
+        payload: the body: ``bytes``, or a ``memoryview`` of memory that nobody else uses.
+    """
+
+    __slots__ = ("header", "payload", "reply", "sid", "subject")
+
+    def __init__(
+        self, sid: int, subject: str, reply: str, header: bytes, payload: bytes | memoryview
+    ) -> None:
+        self.sid = sid
+        self.subject = subject
+        self.reply = reply
+        self.header = header
+        self.payload = payload
+
+    @property
+    def status(self) -> int:
+        """The status of a server's reply (503, 404, 204 …), 0 where there is none."""
+        header = self.header
+        if header[8:9] != b" ":
+            return 0
+        digits = header[9:12]
+        return int(digits) if digits.isdigit() else 0
+
+    def value(self, name: bytes) -> bytes | None:
+        """The first value of a header that a server wrote, or ``None``.
+
+        The scan costs 0.3 µs where parsing the whole block costs 4 µs; the name must be
+        spelled as the server spells it.
+        """
+        header = self.header
+        at = header.find(b"\r\n" + name + b":")
+        if at < 0:
+            return None
+        at += len(name) + 3
+        return header[at : header.find(b"\r\n", at)].strip()
+
+    def __repr__(self) -> str:
+        return (
+            f"Message(sid={self.sid}, subject={self.subject!r}, reply={self.reply!r}, "
+            f"header={self.header!r}, payload of {len(self.payload)} bytes)"
+        )
+
+
+Event = Info | Ping | Pong | Ok | Err | Message
+
+
+# --- bytes to events
+
+
+class _Head(NamedTuple):
+    """What the control line of a message says."""
+
+    sid: int
+    subject: str
+    reply: str
+    header_size: int
+    size: int
+
+
+class Parser:
+    """Turns what a server sends into events.
+
+    Memory: one slab, and for a message under way that is larger than the slab its own size
+    (up to :data:`MAX_MESSAGE`).
+
+    After it has raised :class:`~objstore.errors.ProtocolError` it must not be used again.
+    """
+
+    def __init__(self, slab_size: int = SLAB_SIZE) -> None:
+        self._slab = bytearray(slab_size)
+        self._view = memoryview(self._slab)
+        self._start = 0  # slab[start:end] has come and is not parsed
+        self._end = 0
+        self._scanned = 0  # no line ends before this place
+        self._head: _Head | None = None  # the message whose payload is awaited
+        self._body: bytearray | None = None  # its memory, where the slab is too small
+        self._filled = 0  # how much of the body has come
+        self._handlers: dict[bytes, Callable[[bytes, list[bytes]], Event | None]] = {
+            b"MSG": self._on_msg,
+            b"HMSG": self._on_hmsg,
+            b"PING": lambda _line, _args: Ping(),
+            b"PONG": lambda _line, _args: Pong(),
+            b"+OK": lambda _line, _args: Ok(),
+            b"-ERR": lambda line, _args: Err(_text(line[4:]).strip(" '")),
+            b"INFO": self._on_info,
+        }
+
+    def get_buffer(self) -> memoryview:
+        """The place for the next bytes: at least one byte long. Release it before the next call."""
+        if self._body is not None:
+            return memoryview(self._body)[self._filled :]
+        return self._view[self._end :]
+
+    @property
+    def unparsed(self) -> int:
+        """How many bytes have come that belong to no event yet."""
+        return self._end - self._start + self._filled * (self._body is not None)
+
+    def received(self, count: int) -> list[Event]:
+        """Take note that ``count`` bytes were put into the buffer.
+
+        Returns:
+            The events that are complete now, in order.
+
+        Raises:
+            ProtocolError: what came is not the protocol; the message says what it was.
+        """
+        if self._body is None:
+            self._end += count
+            return self._parse()
+        self._filled += count
+        if self._filled < len(self._body):
+            return []
+        message = self._finish_body(self._body)
+        return [] if message is None else [message]
+
+    def _parse(self) -> list[Event]:
+        """Cut whole events off the slab's front, then make room at its end."""
+        events: list[Event] = []
+        while self._body is None:
+            event = self._next_line() if self._head is None else self._next_payload(self._head)
+            if event is None:
+                break
+            if event is not _HEAD_READ:
+                events.append(event)
+        self._make_room()
+        return events
+
+    def _next_line(self) -> Event | None:
+        """The event of the next line; a message's line leads to its payload, if that is there."""
+        slab, start = self._slab, self._start
+        eol = slab.find(b"\r\n", max(start, self._scanned), self._end)
+        if eol < 0:
+            self._scanned = max(start, self._end - 1)  # the end may be half a CRLF
+            self._check_unfinished_line()
+            return None
+        line = bytes(self._view[start:eol])
+        self._start = self._scanned = eol + 2
+        args = line.split()
+        handler = self._handlers.get(args[0].upper()) if args else None
+        if handler is None:
+            raise ProtocolError(_foreign(line))
+        event = handler(line, args)
+        return _HEAD_READ if event is None else event
+
+    def _next_payload(self, head: _Head) -> Message | None:
+        """The awaited message if the slab has all of it; else see where the rest shall land."""
+        start, need = self._start, head.size + 2
+        if self._end - start < need:
+            if need > len(self._slab) // 2:
+                self._give_own_memory(need)
+            return None
+        stop = start + head.size
+        self._check_end(self._slab, stop)
+        body = start + head.header_size
+        self._start = self._scanned = stop + 2
+        self._head = None
+        header = bytes(self._view[start:body]) if head.header_size else b""
+        return Message(head.sid, head.subject, head.reply, header, bytes(self._view[body:stop]))
+
+    def _give_own_memory(self, need: int) -> None:
+        """Move the beginning of a large message out of the slab, which is then empty."""
+        have = self._end - self._start
+        self._body = bytearray(min(need, max(_TRUSTED_SIZE, 2 * have)))
+        self._body[:have] = self._view[self._start : self._end]
+        self._filled = have
+        self._start = self._end = self._scanned = 0
+
+    def _finish_body(self, body: bytearray) -> Message | None:
+        """The large message, now that its memory is full; or more memory, if that was not all."""
+        head = self._head
+        if head is None:  # pragma: no cover - a body has a head; for the type checker
+            raise ProtocolError("a payload without a message")
+        need = head.size + 2
+        if len(body) < need:
+            grown = bytearray(min(need, 2 * len(body)))
+            grown[: len(body)] = body
+            self._body = grown
+            return None
+        self._check_end(body, head.size)
+        self._head = self._body = None
+        view = memoryview(body)
+        split = head.header_size
+        return Message(
+            head.sid, head.subject, head.reply, bytes(view[:split]), view[split : head.size]
+        )
+
+    def _make_room(self) -> None:
+        """Bring what is unparsed to the slab's front when the end comes near."""
+        if self._start == self._end:
+            self._start = self._end = self._scanned = 0
+        elif self._start and len(self._slab) - self._end < len(self._slab) // 2:
+            left = self._end - self._start
+            self._view[:left] = bytes(self._view[self._start : self._end])
+            self._scanned = max(0, self._scanned - self._start)
+            self._start, self._end = 0, left
+        if self._end == len(self._slab):  # one line fills the slab: an INFO, or nonsense
+            slab = bytearray(2 * len(self._slab))
+            slab[: self._end] = self._view
+            self._slab, self._view = slab, memoryview(slab)
+
+    def _check_unfinished_line(self) -> None:
+        size = self._end - self._start
+        beginning = bytes(self._view[self._start : min(self._end, self._start + 64)])
+        if size > MAX_LINE:
+            raise ProtocolError(f"a line of more than {MAX_LINE} bytes, beginning {beginning!r}")
+        word = beginning.split(None, 1)[0].upper() if beginning.strip() else b""
+        known = any(op.startswith(word) for op in self._handlers) or word in self._handlers
+        if not known or (size and not word):
+            raise ProtocolError(_foreign(beginning))
+
+    @staticmethod
+    def _check_end(memory: bytearray, at: int) -> None:
+        if memory[at : at + 2] != b"\r\n":
+            found = bytes(memory[at : at + 2])
+            raise ProtocolError(f"a payload ends with {found!r} in place of CR LF")
+
+    # --- the lines
+
+    def _on_info(self, line: bytes, _args: list[bytes]) -> Info:
+        try:
+            fields = json.loads(line[4:])
+        except ValueError as error:
+            raise ProtocolError(f"INFO with malformed JSON: {line[:80]!r}") from error
+        if not isinstance(fields, dict):
+            raise ProtocolError(f"INFO with something other than an object: {line[:80]!r}")
+        return Info(fields)
+
+    def _on_msg(self, line: bytes, args: list[bytes]) -> None:
+        if len(args) == 4:
+            _, subject, sid, size = args
+            reply = b""
+        elif len(args) == 5:
+            _, subject, sid, reply, size = args
+        else:
+            raise ProtocolError(f"malformed MSG: {line[:200]!r}")
+        self._expect(line, sid, subject, reply, b"0", size)
+
+    def _on_hmsg(self, line: bytes, args: list[bytes]) -> None:
+        if len(args) == 5:
+            _, subject, sid, header_size, size = args
+            reply = b""
+        elif len(args) == 6:
+            _, subject, sid, reply, header_size, size = args
+        else:
+            raise ProtocolError(f"malformed HMSG: {line[:200]!r}")
+        self._expect(line, sid, subject, reply, header_size, size)
+
+    def _expect(
+        self, line: bytes, sid: bytes, subject: bytes, reply: bytes, header: bytes, total: bytes
+    ) -> None:
+        """Remember the head of a message whose payload comes next."""
+        if not (sid.isdigit() and header.isdigit() and total.isdigit()):
+            raise ProtocolError(f"a message with malformed numbers: {line[:200]!r}")
+        if len(sid) > 18 or len(total) > 12 or len(header) > 12:
+            raise ProtocolError(f"a message with absurd numbers: {line[:200]!r}")
+        header_size, size = int(header), int(total)
+        if header_size > size or size > MAX_MESSAGE:
+            raise ProtocolError(f"a message with impossible sizes: {line[:200]!r}")
+        self._head = _Head(int(sid), _text(subject), _text(reply), header_size, size)
+
+
+#: A line was read that leads to a payload: not an event, but a reason to go on.
+_HEAD_READ = Ok()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _foreign(line: bytes) -> str:
+    """Say what a line is that is not the protocol's."""
+    shown = f"the server sent {line[:80]!r}"
+    if line[:5].upper() == b"HTTP/":
+        return f"{shown}: this is an HTTP server, not a NATS server (is it the monitoring port?)"
+    if line[:1] in (b"\x15", b"\x16"):
+        return f"{shown}: this looks like TLS; try tls=True, or a tls:// address"
+    return f"{shown}, which is not the NATS protocol"
+
+
+# --- headers
+
+
+def parse_headers(header: bytes) -> tuple[int, str, dict[str, list[str]]]:
+    """Read a header block.
+
+    Arguments:
+        header: the block of a :class:`Message`, version line included.
+
+    Returns:
+        The status (0: none), its description, and the values of each name, in order.
+
+    Raises:
+        ProtocolError: the block is malformed.
+    """
+    lines = header.split(b"\r\n")
+    first = lines[0]
+    if not first.startswith(_HEADER_VERSION) or len(lines) < 3 or lines[-1] or lines[-2]:
+        raise ProtocolError(f"malformed headers: {header[:200]!r}")
+    code, _, description = first[len(_HEADER_VERSION) :].strip().partition(b" ")
+    if code and not code.isdigit():
+        raise ProtocolError(f"malformed status: {first[:200]!r}")
+    values: dict[str, list[str]] = {}
+    for line in lines[1:-2]:
+        name, colon, value = line.partition(b":")
+        if not colon or not name.strip():
+            raise ProtocolError(f"malformed header line: {line[:200]!r}")
+        values.setdefault(_text(name), []).append(_text(value.strip()))
+    return int(code or 0), _text(description.strip()), values
+
+
+def encode_headers(headers: Mapping[str, str | Iterable[str]]) -> bytes:
+    """Write a header block.
+
+    Arguments:
+        headers: one value or several for each name. Names are visible ASCII without a colon;
+            values are any text on one line.
+
+    Raises:
+        InvalidOptionError: a name or value cannot stand in a header; CR, LF and NUL never can,
+            so nothing can be smuggled in.
+    """
+    lines = [_HEADER_VERSION]
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _is_header_name(name):
+            raise InvalidOptionError(f"a header cannot be named {name!r}")
+        prefix = name.encode() + b": "
+        items = (value,) if isinstance(value, str) else value
+        lines.extend(prefix + _header_value(name, item) for item in items)
+    lines += [b"", b""]
+    return b"\r\n".join(lines)
+
+
+def _is_header_name(name: str) -> bool:
+    return bool(name) and all("!" <= char <= "~" and char != ":" for char in name)
+
+
+def _header_value(name: str, value: object) -> bytes:
+    if not isinstance(value, str):
+        raise InvalidOptionError(
+            f"the header {name} has a value of type {type(value).__name__}, not str"
+        )
+    if any(char in value for char in "\r\n\0"):
+        raise InvalidOptionError(f"the value of header {name} holds a CR, LF or NUL: {value!r}")
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidOptionError(f"the value of header {name} is not valid text") from error
+
+
+# --- commands to bytes
+
+
+def check_subject(subject: str, what: str = "subject") -> bytes:
+    """The bytes of a subject, when it can stand in a command.
+
+    Raises:
+        InvalidNameError: it is empty or holds white space or control characters.
+    """
+    try:
+        raw = subject.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidNameError(f"the {what} {subject!r} is not valid text") from error
+    if not raw or any(byte <= 0x20 or byte == 0x7F for byte in raw):
+        raise InvalidNameError(
+            f"the {what} {subject!r} is empty or holds white space or control characters",
+            subject=subject,
+        )
+    return raw
+
+
+def encode_connect(fields: Mapping[str, Any]) -> bytes:
+    """The CONNECT command."""
+    return b"CONNECT " + json.dumps(fields, separators=(",", ":")).encode() + b"\r\n"
+
+
+def encode_publish(subject: bytes, reply: bytes, size: int, header: bytes = b"") -> bytes:
+    """The line of PUB, or of HPUB with its header block; payload and CR LF follow.
+
+    Arguments:
+        subject: checked by :func:`check_subject`.
+        reply: the same, or empty.
+        size: of the payload, in bytes.
+        header: from :func:`encode_headers`, or empty.
+
+    Raises:
+        InvalidNameError: the line is longer than a server accepts (4,096 bytes).
+    """
+    if header:
+        total = len(header) + size
+        line = b"HPUB %b %b %d %d\r\n" % (subject, reply, len(header), total)
+    else:
+        line = b"PUB %b %b %d\r\n" % (subject, reply, size)
+    _check_command(line)
+    return line + header
+
+
+def encode_subscribe(subject: bytes, sid: int, queue: bytes = b"") -> bytes:
+    """The SUB command.
+
+    Raises:
+        InvalidNameError: the line is longer than a server accepts.
+    """
+    line = b"SUB %b %b %d\r\n" % (subject, queue, sid)
+    _check_command(line)
+    return line
+
+
+def encode_unsubscribe(sid: int, max_messages: int | None = None) -> bytes:
+    """The UNSUB command: at once, or after ``max_messages`` messages in all."""
+    if max_messages is None:
+        return b"UNSUB %d\r\n" % sid
+    return b"UNSUB %d %d\r\n" % (sid, max_messages)
+
+
+def _check_command(line: bytes) -> None:
+    if len(line) - 2 > MAX_COMMAND:
+        raise InvalidNameError(
+            f"a command of {len(line) - 2} bytes, where a server accepts {MAX_COMMAND}: "
+            "the name is too long"
+        )

@@ -1,0 +1,183 @@
+"""Requests and their replies, all over one subscription.
+
+A session has one inbox, ``_INBOX.<nuid>.>``. Whoever expects replies takes a token and gets
+what is published to ``_INBOX.<nuid>.<token>`` and below; a request costs one message out and
+one in, and no subscription of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+from objstore.errors import (
+    InvalidOptionError,
+    NoRespondersError,
+    ObjStoreError,
+    RequestTimeoutError,
+)
+from objstore.wire.nuid import next_nuid
+from objstore.wire.protocol import Buffer, Message, check_subject, encode_publish
+from objstore.wire.session import Handler, Session, Subscription
+
+__all__ = ["Inbox", "Reply", "publish_parts"]
+
+NO_RESPONDERS = 503
+
+#: Payloads up to this size are joined with their command: one copy is cheaper than the
+#: bookkeeping of several buffers.
+_JOIN_LIMIT = 8 << 10
+
+_CRLF = b"\r\n"
+
+
+def publish_parts(
+    subject: bytes, payload: Buffer, reply: bytes = b"", header: bytes = b""
+) -> list[Buffer]:
+    """The bytes of a PUB or HPUB, in as few pieces as is cheap, without copying a large payload."""
+    head = encode_publish(subject, reply, len(payload), header)
+    if len(payload) <= _JOIN_LIMIT:
+        return [b"".join((head, payload, _CRLF))]
+    return [head, payload, _CRLF]
+
+
+class Reply:
+    """One reply that a thread waits for.
+
+    Attributes:
+        subject: where the request went.
+    """
+
+    __slots__ = ("_error", "_lock", "_message", "subject")
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+        self._lock = threading.Lock()  # held until the reply is there: cheaper than an Event
+        self._lock.acquire()
+        self._message: Message | None = None
+        self._error: ObjStoreError | None = None
+
+    def deliver(self, message: Message) -> None:
+        """Take the reply; later ones are ignored."""
+        if self._message is None and self._error is None:
+            self._message = message
+            self._lock.release()
+
+    def fail(self, error: ObjStoreError) -> None:
+        """End the waiting with an error."""
+        if self._message is None and self._error is None:
+            self._error = error
+            self._lock.release()
+
+    def wait(self, timeout: float) -> Message:
+        """The reply.
+
+        Raises:
+            RequestTimeoutError: none came within ``timeout`` seconds.
+            ObjStoreError: what :meth:`fail` was given.
+        """
+        if not self._lock.acquire(timeout=timeout):
+            raise RequestTimeoutError(
+                f"no reply from {self.subject} in {timeout:g} s",
+                subject=self.subject,
+                timeout=timeout,
+            )
+        if self._error is not None:
+            raise self._error
+        assert self._message is not None  # noqa: S101 - the lock says so
+        return self._message
+
+
+class Inbox:
+    """Where the replies to a session's requests arrive.
+
+    Arguments:
+        session: carries the requests.
+        prefix: of the subjects, ``_INBOX`` unless the account demands another.
+    """
+
+    def __init__(self, session: Session, prefix: str = "_INBOX") -> None:
+        check_subject(prefix, "inbox prefix")
+        self._session = session
+        self._prefix = prefix
+        self._lock = threading.Lock()
+        self._forget()
+        session.on_fork.append(self._forget)
+
+    def _forget(self) -> None:
+        """Begin anew. A forked child takes another prefix, or it would get the parent's replies."""
+        self._lock = threading.Lock()
+        self._base = f"{self._prefix}.{next_nuid()}."
+        self._subscription: Subscription | None = None
+        self._handlers: dict[str, Handler] = {}
+        self._tokens = itertools.count(1)
+
+    def open(self, handler: Handler) -> str:
+        """Take a token: messages to the subject returned, and below it, go to the handler.
+
+        The handler is called by the reader thread and must not block. Call :meth:`close` with
+        the subject in the end.
+        """
+        if self._subscription is None:
+            with self._lock:
+                if self._subscription is None:
+                    self._subscription = self._session.subscribe(f"{self._base}>", self._deliver)
+        token = str(next(self._tokens))
+        self._handlers[token] = handler
+        return self._base + token
+
+    def close(self, subject: str) -> None:
+        """Give a token back; what still arrives for it is dropped."""
+        self._handlers.pop(subject[len(self._base) :], None)
+
+    def _deliver(self, message: Message) -> None:
+        token = message.subject[len(self._base) :]
+        handler = self._handlers.get(token) or self._handlers.get(token.partition(".")[0])
+        if handler is not None:
+            handler(message)
+
+    def request(
+        self, subject: str, payload: Buffer, *, timeout: float, header: bytes = b""
+    ) -> Message:
+        """Publish, and wait for one reply.
+
+        Raises:
+            NoRespondersError: nobody listens there.
+            RequestTimeoutError: no reply came in time.
+            InvalidNameError: the subject is not one.
+            InvalidOptionError: the message is larger than the server takes.
+            ConnectionLostError: the connection broke; whether the request arrived is unknown.
+            PermissionDeniedError: publishing there is not allowed.
+        """
+        raw = check_subject(subject)
+        check_size(self._session, len(payload) + len(header))
+        reply = Reply(subject)
+        reply_subject = self.open(reply.deliver)
+        try:
+            parts = publish_parts(raw, payload, reply_subject.encode(), header)
+            self._session.transmit(parts, reply)
+            message = reply.wait(timeout)
+        finally:
+            self._session.forget(reply)
+            self.close(reply_subject)
+        if message.status == NO_RESPONDERS and not message.payload:
+            raise NoRespondersError(
+                f"nobody answers requests to {subject}",
+                subject=subject,
+                code=NO_RESPONDERS,
+                timeout=timeout,
+            )
+        return message
+
+
+def check_size(session: Session, size: int) -> None:
+    """Refuse a message that the server would refuse by closing the connection.
+
+    Raises:
+        InvalidOptionError: header and payload together exceed the server's ``max_payload``.
+    """
+    limit = session.info.get("max_payload")
+    if isinstance(limit, int) and size > limit:
+        raise InvalidOptionError(
+            f"a message of {size:,} bytes, where the server takes {limit:,} (its max_payload)"
+        )

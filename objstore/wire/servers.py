@@ -1,0 +1,167 @@
+"""The servers that a connection may use: those it was given, and those it hears of."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from objstore.errors import InvalidServerURLError
+
+__all__ = ["Server", "ServerPool", "parse_server"]
+
+DEFAULT_PORT = 4222
+
+#: Pauses between rounds over all servers: from 20 ms, doubling, up to 2 s; each is shortened
+#: by chance to as little as half, so that a thousand clients of one server do not come at once.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """An address.
+
+    Attributes:
+        host: a name or an address of IPv4 or IPv6.
+        port: the TCP port.
+        tls: whether its URL asks for TLS.
+        tls_name: the name to look for in its certificate.
+        user, password: from the URL; a user alone is a token.
+        prefix: pynats2's "vhost": the URL's path, put before every subject.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    tls_name: str = ""
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    prefix: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address for messages: without user and password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'tls' if self.tls else 'nats'}://{host}:{self.port}"
+
+
+def parse_server(url: str) -> Server:
+    """Read a server's address: ``nats://`` or ``tls://``, or ``host:port`` alone.
+
+    Raises:
+        InvalidServerURLError: it cannot be understood, or asks for something else.
+    """
+    if not isinstance(url, str):
+        raise InvalidServerURLError(f"a server's address is text, not {type(url).__name__}")
+    text = url.strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"nats://{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidServerURLError(
+            f"not the address of a server: {_safe(text)} ({error})"
+        ) from None
+    if parts.scheme not in ("nats", "tls"):
+        raise InvalidServerURLError(
+            f"{_safe(text)} has the scheme {parts.scheme!r}; it must be nats:// or tls://"
+        )
+    if not host or any(char <= " " for char in host):
+        raise InvalidServerURLError(f"the address {_safe(text)} names no host")
+    prefix = parts.path.strip("/").replace("/", ".")
+    return Server(
+        host=host,
+        port=DEFAULT_PORT if port is None else port,
+        tls=parts.scheme == "tls",
+        tls_name=host,
+        user=None if parts.username is None else unquote(parts.username),
+        password=None if parts.password is None else unquote(parts.password),
+        prefix=f"{prefix}." if prefix else "",
+    )
+
+
+def parse_servers(servers: str | Iterable[str]) -> list[Server]:
+    """Read several addresses: a sequence of them, or one text with commas between.
+
+    Raises:
+        InvalidServerURLError: one of them cannot be understood, or there is none.
+    """
+    given = servers.split(",") if isinstance(servers, str) else list(servers)
+    if not given:
+        raise InvalidServerURLError("no server was given")
+    return [parse_server(url) for url in given]
+
+
+def _safe(url: str) -> str:
+    """A URL without what stands before the @: a message never shows a password."""
+    scheme, mark, rest = url.rpartition("://")
+    return repr(f"{scheme}{mark}{rest.rpartition('@')[2]}")
+
+
+class ServerPool:
+    """Decides which server is tried next, and how long to wait before.
+
+    Not thread-safe: the thread that connects owns it.
+    """
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self._given = list(dict.fromkeys(servers))
+        self._discovered: list[Server] = []
+        self._current: Server | None = None
+        self._pause = _FIRST_PAUSE
+
+    @property
+    def servers(self) -> list[Server]:
+        """All that are known: first those given, in their order."""
+        return self._given + self._discovered
+
+    def discover(self, addresses: Iterable[str]) -> None:
+        """Replace the discovered servers by the ``connect_urls`` of an INFO.
+
+        They are addresses without a name for the certificate, and without a user: both are
+        taken from the first server given.
+        """
+        first = self._given[0]
+        known = {(server.host, server.port) for server in self._given}
+        found = []
+        for address in addresses:
+            try:
+                server = parse_server(address)
+            except InvalidServerURLError:
+                continue  # a server's odd idea of an address is no reason to lose the connection
+            if (server.host, server.port) not in known:
+                found.append(
+                    Server(
+                        host=server.host,
+                        port=server.port,
+                        tls=first.tls,
+                        tls_name=first.tls_name,
+                        user=first.user,
+                        password=first.password,
+                        prefix=first.prefix,
+                    )
+                )
+        self._discovered = found
+
+    def round(self) -> list[Server]:
+        """The servers to try now, in order: after a loss the one just lost comes last.
+
+        The others come in a random order, so that the clients of a dead server spread.
+        """
+        servers = self.servers
+        if self._current is None:
+            return servers
+        others = [server for server in servers if server != self._current]
+        random.shuffle(others)
+        return [*others, self._current] if self._current in servers else others
+
+    def connected(self, server: Server) -> None:
+        """The server took the connection: pauses begin anew."""
+        self._current = server
+        self._pause = _FIRST_PAUSE
+
+    def next_pause(self) -> float:
+        """Seconds to wait after a round in which no server took the connection."""
+        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not for secrets
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return pause

@@ -1,0 +1,189 @@
+"""A connected byte stream: a TCP socket, in the clear or under TLS.
+
+One thread receives while others send, one of them at a time (the session's write lock sees to
+that). Receiving and sending have time-outs of their own: the socket is duplicated, since a
+Python socket has but one.
+
+TLS runs through memory buffers (``ssl.MemoryBIO``) and not through ``ssl.SSLSocket``: OpenSSL
+must not be read and written by two threads at once, and an ``SSLSocket`` that guards itself
+against that lets a blocked reader block the writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from typing import cast
+
+from objstore.wire.protocol import Buffer
+
+__all__ = ["TLSTransport", "Transport"]
+
+
+class Transport:
+    """A connected TCP socket.
+
+    Arguments:
+        sock: connected.
+        send_timeout: how long a send waits without any progress, in seconds.
+    """
+
+    def __init__(self, sock: socket.socket, send_timeout: float) -> None:
+        self._sender = sock
+        self._receiver = sock.dup()  # a timeout of its own
+        self._sender.settimeout(send_timeout)
+        self._pid = os.getpid()
+
+    @classmethod
+    def connect(cls, host: str, port: int, timeout: float, *, keepalive: bool = False) -> Transport:
+        """Connect over IPv6 or IPv4, whichever the name leads to.
+
+        Raises:
+            OSError: nobody answers there.
+        """
+        sock = socket.create_connection((host, port), timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if keepalive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return cls(sock, timeout)
+
+    def set_receive_timeout(self, seconds: float) -> None:
+        """How long :meth:`receive_into` waits; then it raises ``TimeoutError``."""
+        self._receiver.settimeout(seconds)
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Receive what is there, at least one byte; 0: the other side closed.
+
+        Raises:
+            OSError: the connection broke, or nothing came in time (``TimeoutError``).
+        """
+        return self._receiver.recv_into(buffer)
+
+    def send(self, parts: Sequence[Buffer]) -> None:
+        """Send all parts, one after the other, in as few system calls as it takes.
+
+        Raises:
+            OSError: the connection broke, or the other side stopped reading
+                (``TimeoutError``); a part of the bytes may have gone.
+        """
+        sent = self._sender.sendmsg(parts)
+        for index, part in enumerate(parts):
+            size = len(part)
+            if sent < size:
+                self._sender.sendall(memoryview(part)[sent:])
+                for later in parts[index + 1 :]:
+                    self._sender.sendall(later)
+                return
+            sent -= size
+
+    def send_if_writable(self, data: bytes) -> bool:
+        """Send a few bytes if that cannot block; tell whether they went."""
+        if not _is_writable(self._sender):
+            return False
+        self.send([data])
+        return True
+
+    def abort(self) -> None:
+        """Break the connection, waking whoever receives or sends. Never blocks."""
+        with contextlib.suppress(OSError):
+            self._sender.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the socket back. In a forked child the parent's connection stays as it is."""
+        if os.getpid() == self._pid:
+            self.abort()
+        self._sender.close()
+        self._receiver.close()
+
+
+class TLSTransport(Transport):
+    """TLS over the socket of a :class:`Transport`, which it takes over.
+
+    Arguments:
+        plain: the connection so far; nothing may be left unread in it.
+        context: decides about certificates.
+        hostname: the name that the certificate must be for.
+        timeout: how long the handshake may take, in seconds.
+
+    Raises:
+        ssl.SSLError: the handshake failed; for a certificate that is not accepted
+            ``ssl.SSLCertVerificationError``.
+        OSError: the connection broke, or the handshake took too long (``TimeoutError``).
+    """
+
+    def __init__(
+        self, plain: Transport, context: ssl.SSLContext, hostname: str, timeout: float
+    ) -> None:
+        self._sender, self._receiver, self._pid = plain._sender, plain._receiver, plain._pid
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
+        self._tls_lock = threading.Lock()  # one thread in OpenSSL at a time; no I/O under it
+        self._handshake(time.monotonic() + timeout)
+
+    def _handshake(self, deadline: float) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("the TLS handshake took too long") from None
+                self.set_receive_timeout(left)
+                self._feed()
+            except ssl.SSLError:
+                with contextlib.suppress(OSError):  # the alert that says why, if it can go
+                    self._flush()
+                raise
+            else:
+                self._flush()
+                return
+
+    def _flush(self) -> None:
+        data = self._outgoing.read()
+        if data:
+            super().send([data])
+
+    def _feed(self) -> None:
+        data = self._receiver.recv(64 << 10)
+        with self._tls_lock:
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """As in the clear; a close without TLS's own goodbye counts as a close."""
+        while True:
+            with self._tls_lock:
+                try:
+                    return cast("int", self._tls.read(len(buffer), buffer))
+                except ssl.SSLWantReadError:
+                    pass
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    return 0
+            self._feed()
+
+    def send(self, parts: Sequence[Buffer]) -> None:
+        """As in the clear."""
+        with self._tls_lock:
+            for part in parts:
+                if len(part):
+                    self._tls.write(part)
+            data = self._outgoing.read()
+        super().send([data])
+
+
+def _is_writable(sock: socket.socket) -> bool:
+    """Whether a few bytes can be sent at once."""
+    if not hasattr(select, "poll"):  # pragma: no cover - Windows
+        return bool(select.select([], [sock], [], 0)[1])
+    poll = select.poll()  # not select.select: that fails on descriptors above 1,023
+    poll.register(sock, select.POLLOUT)
+    return bool(poll.poll(0))
