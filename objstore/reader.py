@@ -30,13 +30,7 @@ from objstore.errors import (
 )
 from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
 from objstore.records import Records
-from objstore.wire.jetstream import (
-    BATCH_END,
-    NOT_FOUND,
-    DirectGet,
-    direct_error,
-    position,
-)
+from objstore.wire.direct import BATCH_END, NOT_FOUND, DirectGet, direct_error, position
 from objstore.wire.protocol import Message
 
 __all__ = ["ObjectResult", "chunk_payloads"]

@@ -20,15 +20,15 @@ from objstore.objects import (
     parse_info,
     stream_name,
 )
-from objstore.wire.jetstream import (
+from objstore.wire.direct import (
     BATCH_END,
     NOT_FOUND,
-    JetStream,
     StoredMessage,
     direct_error,
     parse_time,
     position,
 )
+from objstore.wire.jetstream import JetStream
 
 __all__ = ["Records"]
 

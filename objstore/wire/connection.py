@@ -20,7 +20,8 @@ from objstore.wire.dial import DialOptions
 from objstore.wire.protocol import Buffer, Message, check_subject, encode_headers, parse_headers
 from objstore.wire.requests import Inbox, check_size, publish_parts
 from objstore.wire.servers import ServerPool, parse_servers
-from objstore.wire.session import Handler, Session, Subscription
+from objstore.wire.session import Session
+from objstore.wire.subscriptions import Handler, Subscription
 
 __all__ = ["Connection", "Msg"]
 

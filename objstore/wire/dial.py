@@ -26,10 +26,10 @@ from objstore.errors import (
 from objstore.version import __version__
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.protocol import PING, Err, Event, Info, Parser, Pong, encode_connect
-from objstore.wire.servers import Server
+from objstore.wire.servers import Server, ServerPool
 from objstore.wire.transport import TLSTransport, Transport
 
-__all__ = ["DialOptions", "Link", "dial", "error_of"]
+__all__ = ["DialOptions", "Link", "dial", "dial_any", "error_of"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,28 @@ class Link:
     parser: Parser
     info: dict[str, Any]
     early: list[Event] = field(default_factory=list)
+
+
+def dial_any(pool: ServerPool, options: DialOptions) -> Link:
+    """Connect to the first server that takes us; each is tried once.
+
+    Raises:
+        ObjStoreError: the error that says most, when none does; see :func:`dial`.
+    """
+    errors: list[ObjStoreError] = []
+    for server in pool.round():
+        try:
+            link = dial(server, options)
+        except ObjStoreError as error:
+            errors.append(error)
+        else:
+            pool.connected(server)
+            return link
+    telling: list[ObjStoreError] = [e for e in errors if isinstance(e, AuthorizationError)]
+    telling += [e for e in errors if type(e) is not ConnectionLostError]
+    if telling or len(errors) == 1:
+        raise (telling or errors)[0]
+    raise ConnectionLostError("no server answers: " + "; ".join(map(str, errors)))
 
 
 def dial(server: Server, options: DialOptions) -> Link:

@@ -18,7 +18,8 @@ from objstore.errors import (
 )
 from objstore.wire.nuid import next_nuid
 from objstore.wire.protocol import Buffer, Message, check_subject, encode_publish
-from objstore.wire.session import Handler, Session, Subscription
+from objstore.wire.session import Session
+from objstore.wire.subscriptions import Handler, Subscription
 
 __all__ = ["Inbox", "Reply", "publish_parts"]
 

@@ -21,7 +21,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from objstore.errors import (
     AuthorizationError,
@@ -32,7 +31,7 @@ from objstore.errors import (
     ProtocolError,
     RequestTimeoutError,
 )
-from objstore.wire.dial import DialOptions, Link, dial, error_of
+from objstore.wire.dial import DialOptions, Link, dial_any, error_of
 from objstore.wire.protocol import (
     PING,
     PONG,
@@ -43,83 +42,21 @@ from objstore.wire.protocol import (
     Message,
     Ping,
     Pong,
-    check_subject,
-    encode_subscribe,
     encode_unsubscribe,
 )
 from objstore.wire.servers import ServerPool
+from objstore.wire.subscriptions import (
+    Handler,
+    Signal,
+    Subscription,
+    Subscriptions,
+    Waiting,
+    WaitingRoom,
+)
 
-__all__ = ["Handler", "Session", "Subscription", "Waiting"]
+__all__ = ["Session"]
 
 LOG = logging.getLogger("objstore")
-
-Handler = Callable[[Message], None]
-
-
-class Waiting(Protocol):
-    """Somebody who waits for the server."""
-
-    @property
-    def subject(self) -> str:
-        """The subject published to, by which a refused permission finds its operation."""
-
-    def fail(self, error: ObjStoreError) -> None:
-        """Wake up with an error. Called by the reader thread: must not block."""
-
-
-class Subscription:
-    """A subscription, which lives across reconnects.
-
-    Attributes:
-        sid: its number on the wire.
-        subject: what it is to.
-        queue: the queue group, or ``""``.
-        handler: called by the reader thread for each message: must not block.
-        remaining: after how many more messages it ends; None: never.
-    """
-
-    __slots__ = ("handler", "queue", "remaining", "sid", "subject")
-
-    def __init__(
-        self, sid: int, subject: str, queue: str, handler: Handler, remaining: int | None
-    ) -> None:
-        self.sid = sid
-        self.subject = subject
-        self.queue = queue
-        self.handler = handler
-        self.remaining = remaining
-
-    def commands(self) -> bytes:
-        """What tells a server of it."""
-        subscribe = encode_subscribe(
-            check_subject(self.subject),
-            self.sid,
-            check_subject(self.queue, "queue group") if self.queue else b"",
-        )
-        if self.remaining is None:
-            return subscribe
-        return subscribe + encode_unsubscribe(self.sid, self.remaining)
-
-
-class _Signal:
-    """A waiting thread: woken once, by success or by failure."""
-
-    __slots__ = ("_woken", "error", "subject")
-
-    def __init__(self) -> None:
-        self.subject = ""
-        self.error: ObjStoreError | None = None
-        self._woken = threading.Event()
-
-    def set(self) -> None:
-        self._woken.set()
-
-    def fail(self, error: ObjStoreError) -> None:
-        self.error = error
-        self._woken.set()
-
-    def wait(self, timeout: float) -> bool:
-        return self._woken.wait(timeout)
 
 
 class Session:
@@ -165,11 +102,10 @@ class Session:
         self._cause: ObjStoreError | None = None  # why there is none
         self._complaint: ObjStoreError | None = None  # the last -ERR, which explains a close
         self._thread: threading.Thread | None = None
-        self._subscriptions: dict[int, Subscription] = {}
-        self._last_sid = 0
-        self._waiting: set[Waiting] = set()
+        self._subscriptions = Subscriptions()
+        self._waiting = WaitingRoom()
         self._urgent: deque[bytes] = deque()  # short commands for whoever sends next
-        self._pongs: deque[_Signal | None] = deque()  # who waits for the PONGs to come
+        self._pongs: deque[Signal | None] = deque()  # who waits for the PONGs to come
         self._lame = False  # the server is about to leave
         self._pid = os.getpid()
 
@@ -204,7 +140,7 @@ class Session:
                 raise self._closed_error()
             if self._thread is not None:
                 return
-            link = self._dial_any()
+            link = dial_any(self._pool, self._options)
             self._install(link)
             thread = threading.Thread(
                 target=self._run, args=(link,), name="objstore-reader", daemon=True
@@ -257,8 +193,7 @@ class Session:
 
     def forget(self, waiting: Waiting) -> None:
         """Whoever waited does so no longer."""
-        with self._lock:
-            self._waiting.discard(waiting)
+        self._waiting.leave(waiting)
 
     def subscribe(
         self, subject: str, handler: Handler, *, queue: str = "", max_messages: int | None = None
@@ -269,10 +204,7 @@ class Session:
             InvalidNameError: the subject or queue group is not one.
             ConnectionLostError, ConnectionClosedError: as for :meth:`transmit`.
         """
-        with self._lock:
-            self._last_sid += 1
-            sid = self._last_sid
-        subscription = Subscription(sid, subject, queue, handler, max_messages)
+        subscription = self._subscriptions.new(subject, handler, queue, max_messages)
         commands = subscription.commands()
         link = self._link or self._await_link()
         while not self._write(link, [commands], None, subscription):
@@ -281,7 +213,7 @@ class Session:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. Never blocks and never fails: without a connection it is over."""
-        if self._subscriptions.pop(subscription.sid, None) is not None:
+        if self._subscriptions.remove(subscription):
             self.send_soon(encode_unsubscribe(subscription.sid))
 
     def limit(self, subscription: Subscription, max_messages: int) -> None:
@@ -296,7 +228,7 @@ class Session:
             RequestTimeoutError: no PONG came within ``timeout`` seconds.
             ConnectionLostError: the connection broke in between.
         """
-        signal = _Signal()
+        signal = Signal()
         try:
             self.transmit([PING], signal)
             if not signal.wait(timeout):
@@ -326,9 +258,11 @@ class Session:
             if self._link is not link:
                 return False
             if waiting is not None:
-                self._register(waiting)
+                self._waiting.enter(waiting)
+                if isinstance(waiting, Signal):
+                    self._pongs.append(waiting)
             if subscription is not None:
-                self._subscriptions[subscription.sid] = subscription
+                self._subscriptions.add(subscription)
             try:
                 link.transport.send(parts)
             except OSError as error:
@@ -345,12 +279,6 @@ class Session:
         if self._urgent:
             self._send_urgent()
         return True
-
-    def _register(self, waiting: Waiting) -> None:
-        with self._lock:
-            self._waiting.add(waiting)
-        if isinstance(waiting, _Signal):
-            self._pongs.append(waiting)
 
     def _send_urgent(self) -> None:
         """Send the short commands, if that blocks neither on the lock nor on the socket.
@@ -419,27 +347,8 @@ class Session:
             each.fail(error)
 
     def _take_waiting(self) -> list[Waiting]:
-        waiting = list(self._waiting)
-        self._waiting.clear()
         self._pongs.clear()
-        return waiting
-
-    def _dial_any(self) -> Link:
-        """Try each server once. The error that says most is raised when none answers."""
-        errors: list[ObjStoreError] = []
-        for server in self._pool.round():
-            try:
-                link = dial(server, self._options)
-            except ObjStoreError as error:
-                errors.append(error)
-            else:
-                self._pool.connected(server)
-                return link
-        telling: list[ObjStoreError] = [e for e in errors if isinstance(e, AuthorizationError)]
-        telling += [e for e in errors if type(e) is not ConnectionLostError]
-        if telling or len(errors) == 1:
-            raise (telling or errors)[0]
-        raise ConnectionLostError("no server answers: " + "; ".join(map(str, errors)))
+        return self._waiting.empty()
 
     def _install(self, link: Link) -> None:
         """Make a connection the current one, with all subscriptions restored."""
@@ -447,7 +356,7 @@ class Session:
             self._urgent.clear()
             self._lame = False
             self._complaint = None
-            commands = b"".join(s.commands() for s in list(self._subscriptions.values()))
+            commands = self._subscriptions.commands()
             if commands:
                 link.transport.send([commands])
             with self._changed:
@@ -461,7 +370,7 @@ class Session:
         """Try until a server answers or the session is closed (None)."""
         while self._ended is None:
             try:
-                link = self._dial_any()
+                link = dial_any(self._pool, self._options)
                 try:
                     self._install(link)
                 except OSError as error:
@@ -526,24 +435,11 @@ class Session:
         return ConnectionLostError("the server is shutting down (lame duck)")
 
     def _handle(self, events: Sequence[Event]) -> None:
-        subscriptions = self._subscriptions
         for event in events:
             if type(event) is Message:
-                subscription = subscriptions.get(event.sid)
-                if subscription is not None:
-                    self._deliver(subscription, event)
+                self._subscriptions.deliver(event)
             else:
                 self._control(event)
-
-    def _deliver(self, subscription: Subscription, message: Message) -> None:
-        if subscription.remaining is not None:
-            subscription.remaining -= 1
-            if subscription.remaining <= 0:
-                self._subscriptions.pop(subscription.sid, None)
-        try:
-            subscription.handler(message)
-        except Exception:
-            LOG.exception("a handler of messages to %s failed", subscription.subject)
 
     def _control(self, event: Event) -> None:
         if isinstance(event, Ping):
@@ -572,10 +468,9 @@ class Session:
             LOG.warning("the server says: %s", text)
             self._complaint = error
             return
-        of_subscription = any(s.subject == error.subject for s in self._subscriptions.values())
-        with self._lock:
-            concerned = [w for w in self._waiting if of_subscription or w.subject == error.subject]
-            self._waiting.difference_update(concerned)
+        # Where an inbox may not be subscribed to, no reply will ever come.
+        everybody = self._subscriptions.any_to(error.subject)
+        concerned = self._waiting.empty() if everybody else self._waiting.concerned(error.subject)
         if not concerned:
             LOG.warning("%s", error)
         for each in concerned:

@@ -1,0 +1,163 @@
+"""Direct gets (ADR-31): messages read from a stream by request, without a consumer."""
+
+from __future__ import annotations
+
+import json
+import queue
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from objstore.errors import APIError, NoRespondersError, ObjStoreError
+from objstore.wire.connection import Connection
+from objstore.wire.protocol import Buffer, Message, check_subject
+from objstore.wire.requests import publish_parts
+
+__all__ = [
+    "BATCH_END",
+    "NOT_FOUND",
+    "NO_RESPONDERS",
+    "DirectGet",
+    "StoredMessage",
+    "direct_error",
+    "parse_time",
+    "position",
+]
+
+# The statuses of direct gets
+BATCH_END = 204
+NOT_FOUND = 404
+NO_RESPONDERS = 503
+
+_SEQUENCE = b"Nats-Sequence"
+_PENDING = b"Nats-Num-Pending"
+_TIME = b"Nats-Time-Stamp"
+_SUBJECT = b"Nats-Subject"
+
+
+@dataclass(frozen=True)
+class StoredMessage:
+    """A message as a stream holds it.
+
+    Attributes:
+        subject: it was published to.
+        sequence: its number in the stream.
+        time: when it was stored, in the server's text.
+        header: its own headers, raw; with the direct get's among them.
+        payload: its body.
+    """
+
+    subject: str
+    sequence: int
+    time: str
+    header: bytes
+    payload: bytes | memoryview
+
+    @classmethod
+    def of_direct(cls, message: Message) -> StoredMessage:
+        """From the answer to a direct get.
+
+        Raises:
+            APIError: a header that every such answer has is missing.
+        """
+        sequence, stamp = message.value(_SEQUENCE), message.value(_TIME)
+        subject = message.value(_SUBJECT)
+        if sequence is None or not sequence.isdigit() or stamp is None or subject is None:
+            raise APIError(f"a direct get was answered without its headers: {message!r}")
+        return cls(
+            subject.decode("utf-8", "surrogateescape"),
+            int(sequence),
+            stamp.decode("ascii", "replace"),
+            message.header,
+            message.payload,
+        )
+
+
+def parse_time(text: str) -> datetime:
+    """A server's time, with a time zone, cut to microseconds.
+
+    Arguments:
+        text: RFC 3339 with nanoseconds, or Go's ``2006-01-02 15:04:05.999999999 +0000 UTC``,
+            which servers before 2.11 send in headers.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    main, _, fraction = text.strip().replace(" +0000 UTC", "Z").rstrip("Z").partition(".")
+    moment = datetime.strptime(main.replace(" ", "T"), "%Y-%m-%dT%H:%M:%S")
+    micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
+    return moment.replace(microsecond=micros, tzinfo=timezone.utc)
+
+
+class DirectGet:
+    """A batch of direct gets under way: its messages as they come.
+
+    The reader thread puts them into a queue; :meth:`next` takes them out. Nothing is held on
+    the server. Memory: what the request allows (``max_bytes``) and one message.
+
+    Attributes:
+        subject: of the request.
+    """
+
+    def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
+        self.subject = subject
+        self._connection = connection
+        self._queue: queue.SimpleQueue[Message | ObjStoreError] = queue.SimpleQueue()
+        self._reply = connection.inbox.open(self._queue.put)
+        try:
+            connection.session.transmit(_request_parts(subject, request, self._reply), self)
+        except BaseException:
+            self.close()
+            raise
+
+    def fail(self, error: ObjStoreError) -> None:
+        """The connection ended, or the permission is missing."""
+        self._queue.put(error)
+
+    def next(self, timeout: float) -> Message | None:
+        """The next message, its end marker (status 204) or an error status among them.
+
+        Returns:
+            None when nothing came within ``timeout`` seconds.
+
+        Raises:
+            ObjStoreError: the connection was lost, or the request is not allowed.
+        """
+        try:
+            item = self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if isinstance(item, ObjStoreError):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Drop what still comes. Never fails."""
+        self._connection.session.forget(self)
+        self._connection.inbox.close(self._reply)
+
+
+def _request_parts(subject: str, request: Mapping[str, Any], reply: str) -> list[Buffer]:
+    payload = json.dumps(request, separators=(",", ":")).encode()
+    return publish_parts(check_subject(subject), payload, reply.encode())
+
+
+def direct_error(message: Message, what: str) -> ObjStoreError:
+    """Translate a status of a direct get that is not an answer."""
+    text = message.header[9 : message.header.find(b"\r\n")].decode("ascii", "replace")
+    if message.status == NO_RESPONDERS:
+        return NoRespondersError(f"{what}: nobody answers direct gets", code=NO_RESPONDERS)
+    return APIError(f"{what}: {text}", code=message.status, description=text)
+
+
+def position(message: Message) -> tuple[int, int]:
+    """Where a message of a batch stands: its sequence, and how many of its subject follow.
+
+    Raises:
+        APIError: the headers that say so are missing.
+    """
+    sequence, pending = message.value(_SEQUENCE), message.value(_PENDING)
+    if sequence is None or pending is None or not (sequence.isdigit() and pending.isdigit()):
+        raise APIError(f"a message of a batch without its position: {message!r}")
+    return int(sequence), int(pending)
