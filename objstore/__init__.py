@@ -17,6 +17,7 @@ from objstore.errors import *  # noqa: F403 - the tree is public as a whole
 from objstore.errors import __all__ as _errors
 from objstore.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
 from objstore.reader import ObjectResult
+from objstore.server import LocalServer, local
 from objstore.store import ObjectStore
 from objstore.version import __version__
 from objstore.wire.connection import Connection
@@ -25,6 +26,7 @@ __all__ = [
     "BucketOptions",
     "Client",
     "Connection",
+    "LocalServer",
     "ObjectInfo",
     "ObjectLink",
     "ObjectMeta",
@@ -36,5 +38,6 @@ __all__ = [
     "StoreCompression",
     "__version__",
     "connect",
+    "local",
 ]
 __all__ += [name for name in _errors if name != "api_error"]

@@ -19,11 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from objstore.client import Client
 from objstore.errors import ServerStartError
 from objstore.server_config import StrPath, render
 from objstore.server_process import ServerProcess, lock_data
+from objstore.wire.connection import Connection
 
-__all__ = ["LocalServer", "find_executable"]
+__all__ = ["LocalServer", "find_executable", "local"]
 
 _Fact = TypeVar("_Fact")
 
@@ -350,6 +352,43 @@ class LocalServer:
         if self._process is not None:
             self._process.disown()
             self._process = None
+
+
+class _LocalClient(Client):
+    """A client whose server lives as long as it does."""
+
+    def __init__(self, connection: Connection, server: LocalServer) -> None:
+        super().__init__(connection)
+        self.server = server
+
+    def close(self) -> None:
+        super().close()
+        self.server.stop()
+
+
+def local(data_dir: StrPath | None = None, *, port: int = 0, **connect_options: Any) -> Client:
+    """Start a private nats-server and connect to it; it stops with the client.
+
+    Arguments:
+        data_dir: where the data are kept; None: a temporary folder, removed at the end.
+        port: the server's port on 127.0.0.1; 0: any that is free.
+        connect_options: as those of :class:`objstore.Connection`, such as ``timeout``.
+
+    Returns:
+        A client, to be closed or used in a with-block.
+
+    Raises:
+        ServerStartError: nats-server is not installed or does not start.
+        InvalidOptionError: an option cannot be used.
+    """
+    server = LocalServer(data_dir, port=port).start()
+    try:
+        connection = Connection(server.url, **connect_options)
+        connection.connect()
+        return _LocalClient(connection, server)
+    except BaseException:
+        server.stop()
+        raise
 
 
 def _listed_port(folder: Path) -> int | None:
