@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 import threading
 import types
-from importlib import metadata
 
 _lock = threading.Lock()
 
@@ -22,6 +21,8 @@ class _Distribution:
     """What pynats2 reads from ``pkg_resources.get_distribution(name)``."""
 
     def __init__(self, name: str) -> None:
+        from importlib import metadata  # here, since it costs 25 ms that an import need not
+
         try:
             self.version = metadata.version(name)
         except metadata.PackageNotFoundError:  # vendored or frozen without its metadata
