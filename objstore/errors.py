@@ -14,6 +14,8 @@
          ├─ LinkError
          ├─ InvalidNameError             also ValueError
          ├─ InvalidPayloadError          also TypeError
+         ├─ PayloadFileError             also OSError
+         │   └─ PayloadFileNotFoundError also FileNotFoundError
          ├─ InvalidOptionError           also ValueError
          │   └─ InvalidServerURLError    also pynats2's NATSInvalidUrlError, NATSInvalidSchemeError
          ├─ MissingDependencyError       also ImportError
@@ -76,6 +78,8 @@ __all__ = [
     "ObjectExistsError",
     "ObjectNotFoundError",
     "ObjectTooLargeError",
+    "PayloadFileError",
+    "PayloadFileNotFoundError",
     "PermissionDeniedError",
     "ProtocolError",
     "RequestTimeoutError",
@@ -205,6 +209,20 @@ class InvalidOptionError(ObjStoreError, ValueError):
 
 class InvalidPayloadError(ObjStoreError, TypeError):
     """The payload is of a kind that cannot be stored; the message says what to do instead."""
+
+
+class PayloadFileError(ObjStoreError, OSError):
+    """A file that was to be stored cannot be opened: a folder, no permission …
+
+    Attributes:
+        path: of the file.
+    """
+
+    path: str | None = None
+
+
+class PayloadFileNotFoundError(PayloadFileError, FileNotFoundError):
+    """A file that was to be stored does not exist."""
 
 
 class InvalidServerURLError(InvalidOptionError, NATSInvalidUrlError, NATSInvalidSchemeError):

@@ -13,7 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-from objstore.errors import InvalidPayloadError
+from objstore.errors import (
+    InvalidPayloadError,
+    PayloadFileError,
+    PayloadFileNotFoundError,
+)
 
 __all__ = ["Source", "choose_chunk_size"]
 
@@ -60,7 +64,7 @@ class Source:
 
     Raises:
         InvalidPayloadError: it is text, a text file, a mapping, or something else.
-        OSError: the file of a path cannot be opened.
+        PayloadFileError: the file of a path cannot be opened.
     """
 
     def __init__(self, payload: object) -> None:
@@ -74,7 +78,7 @@ class Source:
         if isinstance(payload, (str, Mapping)):
             raise InvalidPayloadError(_why_not(payload))
         if isinstance(payload, os.PathLike):
-            payload = self._file = Path(payload).open("rb")  # noqa: SIM115 - close() does
+            payload = self._file = _open(Path(payload))
         view = _as_view(payload)
         if view is not None:
             self._view = view
@@ -124,6 +128,16 @@ class Source:
         if self._items is not None:
             return _gather(self._items, chunk_size)
         return _read_chunks(self._read, chunk_size)
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open the file of a path."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        kind = PayloadFileNotFoundError if missing else PayloadFileError
+        raise kind(f"cannot read the file {path}: {error.strerror}", path=str(path)) from error
 
 
 def _as_view(payload: object) -> memoryview | None:

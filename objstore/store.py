@@ -112,15 +112,15 @@ class ObjectStore:
             The object as stored.
 
         Raises:
-            InvalidNameError, InvalidOptionError, InvalidPayloadError: an argument cannot be
-                used; nothing was sent.
+            InvalidNameError, InvalidOptionError, InvalidPayloadError, PayloadFileError: an
+                argument cannot be used; nothing was sent.
             RevisionMismatchError: the revision is not ``if_revision``.
             ObjectTooLargeError: the payload exceeds the bucket's ``max_object_size``.
             StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError:
                 the server refuses it.
             RequestTimeoutError, ConnectionLostError: the server does not answer; before the
                 commit nothing has changed, while it the message says what is unknown.
-            OSError, or what else reading the payload raises.
+            And whatever reading the payload raises.
 
         Source: ADR-20.
         """
@@ -254,7 +254,7 @@ class ObjectStore:
             The object as stored.
 
         Raises:
-            OSError: the file cannot be read.
+            PayloadFileError: the file cannot be opened.
             And as :meth:`put`.
         """
         file = Path(path)

@@ -81,7 +81,8 @@ class _Window:
         self._outstanding = 0
         self._acknowledged = 0  # chunks 1 … this are stored
         self._last_sequence = 0
-        self._error: ObjStoreError | None = None
+        self._error: ObjStoreError | None = None  # why the upload cannot go on
+        self._deaf = False  # no answer will come any more
 
     def sent(self, number: int, size: int) -> None:
         """A chunk is about to be sent."""
@@ -92,26 +93,29 @@ class _Window:
     def deliver(self, message: Message) -> None:
         """Take an acknowledgement; its subject ends in the chunk's number."""
         number = int(message.subject.rpartition(".")[2])
+        error: ObjStoreError | None = None
+        sequence = 0
         try:
-            ack = parse_pub_ack(message, f"storing chunk {number}")
-        except ObjStoreError as error:
-            self.fail(error)
-            return
+            sequence = parse_pub_ack(message, f"storing chunk {number}").sequence
+        except ObjStoreError as refused:
+            error = refused
         with self._changed:
-            if number != self._acknowledged + 1 or ack.sequence <= self._last_sequence:
+            if error is None and not self._continues(number, sequence):
                 # Chunks in order, or not at all: a gap or a swap is a corrupt object.
-                self._error = self._error or ObjectCorruptError(
-                    f"chunk {number} was stored out of order"
-                )
-            self._acknowledged = number
-            self._last_sequence = ack.sequence
+                error = ObjectCorruptError(f"chunk {number} was stored out of order")
+            self._acknowledged, self._last_sequence = number, sequence
             self._outstanding -= self._sizes.pop(number, 0)
+            self._error = self._error or error
             self._changed.notify()
 
+    def _continues(self, number: int, sequence: int) -> bool:
+        return number == self._acknowledged + 1 and sequence > self._last_sequence
+
     def fail(self, error: ObjStoreError) -> None:
-        """Something ended the upload."""
+        """The connection was lost, or the permission is missing."""
         with self._changed:
             self._error = self._error or error
+            self._deaf = True
             self._changed.notify()
 
     def wait_for(self, room: int) -> None:
@@ -132,6 +136,15 @@ class _Window:
                     )
             if self._error is not None:
                 raise self._error
+
+    def settle(self) -> None:
+        """After a failure: wait for the answers to all that was sent, good or bad.
+
+        The server stores from a queue, past which a purge would slip: chunks would be stored
+        after they were to be removed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._deaf or not self._outstanding, self._timeout)
 
 
 def upload(
@@ -184,6 +197,9 @@ def upload(
             if progress is not None:
                 progress(size)
         window.wait_for(0)
+    except BaseException:
+        window.settle()
+        raise
     finally:
         session.forget(window)
         inbox.close(reply)

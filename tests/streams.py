@@ -1,0 +1,46 @@
+"""What a bucket's stream really holds: the tests' own look, past the client's reading side."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from objstore import Client, ObjectStore
+from objstore.wire.connection import Connection
+
+
+def api(connection: Connection, name: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Call JetStream's API, without any of the client's own rooms for it."""
+    payload = b"" if request is None else json.dumps(request).encode()
+    answer: dict[str, Any] = json.loads(
+        connection.request(f"$JS.API.{name}", payload=payload).payload
+    )
+    return answer
+
+
+def subjects(client: Client, store: ObjectStore) -> dict[str, int]:
+    """How many messages each subject of the bucket's stream has."""
+    request = {"subjects_filter": ">"}
+    state = api(client.connection, f"STREAM.INFO.OBJ_{store.name}", request)["state"]
+    return dict(state.get("subjects") or {})
+
+
+def chunk_counts(client: Client, store: ObjectStore) -> dict[str, int]:
+    """How many chunks each nuid has."""
+    return {
+        subject.rpartition(".")[2]: count
+        for subject, count in subjects(client, store).items()
+        if ".C." in subject
+    }
+
+
+def orphans(client: Client, store: ObjectStore) -> set[str]:
+    """The nuids of chunks that no live object owns."""
+    owned = {info.nuid for info in store.list() if not info.deleted}
+    return set(chunk_counts(client, store)) - owned
+
+
+def consumer_count(client: Client, store: ObjectStore) -> int:
+    """How many consumers the bucket's stream has."""
+    state = api(client.connection, f"STREAM.INFO.OBJ_{store.name}")["state"]
+    return int(state["consumer_count"])

@@ -1,0 +1,56 @@
+"""Listing: each object once, lazily, whatever happens to the bucket meanwhile."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from objstore import Client, ObjectStore
+from objstore.objects import encode_info, meta_subject
+
+
+def test_objects_changed_while_listing_come_once(store: ObjectStore) -> None:
+    """Overwritten before and behind the listing's position, deleted, and new ones."""
+    for i in range(1200):
+        store.put(f"o{i}")
+    listing = store.list()
+    seen = [next(listing).name for _ in range(10)]
+    store.put("o0", b"changed")  # given already
+    store.put("o1199", b"changed")  # still to come
+    store.put("new")
+    store.delete("o5")
+    store.delete("o1198")
+    seen += [info.name for info in listing]
+    assert sorted(seen) == sorted({f"o{i}" for i in range(1200)} - {"o1198"} | {"new"})
+
+
+def test_several_records_of_a_name(store: ObjectStore, shared_client: Client) -> None:
+    """Other clients update metadata without a rollup; the last record counts."""
+    first = store.put("x", b"1")
+    store.put("y", b"2")
+    for turn in ("once", "twice"):
+        shared_client.connection.request(
+            meta_subject(store.name, "x"), payload=encode_info(first.with_changes(description=turn))
+        )
+    assert [(info.name, info.description) for info in store] == [("y", ""), ("x", "twice")]
+    info = store.info("x")
+    assert info is not None
+    assert info.description == "twice"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"null", b"[]", b"{", b"{}", b'{"name":1}', b'{"name":"x","size":-1}', b"\xff"]
+)
+def test_malformed_records_are_left_out(
+    payload: bytes,
+    store: ObjectStore,
+    shared_client: Client,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store.put("good", b"1")
+    shared_client.connection.request(meta_subject(store.name, "bad"), payload=payload)
+    store.put("better", b"2")
+    with caplog.at_level(logging.WARNING, "objstore"):
+        assert [info.name for info in store] == ["good", "better"]
+    assert "malformed metadata" in caplog.text
