@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from objstore.errors import InvalidNameError, InvalidOptionError, ObjectCorruptError
@@ -189,6 +189,7 @@ class ObjectInfo:
         options: chunk size and link.
         nuid: under which its chunks are.
         revision: of its metadata: the sequence in the stream.
+        ttl: after which it expires, counted from ``mtime``; None: never by itself.
         header_values: the values of each header, in order.
         extra: JSON fields that others wrote and this client does not know.
     """
@@ -205,6 +206,7 @@ class ObjectInfo:
     options: ObjectMetaOptions = field(default_factory=ObjectMetaOptions)
     nuid: str = ""
     revision: int = 0
+    ttl: timedelta | None = None
     header_values: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -14,7 +14,7 @@ import time
 import warnings
 from base64 import urlsafe_b64encode
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
 from objstore.errors import (
@@ -33,7 +33,7 @@ from objstore.records import Records
 from objstore.wire.direct import BATCH_END, NOT_FOUND, DirectGet, direct_error, position
 from objstore.wire.protocol import Message
 
-__all__ = ["ObjectResult", "chunk_payloads"]
+__all__ = ["ObjectResult", "chunk_payloads", "verify_whole"]
 
 Payload = bytes | memoryview
 
@@ -228,7 +228,7 @@ def _only_chunk(records: Records, info: ObjectInfo) -> Payload:
     return stored.payload
 
 
-def chunk_payloads(records: Records, info: ObjectInfo) -> Iterator[Payload]:
+def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, None, None]:
     """All chunks of an object, counted and verified: the last one only after the digest.
 
     Arguments:
@@ -264,6 +264,23 @@ def chunk_payloads(records: Records, info: ObjectInfo) -> Iterator[Payload]:
         if index == info.chunks - 1:
             check_digest(info, hasher.digest())
         yield payload
+
+
+def verify_whole(info: ObjectInfo, payload: Payload) -> bytes:
+    """The content of a one-chunk object, verified.
+
+    Raises:
+        ObjectCorruptError: it has not the size stated.
+        DigestMismatchError: it is not what was stored.
+    """
+    if len(payload) != info.size:
+        raise ObjectCorruptError(
+            f"{info.name!r} is damaged: its chunk has {len(payload):,} bytes, not {info.size:,}",
+            bucket=info.bucket,
+            name=info.name,
+        )
+    check_digest(info, hashlib.sha256(payload).digest())
+    return bytes(payload)
 
 
 def check_digest(info: ObjectInfo, digest: bytes) -> None:

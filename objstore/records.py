@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import threading
 from array import array
 from collections.abc import Iterable, Iterator
 
@@ -30,7 +32,7 @@ from objstore.wire.direct import (
     parse_time,
     position,
 )
-from objstore.wire.jetstream import JetStream
+from objstore.wire.jetstream import JetStream, PendingGet, parse_ttl
 
 __all__ = ["Records"]
 
@@ -55,6 +57,11 @@ class Records:
         self.bucket = bucket
         self.stream = stream_name(bucket)
         self._eventual = eventual
+        self._names = _NamesByNuid()
+
+    def of(self, bucket: str) -> Records:
+        """The metadata of another bucket of the account."""
+        return Records(self.jetstream, bucket, eventual=self._eventual)
 
     def read(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
         """The last record of a name, tombstones included; None if there is none.
@@ -92,6 +99,18 @@ class Records:
                 pass  # no such stream, or one without direct gets: the leader knows
         return self.jetstream.last_message(self.stream, subject)
 
+    def start_read(self, name: str) -> PendingGet:
+        """Ask for the last record of a name; the answer is to be taken later, and parsed.
+
+        Raises:
+            InvalidNameError: the name cannot be one.
+            ConnectionLostError: there is no connection.
+        """
+        subject = meta_subject(self.bucket, name)
+        if self._eventual or not self.jetstream.is_clustered:
+            return self.jetstream.start_direct_last(self.stream, subject)
+        return self.jetstream.start_last_message(self.stream, subject)
+
     def parse(self, stored: StoredMessage) -> ObjectInfo:
         """Read a stored record.
 
@@ -102,9 +121,11 @@ class Records:
             mtime = parse_time(stored.time)
         except ValueError:
             mtime = None
-        return parse_info(stored.payload, self.bucket, stored.sequence, mtime)
+        info = parse_info(stored.payload, self.bucket, stored.sequence, mtime)
+        ttl = parse_ttl(stored.header)
+        return info if ttl is None else info.with_changes(ttl=ttl)
 
-    def publish(self, info: ObjectInfo, expected: int, *, ttl: str | None = None) -> int:
+    def publish(self, info: ObjectInfo, expected: int) -> int:
         """Store a record in place of the one with revision ``expected`` (0: none).
 
         Returns:
@@ -122,7 +143,7 @@ class Records:
                 f"storing the metadata of {info.name!r} in bucket {self.bucket}",
                 rollup=True,
                 expected_sequence=expected,
-                ttl=ttl,
+                ttl=info.ttl,
             )
         except ObjStoreError as error:
             error.bucket, error.name = self.bucket, info.name
@@ -163,9 +184,9 @@ class Records:
             except ObjectCorruptError as error:
                 LOG.warning("%s", error)
 
-    def _messages(self, subject: str) -> Iterator[tuple[StoredMessage, int]]:
-        """Messages of a subject in order, each with the number of those after it."""
-        sequence, more = 1, True
+    def _messages(self, subject: str, sequence: int = 1) -> Iterator[tuple[StoredMessage, int]]:
+        """Messages of a subject from a sequence on, each with the number of those after it."""
+        more = True
         while more:
             page, more = self._page(subject, sequence)
             yield from page
@@ -202,9 +223,44 @@ class Records:
         finally:
             batch.close()
 
+    def names_with(self, nuid: str) -> set[str]:
+        """The names that have had a nuid, as far as the bucket still tells; some may be gone.
+
+        The first call looks through all records, later ones only through those since. Memory:
+        about 100 bytes for each.
+        """
+        with self._names.lock:
+            for message, _ in self._messages(all_meta_subject(self.bucket), self._names.next):
+                self._names.next = message.sequence + 1
+                with contextlib.suppress(ObjectCorruptError):
+                    record = self.parse(message)
+                    if not record.deleted:
+                        self._names.add(record.nuid, record.name)
+            return self._names.of(nuid)
+
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""
         return BucketNotFoundError(f"there is no bucket {self.bucket}", bucket=self.bucket)
+
+
+class _NamesByNuid:
+    """Which names were seen with which nuid."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.next = 1  # the first sequence not looked at
+        self._names: dict[str, str | set[str]] = {}  # a nuid has one name, nearly always
+
+    def add(self, nuid: str, name: str) -> None:
+        known = self._names.setdefault(nuid, name)
+        if isinstance(known, set):
+            known.add(name)
+        elif known != name:
+            self._names[nuid] = {known, name}
+
+    def of(self, nuid: str) -> set[str]:
+        known = self._names.get(nuid, set())
+        return {known} if isinstance(known, str) else set(known)
 
 
 def _once(records: Iterator[ObjectInfo], newest: int) -> Iterator[ObjectInfo]:

@@ -1,65 +1,42 @@
-"""The road of a put: payload to chunks in the stream, committed by one metadata message.
+"""The road of a put: chunks into the stream, then the one message that makes them an object.
 
 1. Every chunk is acknowledged, in order and counted, before the metadata is published.
-2. The metadata is stored only onto the revision that it was meant to replace
-   (``Nats-Expected-Last-Subject-Sequence``), so that a writer knows exactly which chunks it
-   replaced, and removes exactly those.
-3. Where the answer to the metadata is lost, the stream's leader is asked what it holds.
-4. Whatever fails before the commit, Ctrl-C included, removes the new chunks; the old object
+2. The metadata is the commit (:mod:`objstore.commit`); what it replaced is removed then.
+3. Whatever fails before the commit, Ctrl-C included, removes the new chunks; the old object
    stays as it was.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
-import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
-from typing import TypeGuard
+from collections.abc import Callable
+from datetime import datetime, timezone
 
+from objstore.change import is_shared
+from objstore.commit import Again, commit, landed, remove_chunks
 from objstore.errors import (
-    BucketNotFoundError,
-    ConnectionClosedError,
     ConnectionLostError,
     ObjectCorruptError,
     ObjectTooLargeError,
     ObjStoreError,
     RequestTimeoutError,
-    RevisionMismatchError,
 )
 from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
 from objstore.records import Records
-from objstore.wire.jetstream import JetStream, parse_pub_ack
+from objstore.wire.jetstream import chunk_header, parse_pub_ack
 from objstore.wire.protocol import Buffer, Message, check_subject
 from objstore.wire.requests import publish_parts
 
-__all__ = ["Chunks", "Progress", "commit", "upload"]
+__all__ = ["Put"]
 
 LOG = logging.getLogger("objstore")
 
-Progress = Callable[[int], None]
-
 #: Bytes that may be on their way without an acknowledgement.
 WINDOW = 8 << 20
-
-
-class Chunks:
-    """What an upload left in the stream.
-
-    Attributes:
-        count: how many chunks.
-        size: of all, in bytes.
-        digest: ADR-20's text for it.
-    """
-
-    __slots__ = ("count", "digest", "size")
-
-    def __init__(self, count: int, size: int, digest: str) -> None:
-        self.count = count
-        self.size = size
-        self.digest = digest
 
 
 class _Window:
@@ -147,151 +124,143 @@ class _Window:
             self._changed.wait_for(lambda: self._deaf or not self._outstanding, self._timeout)
 
 
-def upload(
-    jetstream: JetStream,
-    subject: str,
-    chunks: Iterator[Buffer],
-    *,
-    limit: int | None,
-    progress: Progress | None,
-) -> Chunks:
-    """Store chunks, in order; all are acknowledged at return.
+class Put:
+    """An object on its way into a bucket: send chunks, then commit or abort.
 
-    Memory: the window's 8 MiB at most, whatever the size.
+    Memory: :data:`WINDOW` bytes at most, whatever the size.
 
     Arguments:
-        jetstream: the account.
-        subject: where the chunks go.
-        chunks: the payload.
+        records: the bucket.
+        info: what is known of the object; its nuid is where the chunks go.
+        current: what it will replace, tombstones included.
         limit: the largest size allowed, in bytes.
-        progress: called with the bytes sent so far, after each chunk.
-
-    Raises:
-        ObjectTooLargeError: the payload exceeds the limit.
-        StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError,
-        RequestTimeoutError, ConnectionLostError: a chunk was not stored. What was stored
-            before is still there: the caller removes it.
-        Exception: whatever reading the payload raises.
+        again: decides when somebody else changed the object meanwhile, see
+            :func:`objstore.commit.commit`.
+        progress: told the bytes of each chunk that was sent.
+        timeout: for one acknowledgement, in seconds; None: the connection's.
     """
-    session, inbox = jetstream.connection.session, jetstream.connection.inbox
-    window = _Window(subject, jetstream.timeout)
-    raw_subject = check_subject(subject)
-    hasher = hashlib.sha256()
-    count = size = 0
-    reply = inbox.open(window.deliver)
-    try:
-        for chunk in chunks:
-            length = len(chunk)
-            if limit is not None and size + length > limit:
-                raise ObjectTooLargeError(
-                    f"the payload is larger than the bucket's limit of {limit:,} bytes",
-                    limit=limit,
-                )
-            window.wait_for(max(0, WINDOW - length))
-            count += 1
-            window.sent(count, length)
-            parts = publish_parts(raw_subject, chunk, f"{reply}.{count}".encode())
-            session.transmit(parts, window)
-            hasher.update(chunk)
-            size += length
-            if progress is not None:
-                progress(size)
-        window.wait_for(0)
-    except BaseException:
-        window.settle()
-        raise
-    finally:
-        session.forget(window)
-        inbox.close(reply)
-    digest = DIGEST_PREFIX + urlsafe_b64encode(hasher.digest()).decode()
-    return Chunks(count, size, digest)
 
+    def __init__(
+        self,
+        records: Records,
+        info: ObjectInfo,
+        current: ObjectInfo | None,
+        *,
+        limit: int | None,
+        again: Again | None,
+        progress: Callable[[int], object] | None,
+        timeout: float | None = None,
+    ) -> None:
+        self._records = records
+        self._info = info
+        self._current = current
+        self._limit = limit
+        self._again = again
+        self._progress = progress
+        self._hasher = hashlib.sha256()
+        self._count = 0
+        self._size = 0
+        self._undecided = False
+        connection = records.jetstream.connection
+        self._session, self._inbox = connection.session, connection.inbox
+        subject = chunk_subject(records.bucket, info.nuid)
+        self._subject = check_subject(subject)
+        self._header = chunk_header(info.ttl)
+        self._window = _Window(subject, timeout or records.jetstream.timeout)
+        self._reply = self._inbox.open(self._window.deliver)
 
-# --- the commit
+    @property
+    def described(self) -> ObjectInfo:
+        """The object, as far as it is known before all chunks are sent."""
+        return self._info
 
+    def send(self, chunk: Buffer) -> None:
+        """Send the next chunk; it may not be acknowledged yet at return.
 
-def commit(
-    records: Records,
-    info: ObjectInfo,
-    current: ObjectInfo | None,
-    *,
-    ttl: str | None = None,
-    retry: Callable[[ObjectInfo | None], ObjectInfo] | None = None,
-) -> tuple[ObjectInfo, ObjectInfo | None]:
-    """Publish metadata over exactly the revision that it replaces.
+        Raises:
+            ObjectTooLargeError: the payload exceeds the limit.
+            StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError,
+            RequestTimeoutError, ConnectionLostError: an earlier chunk was not stored.
+        """
+        length = len(chunk)
+        if self._limit is not None and self._size + length > self._limit:
+            raise ObjectTooLargeError(
+                f"the payload is larger than the bucket's limit of {self._limit:,} bytes",
+                limit=self._limit,
+            )
+        self._window.wait_for(max(0, WINDOW - length))
+        self._count += 1
+        self._window.sent(self._count, length)
+        reply = f"{self._reply}.{self._count}".encode()
+        parts = publish_parts(self._subject, chunk, reply, self._header)
+        self._session.transmit(parts, self._window)
+        self._hasher.update(chunk)
+        self._size += length
+        if self._progress is not None:
+            self._progress(length)
 
-    Arguments:
-        records: the bucket's metadata.
-        info: what to store.
-        current: what is stored now, tombstones included; None: nothing.
-        ttl: the message's life time.
-        retry: called with what is stored, when somebody else was faster: gives what to store
-            then, or raises. None: RevisionMismatchError.
+    def commit(self) -> ObjectInfo:
+        """Make the chunks an object, once all are acknowledged; remove what it replaces.
 
-    Returns:
-        The info with its revision, and what it replaced.
-
-    Raises:
-        RevisionMismatchError: somebody else was faster.
-        RequestTimeoutError, ConnectionLostError: it is unknown whether it was stored, even
-            after asking again for the connection's patience.
-        ObjStoreError: it was not stored.
-    """
-    deadline = time.monotonic() + records.jetstream.patience
-    while True:
-        expected = current.revision if current is not None else 0
+        Raises:
+            RevisionMismatchError: somebody else changed the object meanwhile.
+            And as :meth:`send`, and :func:`objstore.commit.commit`.
+        """
+        self._window.wait_for(0)
+        digest = DIGEST_PREFIX + urlsafe_b64encode(self._hasher.digest()).decode()
+        info = self._info.with_changes(size=self._size, chunks=self._count, digest=digest)
+        again = self._again
+        self._undecided = True  # until an answer says what became of the metadata
         try:
-            revision = records.publish(info, expected, ttl=ttl)
-        except RevisionMismatchError:
-            stored = records.read(info.name, fresh=True)
-            if _is_ours(stored, info):
-                return stored, current
-            if retry is None:
-                raise
-        except ConnectionClosedError:
-            raise
+            stored, replaced = commit(
+                self._records,
+                info,
+                self._current,
+                None if again is None else lambda found: _described(again(found), info),
+            )
         except (RequestTimeoutError, ConnectionLostError):
-            # Lost is not refused. The same revision is expected again, so that of two copies
-            # under way at most one is stored.
-            if time.monotonic() >= deadline:
-                raise
-            stored = records.read(info.name, fresh=True)
-            if _is_ours(stored, info):
-                return stored, current
-            if (stored.revision if stored else 0) == expected:
-                continue
-            if retry is None:
-                raise RevisionMismatchError(
-                    f"{info.name!r} was changed by somebody else",
-                    bucket=info.bucket,
-                    name=info.name,
-                    expected=expected,
-                    actual=stored.revision if stored else 0,
-                ) from None
-        else:
-            return info.with_changes(revision=revision), current
-        info, current = retry(stored), stored
+            raise
+        except ObjStoreError:
+            self._undecided = False
+            raise
+        self._undecided = False
+        self._close()
+        self._replace(replaced)
+        return stored.with_changes(mtime=datetime.now(timezone.utc))
+
+    def abort(self) -> None:
+        """Remove what was sent, unless that has become an object, or may have. Never raises."""
+        self._window.settle()
+        self._close()
+        if self._undecided:
+            try:
+                if landed(self._records, self._info):
+                    self._replace(self._current)
+                    return
+            except ObjStoreError as error:
+                LOG.warning(
+                    "whether %r was stored in bucket %s is unknown: %s",
+                    self._info.name,
+                    self._info.bucket,
+                    error,
+                )
+                return  # never remove on a guess
+        if self._count:
+            remove_chunks(self._records, self._info.nuid)
+
+    def _replace(self, replaced: ObjectInfo | None) -> None:
+        """Remove the chunks of what was there before, unless a rename left them to another name."""
+        if replaced is None or not replaced.chunks:
+            return
+        with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
+            if not is_shared(self._records, replaced):
+                remove_chunks(self._records, replaced.nuid)
+
+    def _close(self) -> None:
+        self._session.forget(self._window)
+        self._inbox.close(self._reply)
 
 
-def _is_ours(stored: ObjectInfo | None, info: ObjectInfo) -> TypeGuard[ObjectInfo]:
-    """Whether what is stored is what we published, its answer having been lost."""
-    return (
-        stored is not None
-        and stored.nuid == info.nuid
-        and stored.with_changes(revision=0, mtime=None) == info.with_changes(revision=0, mtime=None)
-    )
-
-
-def remove_chunks(records: Records, nuid: str) -> None:
-    """Remove the chunks of a nuid after something else succeeded or failed; never raises.
-
-    What cannot be removed now is found later by ``collect_garbage``.
-    """
-    if not nuid:
-        return
-    try:
-        records.jetstream.purge(records.stream, chunk_subject(records.bucket, nuid))
-    except BucketNotFoundError:
-        pass
-    except ObjStoreError as error:
-        LOG.warning("chunks %s of bucket %s are left behind: %s", nuid, records.bucket, error)
+def _described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:
+    """What shall be stored now, with the chunks that were sent."""
+    return wanted.with_changes(size=chunks.size, chunks=chunks.chunks, digest=chunks.digest)

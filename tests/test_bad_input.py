@@ -201,9 +201,9 @@ def test_bad_options_of_put(
     assert subjects(shared_client, store) == {}
 
 
-def test_a_link_is_not_put(store: ObjectStore) -> None:
+def test_a_link_has_no_payload(store: ObjectStore) -> None:
     link = ObjectMetaOptions(link=objstore.ObjectLink("b", "n"))
-    with pytest.raises(objstore.LinkError, match="link"):
+    with pytest.raises(InvalidOptionError, match="no payload"):
         store.put(ObjectMeta("x", options=link), b"payload")
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from objstore.errors import (
@@ -31,13 +34,17 @@ from objstore.wire.direct import (
     direct_error,
 )
 from objstore.wire.protocol import Buffer, Message, check_subject, encode_headers
+from objstore.wire.requests import PendingReply
 
 __all__ = [
     "FEATURES",
     "JetStream",
+    "PendingGet",
     "PubAck",
+    "chunk_header",
     "make_prefix",
     "parse_pub_ack",
+    "parse_ttl",
 ]
 
 ROLLUP = "Nats-Rollup"
@@ -263,7 +270,7 @@ class JetStream:
         *,
         rollup: bool = False,
         expected_sequence: int | None = None,
-        ttl: str | None = None,
+        ttl: timedelta | None = None,
     ) -> PubAck:
         """Publish one message and wait until it is stored. It is never sent twice.
 
@@ -274,7 +281,7 @@ class JetStream:
             rollup: whether it replaces all earlier messages of its subject.
             expected_sequence: store it only if the subject's last message is this one
                 (0: only if it has none).
-            ttl: the message's own life time, as Go writes durations.
+            ttl: the message's own life time.
 
         Raises:
             RevisionMismatchError: the subject's last message is another.
@@ -287,7 +294,7 @@ class JetStream:
         if expected_sequence is not None:
             headers[EXPECTED_LAST_SUBJECT_SEQUENCE] = str(expected_sequence)
         if ttl is not None:
-            headers[MESSAGE_TTL] = ttl
+            headers[MESSAGE_TTL] = duration_text(ttl)
         header = encode_headers(headers) if headers else b""
         try:
             message = self._request(subject, payload, header=header, repeat=False)
@@ -308,23 +315,8 @@ class JetStream:
         return self._message(stream, {"seq": sequence})
 
     def _message(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
-        try:
-            answer = self.call(f"STREAM.MSG.GET.{stream}", request, f"reading stream {stream}")
-        except APIError as error:
-            if error.code == NOT_FOUND:
-                return None
-            raise
-        try:
-            fields = answer["message"]
-            return StoredMessage(
-                fields["subject"],
-                int(fields["seq"]),
-                fields["time"],
-                base64.b64decode(fields.get("hdrs") or ""),
-                base64.b64decode(fields.get("data") or ""),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise APIError(f"reading stream {stream}: a malformed answer") from error
+        subject = f"{self._prefix}.STREAM.MSG.GET.{stream}"
+        return _leader_answer(self._request(subject, json.dumps(request).encode()), stream)
 
     def direct_last(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from whichever server answers first.
@@ -334,12 +326,19 @@ class JetStream:
             ObjStoreError: as :meth:`call`.
         """
         request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
-        message = self._request(request, b"")
-        if message.status == NOT_FOUND:
-            return None
-        if message.status:
-            raise direct_error(message, f"reading {subject}")
-        return StoredMessage.of_direct(message)
+        return _direct_answer(self._request(request, b""), subject)
+
+    def start_direct_last(self, stream: str, subject: str) -> PendingGet:
+        """As :meth:`direct_last`, for the answer to be taken later."""
+        request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
+        pending = self.connection.inbox.start(request, b"")
+        return PendingGet(pending, lambda message: _direct_answer(message, subject), self.timeout)
+
+    def start_last_message(self, stream: str, subject: str) -> PendingGet:
+        """As :meth:`last_message`, for the answer to be taken later."""
+        request = json.dumps({"last_by_subj": subject}).encode()
+        pending = self.connection.inbox.start(f"{self._prefix}.STREAM.MSG.GET.{stream}", request)
+        return PendingGet(pending, lambda message: _leader_answer(message, stream), self.timeout)
 
     def direct_batch(self, stream: str, request: Mapping[str, Any]) -> DirectGet:
         """Ask for a batch of messages (server 2.11 and later).
@@ -355,6 +354,62 @@ class JetStream:
         return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
 
 
+class PendingGet:
+    """A read of one message, under way; to be closed in any case."""
+
+    def __init__(
+        self,
+        pending: PendingReply,
+        parse: Callable[[Message], StoredMessage | None],
+        timeout: float,
+    ) -> None:
+        self._pending = pending
+        self._parse = parse
+        self._timeout = timeout
+
+    def result(self) -> StoredMessage | None:
+        """The message, or None where there is none.
+
+        Raises:
+            ObjStoreError: as the call that waits at once.
+        """
+        with self._pending:
+            return self._parse(self._pending.result(self._timeout))
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._pending.close()
+
+
+def _direct_answer(message: Message, subject: str) -> StoredMessage | None:
+    if message.status == NOT_FOUND:
+        return None
+    if message.status:
+        raise direct_error(message, f"reading {subject}")
+    return StoredMessage.of_direct(message)
+
+
+def _leader_answer(message: Message, stream: str) -> StoredMessage | None:
+    what = f"reading stream {stream}"
+    answer = _json(message.payload, what)
+    if "error" in answer:
+        error = api_error(answer["error"], what)
+        if isinstance(error, APIError) and error.code == NOT_FOUND:
+            return None
+        raise error
+    try:
+        fields = answer["message"]
+        return StoredMessage(
+            fields["subject"],
+            int(fields["seq"]),
+            fields["time"],
+            base64.b64decode(fields.get("hdrs") or ""),
+            base64.b64decode(fields.get("data") or ""),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise APIError(f"{what}: a malformed answer") from error
+
+
 def _json(payload: bytes | memoryview, what: str) -> dict[str, Any]:
     try:
         answer = json.loads(bytes(payload))
@@ -363,6 +418,35 @@ def _json(payload: bytes | memoryview, what: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise APIError(f"{what}: the answer is not an object")
     return answer
+
+
+def chunk_header(ttl: timedelta | None) -> bytes:
+    """The header block of an object's chunks: empty, or with a life time (ADR-43).
+
+    Chunks are stored before their metadata; they get an hour more, so that they outlive it.
+    """
+    if ttl is None:
+        return b""
+    return encode_headers({MESSAGE_TTL: duration_text(ttl + timedelta(hours=1))})
+
+
+def duration_text(duration: timedelta) -> str:
+    """A duration as the server reads it, in whole seconds, at least one."""
+    return f"{max(1, math.ceil(duration.total_seconds()))}s"
+
+
+def parse_ttl(header: bytes) -> timedelta | None:
+    """The life time among a stored message's headers, or None."""
+    found = re.search(rb"\r\nNats-TTL: *([0-9hms.]+)\r\n", header)
+    if found is None:
+        return None
+    text = found[1].decode()
+    if text.isdigit():
+        return timedelta(seconds=int(text))
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
+    return timedelta(
+        seconds=sum(float(n) * units[u] for n, u in re.findall(r"(\d+(?:\.\d+)?)([hms])", text))
+    )
 
 
 def make_prefix(domain: str | None, prefix: str | None) -> str:

@@ -150,17 +150,63 @@ class Inbox:
             ConnectionLostError: the connection broke; whether the request arrived is unknown.
             PermissionDeniedError: publishing there is not allowed.
         """
+        with self.start(subject, payload, header=header) as pending:
+            return pending.result(timeout)
+
+    def start(self, subject: str, payload: Buffer, *, header: bytes = b"") -> PendingReply:
+        """Publish a request, and wait later; to be closed in any case.
+
+        Raises:
+            InvalidNameError, InvalidOptionError, ConnectionLostError: as :meth:`request`.
+        """
         raw = check_subject(subject)
         check_size(self._session, len(payload) + len(header))
-        reply = Reply(subject)
-        reply_subject = self.open(reply.deliver)
+        return PendingReply(self, self._session, subject, raw, payload, header)
+
+
+class PendingReply:
+    """A request under way."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        session: Session,
+        subject: str,
+        raw: bytes,
+        payload: Buffer,
+        header: bytes,
+    ) -> None:
+        self._inbox = inbox
+        self._session = session
+        self._reply = Reply(subject)
+        self._address = inbox.open(self._reply.deliver)
         try:
-            parts = publish_parts(raw, payload, reply_subject.encode(), header)
-            self._session.transmit(parts, reply)
-            message = reply.wait(timeout)
-        finally:
-            self._session.forget(reply)
-            self.close(reply_subject)
+            parts = publish_parts(raw, payload, self._address.encode(), header)
+            session.transmit(parts, self._reply)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> PendingReply:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._session.forget(self._reply)
+        self._inbox.close(self._address)
+
+    def result(self, timeout: float) -> Message:
+        """The reply.
+
+        Raises:
+            NoRespondersError, RequestTimeoutError, ConnectionLostError, PermissionDeniedError:
+                as :meth:`Inbox.request`.
+        """
+        message = self._reply.wait(timeout)
+        subject = self._reply.subject
         if message.status == NO_RESPONDERS and not message.payload:
             raise NoRespondersError(
                 f"nobody answers requests to {subject}",

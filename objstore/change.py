@@ -1,0 +1,210 @@
+"""Changes of records alone: descriptions, names, links, tombstones. No chunk moves.
+
+Two names can share one object's chunks: while it is being renamed, and for good if the rename
+is interrupted. Our own renames leave a note in both records (:data:`MOVED_TO`,
+:data:`MOVED_FROM`); for those of other clients a delete looks through the bucket. Chunks that a
+live name still needs are never removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from objstore.commit import commit, remove_chunks
+from objstore.errors import (
+    LinkError,
+    ObjectChangedError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    RevisionMismatchError,
+)
+from objstore.objects import ObjectInfo, ObjectLink, check_bucket_name, meta_subject, stream_name
+from objstore.records import Records
+
+__all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename"]
+
+#: Notes in a record, of the name that an object is moving to or has moved from.
+MOVED_TO, MOVED_FROM = "objstore_moved_to", "objstore_moved_from"
+
+_Make = Callable[[ObjectInfo | None], ObjectInfo]
+
+
+class _Gone(Exception):  # noqa: N818 - not an error: it ends a retry
+    """There is nothing to delete any more."""
+
+
+def change(records: Records, make: _Make, current: ObjectInfo | None, *, only: bool) -> ObjectInfo:
+    """Store what ``make`` makes of the present record, and of a newer one if that is overtaken.
+
+    Arguments:
+        records: the bucket.
+        make: gives the new record for the present one, or raises.
+        current: the present record.
+        only: raise RevisionMismatchError in place of looking again.
+    """
+    stored, _ = commit(records, _fresh(make(current)), current, None if only else _again(make))
+    return stored.with_changes(mtime=datetime.now(timezone.utc))
+
+
+def _fresh(info: ObjectInfo) -> ObjectInfo:
+    """A record to be stored: its time and revision are the stream's to give.
+
+    What is left of its life time goes on, rather than beginning anew.
+    """
+    ttl = info.ttl
+    if ttl is not None and info.mtime is not None:
+        ttl = ttl - (datetime.now(timezone.utc) - info.mtime)
+    return info.with_changes(mtime=None, revision=0, ttl=ttl)
+
+
+def _again(make: _Make) -> _Make:
+    return lambda found: _fresh(make(found))
+
+
+# --- delete
+
+
+def delete_object(records: Records, name: str, current: ObjectInfo | None, *, only: bool) -> bool:
+    """Put a tombstone in an object's place, then remove its chunks; False: it was not there."""
+
+    def tombstone(found: ObjectInfo | None) -> ObjectInfo:
+        if found is None or found.deleted:
+            raise _Gone
+        return _tombstone(found)
+
+    try:
+        _, replaced = commit(records, tombstone(current), current, None if only else tombstone)
+    except _Gone:
+        return False
+    if replaced is not None and replaced.chunks and not is_shared(records, replaced, thorough=True):
+        remove_chunks(records, replaced.nuid)
+    return True
+
+
+def _tombstone(info: ObjectInfo) -> ObjectInfo:
+    """What takes an object's place when it is deleted; its description stays (ADR-20)."""
+    return info.with_changes(
+        deleted=True, size=0, chunks=0, digest="", mtime=None, revision=0, ttl=None
+    )
+
+
+def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> bool:
+    """Whether another live name needs the same chunks.
+
+    Arguments:
+        records: the bucket.
+        info: a record that was just replaced.
+        thorough: look through the bucket for names that other clients left.
+    """
+    names = {info.extra.get(MOVED_TO), info.extra.get(MOVED_FROM)}
+    if thorough:
+        names |= records.names_with(info.nuid)
+    for name in names:
+        if isinstance(name, str) and name and name != info.name:
+            other = records.read(name, fresh=True)
+            if other is not None and not other.deleted and other.nuid == info.nuid:
+                return True
+    return False
+
+
+# --- rename
+
+
+def rename(
+    records: Records, make: _Make, current: ObjectInfo | None, new_name: str, *, only: bool
+) -> ObjectInfo:
+    """Give an object another name: a note in the old record, the new one, the old tombstone.
+
+    Interrupted after the note, nothing has changed; after the new record, both names are there
+    and know of each other.
+
+    Raises:
+        ObjectExistsError: a live object has the new name.
+        And as :func:`change`.
+    """
+    meta_subject(records.bucket, new_name)  # checks the name
+    make(current)
+    there = _free(records.read(new_name), new_name)
+
+    def noted(found: ObjectInfo | None) -> ObjectInfo:
+        info = make(found)
+        return info.with_changes(extra={**info.extra, MOVED_TO: new_name})
+
+    def renamed(found: ObjectInfo | None) -> ObjectInfo:
+        _free(found, new_name)
+        return new
+
+    old = change(records, noted, current, only=only)
+    extra = {key: value for key, value in old.extra.items() if key != MOVED_TO}
+    new = _fresh(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
+    stored, _ = commit(records, new, there, renamed)
+    try:
+        commit(records, _tombstone(old), old, None)
+    except RevisionMismatchError as error:
+        # Somebody overwrote the old name in between, and may have removed the chunks. So the
+        # object was replaced, not renamed.
+        delete_object(records, new_name, stored, only=True)
+        raise ObjectChangedError(
+            f"{old.name!r} was overwritten or deleted while it was being renamed",
+            bucket=records.bucket,
+            name=old.name,
+        ) from error
+    return stored.with_changes(mtime=datetime.now(timezone.utc))
+
+
+def _free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
+    """The record in a place that is free: none, or a tombstone."""
+    if found is not None and not found.deleted:
+        raise ObjectExistsError(
+            f"{name!r} exists already in bucket {found.bucket}", bucket=found.bucket, name=name
+        )
+    return found
+
+
+# --- links
+
+
+def link_to(records: Records, link: ObjectLink, name: str) -> None:
+    """Check a link's target.
+
+    Raises:
+        InvalidNameError: the target cannot exist.
+        ObjectNotFoundError, BucketNotFoundError: it does not.
+        LinkError: it is itself a link.
+    """
+    check_bucket_name(link.bucket)
+    if link.name is None:
+        records.jetstream.stream_info(stream_name(link.bucket))
+        return
+    target = records.of(link.bucket).read(link.name)
+    if target is None or target.deleted:
+        raise ObjectNotFoundError(
+            f"there is no object {link.name!r} in bucket {link.bucket} to link to",
+            bucket=link.bucket,
+            name=link.name,
+        )
+    if target.link is not None:
+        raise LinkError(
+            f"{link.name!r} in bucket {link.bucket} is itself a link; link to its target",
+            bucket=records.bucket,
+            name=name,
+        )
+
+
+def overwrite_link(
+    records: Records, info: ObjectInfo, current: ObjectInfo | None, *, only: bool
+) -> ObjectInfo:
+    """Store a link where nothing is, or a tombstone, or a link.
+
+    Raises:
+        ObjectExistsError: a live object is there.
+        And as :func:`change`.
+    """
+
+    def make(found: ObjectInfo | None) -> ObjectInfo:
+        if found is None or found.link is None:
+            _free(found, info.name)
+        return info
+
+    return change(records, make, current, only=only)

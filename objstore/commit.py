@@ -1,0 +1,125 @@
+"""The commit: one metadata message, stored over exactly the revision that it replaces.
+
+``Nats-Expected-Last-Subject-Sequence`` makes a writer know which record, and so which chunks, it
+replaced; of two that race, one is refused and looks again. Where the answer is lost, the stream's
+leader is asked what it holds before anything is decided: never is anything removed on a guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeGuard
+
+from objstore.errors import (
+    BucketNotFoundError,
+    ConnectionClosedError,
+    ConnectionLostError,
+    ObjStoreError,
+    RequestTimeoutError,
+    RevisionMismatchError,
+)
+from objstore.objects import ObjectInfo, chunk_subject
+from objstore.records import Records
+
+__all__ = ["Again", "commit", "landed", "remove_chunks"]
+
+LOG = logging.getLogger("objstore")
+
+#: A revision that no stream reaches.
+_IMPOSSIBLE = (1 << 63) - 1
+
+#: Called with what is stored, when somebody else was faster: gives what to store now, or raises.
+Again = Callable[[ObjectInfo | None], ObjectInfo]
+
+
+def commit(
+    records: Records, info: ObjectInfo, current: ObjectInfo | None, again: Again | None
+) -> tuple[ObjectInfo, ObjectInfo | None]:
+    """Publish a record in place of the one that is stored.
+
+    Arguments:
+        records: the bucket's metadata.
+        info: what to store.
+        current: what is stored now, tombstones included; None: nothing.
+        again: decides when somebody else was faster; None: RevisionMismatchError.
+
+    Returns:
+        The info with its revision, and what it replaced.
+
+    Raises:
+        RevisionMismatchError: somebody else was faster.
+        RequestTimeoutError, ConnectionLostError: it is unknown whether it was stored, even
+            after asking again for the connection's patience.
+        ObjStoreError: it was not stored.
+    """
+    deadline = time.monotonic() + records.jetstream.patience
+    while True:
+        expected = current.revision if current is not None else 0
+        try:
+            return info.with_changes(revision=records.publish(info, expected)), current
+        except RevisionMismatchError:
+            stored = records.read(info.name, fresh=True)
+        except ConnectionClosedError:
+            raise
+        except (RequestTimeoutError, ConnectionLostError):
+            # Lost is not refused. The same revision is expected again, so that of two copies
+            # under way at most one is stored.
+            if time.monotonic() >= deadline:
+                raise
+            stored = records.read(info.name, fresh=True)
+            if not _is_ours(stored, info) and (stored.revision if stored else 0) == expected:
+                continue
+        if _is_ours(stored, info):
+            return stored, current
+        if again is None:
+            raise _overtaken(info, expected, stored)
+        info, current = again(stored), stored
+
+
+def _is_ours(stored: ObjectInfo | None, info: ObjectInfo) -> TypeGuard[ObjectInfo]:
+    """Whether what is stored is what we published, its answer having been lost."""
+    neutral = {"revision": 0, "mtime": None, "ttl": None}
+    return stored is not None and stored.with_changes(**neutral) == info.with_changes(**neutral)
+
+
+def _overtaken(info: ObjectInfo, expected: int, stored: ObjectInfo | None) -> RevisionMismatchError:
+    return RevisionMismatchError(
+        f"{info.name!r} was changed by somebody else in the meantime",
+        bucket=info.bucket,
+        name=info.name,
+        expected=expected,
+        actual=stored.revision if stored is not None else 0,
+    )
+
+
+def landed(records: Records, info: ObjectInfo) -> bool:
+    """Whether a record whose publication was interrupted has been stored.
+
+    A stream stores what it is sent in order. So first something is sent that it must refuse;
+    when the refusal comes, the record has been stored or never will be.
+
+    Raises:
+        ObjStoreError: that could not be found out.
+    """
+    with contextlib.suppress(RevisionMismatchError):
+        records.publish(info, _IMPOSSIBLE)
+    stored = records.read(info.name, fresh=True)
+    return stored is not None and stored.nuid == info.nuid
+
+
+def remove_chunks(records: Records, nuid: str) -> None:
+    """Remove the chunks of a nuid, after something else has succeeded or failed; never raises.
+
+    What cannot be removed now is found later by ``collect_garbage``.
+    """
+    if not nuid:
+        return
+    try:
+        records.jetstream.purge(records.stream, chunk_subject(records.bucket, nuid))
+    except BucketNotFoundError:
+        pass
+    except ObjStoreError as error:
+        LOG.warning("chunks %s of bucket %s are left behind: %s", nuid, records.bucket, error)

@@ -1,0 +1,141 @@
+"""What a user says of an object, checked and brought into the form that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from objstore.errors import InvalidOptionError, LinkError
+from objstore.objects import (
+    Headers,
+    ObjectInfo,
+    ObjectMeta,
+    ObjectMetaOptions,
+    description_text,
+    header_lists,
+    meta_subject,
+    metadata_dict,
+    with_mime,
+)
+
+__all__ = ["UNSET", "Unset", "check_revision", "describe", "redescribe"]
+
+
+class Unset:
+    """The type of :data:`UNSET`."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+#: An argument that was not given, where None means: nothing.
+UNSET = Unset()
+
+
+def describe(
+    bucket: str,
+    meta: str | ObjectMeta,
+    *,
+    description: str | None = None,
+    mime: str | None = None,
+    headers: Headers | None = None,
+    metadata: Mapping[str, str] | None = None,
+    chunk_size: int | None = None,
+    ttl: timedelta | float | None = None,
+) -> ObjectInfo:
+    """The record of a new object, as far as the user describes it; arguments override ``meta``.
+
+    Raises:
+        InvalidNameError, InvalidOptionError: something said cannot be stored.
+        LinkError: the meta describes a link.
+    """
+    if not isinstance(meta, ObjectMeta):
+        meta = ObjectMeta(meta)
+    meta_subject(bucket, meta.name)  # checks the name
+    options = meta.options or ObjectMetaOptions()
+    if options.link is not None:
+        raise LinkError("a link has no payload; use link() or link_store()", name=meta.name)
+    for size in (chunk_size, meta.max_chunk_size, options.chunk_size):
+        _check_chunk_size(size)
+    lists = header_lists(meta.headers if headers is None else headers)
+    return ObjectInfo(
+        bucket=bucket,
+        name=meta.name,
+        description=description_text(meta.description if description is None else description),
+        header_values=with_mime(lists, meta.mime if mime is None else mime),
+        metadata=metadata_dict(meta.metadata if metadata is None else metadata),
+        options=ObjectMetaOptions(None, chunk_size or meta.max_chunk_size or options.chunk_size),
+        ttl=check_ttl(ttl),
+    )
+
+
+def redescribe(
+    info: ObjectInfo,
+    *,
+    description: str | Unset | None,
+    mime: str | Unset | None,
+    headers: Headers | Unset | None,
+    metadata: Mapping[str, str] | Unset | None,
+) -> ObjectInfo:
+    """A record with some of what describes it changed; None clears, UNSET leaves as it is.
+
+    New headers leave the media type alone, unless they have one.
+
+    Raises:
+        InvalidOptionError: something said cannot be stored.
+    """
+    changes: dict[str, Any] = {}
+    if not isinstance(description, Unset):
+        changes["description"] = description_text(description)
+    if not isinstance(metadata, Unset):
+        changes["metadata"] = metadata_dict(metadata)
+    lists = {name: list(values) for name, values in info.header_values.items()}
+    if not isinstance(headers, Unset):
+        given = header_lists(headers)
+        types = {name: values for name, values in lists.items() if _is_type(name)}
+        lists = given if any(map(_is_type, given)) else {**types, **given}
+    if not isinstance(mime, Unset):
+        lists = {name: values for name, values in lists.items() if not _is_type(name)}
+        lists = with_mime(lists, mime)
+    return info.with_changes(header_values=lists, **changes)
+
+
+def _is_type(name: str) -> bool:
+    return name.lower() == "content-type"
+
+
+def _check_chunk_size(chunk_size: object) -> None:
+    if chunk_size is None:
+        return
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
+        raise InvalidOptionError(f"chunk_size is {chunk_size!r}; it must be a number of bytes")
+
+
+def check_revision(revision: object) -> None:
+    """Check an ``if_revision``.
+
+    Raises:
+        InvalidOptionError: it is not a revision.
+    """
+    if revision is None:
+        return
+    if isinstance(revision, bool) or not isinstance(revision, int) or revision < 0:
+        raise InvalidOptionError(f"if_revision is {revision!r}; it must be a revision, or 0")
+
+
+def check_ttl(ttl: timedelta | float | None) -> timedelta | None:
+    """An object's life time.
+
+    Raises:
+        InvalidOptionError: it is not a timedelta or a number of seconds, or below one second.
+    """
+    if ttl is None:
+        return None
+    try:
+        duration = ttl if isinstance(ttl, timedelta) else timedelta(seconds=float(ttl))
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds") from None
+    if isinstance(ttl, (bool, str)) or duration < timedelta(seconds=1):
+        raise InvalidOptionError(f"ttl is {ttl!r}; the least is one second")
+    return duration

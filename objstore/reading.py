@@ -1,0 +1,222 @@
+"""The reading side of a bucket's face."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from objstore.bound import Bound
+from objstore.errors import ObjectChangedError
+from objstore.links import follow
+from objstore.many import read_many
+from objstore.objects import ObjectInfo
+from objstore.progress import ProgressOption, start_progress
+from objstore.reader import ObjectResult, chunk_payloads
+
+__all__ = ["Reading"]
+
+#: How often ``read_bytes`` begins again when the object was overwritten under it.
+READ_TRIES = 10
+
+
+class Reading(Bound):
+    """What looks at a bucket's objects."""
+
+    def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
+        """What the bucket says of an object; links are not followed.
+
+        Arguments:
+            name: of the object.
+            include_deleted: give a tombstone too.
+
+        Returns:
+            None when there is no such object.
+
+        Raises:
+            InvalidNameError: the name cannot be one.
+            BucketNotFoundError: there is no such bucket.
+            ObjectCorruptError: its metadata are malformed.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError: no answer.
+
+        Source: ADR-20.
+        """
+        info = self._records.read(name)
+        if info is None or (info.deleted and not include_deleted):
+            return None
+        return info
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.info(name) is not None
+
+    def resolve(self, name: str) -> ObjectInfo | None:
+        """What the bucket says of the object that a name leads to, through links.
+
+        Returns:
+            None when there is no such object, or a link leads to none.
+
+        Raises:
+            LinkError: a link leads to a whole bucket, or links lead in a circle.
+            And as :meth:`info`.
+        """
+        found = follow(self._records, name)
+        return None if found is None else found[1]
+
+    def get(self, name: str, *, progress: ProgressOption = None) -> ObjectResult | None:
+        """Open an object for reading; links are followed. It costs the server no consumer.
+
+        Arguments:
+            name: of the object.
+            progress: True for a bar, or a function of the bytes done and of all.
+
+        Returns:
+            A binary file; None when there is no such object, or a link leads to none.
+
+        Raises:
+            LinkError: a link leads to a whole bucket, or links lead in a circle.
+            And as :meth:`info`; while reading also ObjectChangedError (overwritten or deleted
+            in between), ObjectCorruptError, DigestMismatchError.
+
+        Source: ADR-20; ADR-31 for the batches of direct gets.
+        """
+        found = follow(self._records, name)
+        if found is None:
+            return None
+        records, info = found
+        bar = start_progress(progress, info.name, info.size)
+        return ObjectResult(info, chunk_payloads(records, info), bar)
+
+    def read_bytes(self, name: str) -> bytes:
+        """The whole object. One that is overwritten meanwhile is read again.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            And as :meth:`get`.
+        """
+        for attempt in range(READ_TRIES):
+            try:
+                result = self.get(name)
+                if result is None:
+                    break
+                with result:
+                    return result.read()
+            except ObjectChangedError:
+                if attempt == READ_TRIES - 1:
+                    raise
+        raise self._not_found(name)
+
+    def read_text(self, name: str, encoding: str = "utf-8") -> str:
+        """The whole object as text.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            UnicodeDecodeError: it is not text in that encoding.
+            And as :meth:`get`.
+        """
+        return self.read_bytes(name).decode(encoding)
+
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Some bytes of an object.
+
+        Arguments:
+            name: of the object.
+            start, end: as in ``data[start:end]``: ``end`` is exclusive, negative numbers count
+                from the end, and what is beyond it is not there.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            And as :meth:`get`.
+        """
+        result = self.get(name)
+        if result is None:
+            raise self._not_found(name)
+        with result:
+            first, last, _ = slice(start, end).indices(result.info.size)
+            if last <= first:
+                return b""
+            skipped = 0
+            while skipped < first:
+                skipped += len(result.read1(first - skipped))
+            return result.read(last - first)
+
+    def get_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Whole objects, in the order of their names; links are followed.
+
+        Many requests are under way at once, so small objects come much faster than one by one.
+        Memory: 64 small objects, or one large one.
+
+        Arguments:
+            names: of the objects; taken as the results are.
+
+        Returns:
+            Each name with its content, or with None when there is no such object.
+
+        Raises:
+            As :meth:`read_bytes`, for the first object that fails.
+        """
+        return read_many(self._records, names, self._read_or_none)
+
+    def _read_or_none(self, name: str) -> bytes | None:
+        try:
+            return self.read_bytes(name)
+        except FileNotFoundError as error:
+            if getattr(error, "name", None) is None:
+                raise
+            return None
+
+    def download_file(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
+        progress: ProgressOption = None,
+    ) -> ObjectInfo:
+        """Write an object into a file, which appears only when it is whole and verified.
+
+        Arguments:
+            name: of the object.
+            path: of the file; one that exists is replaced, and left alone after a failure.
+            resume: accepted; continuing an interrupted download comes with a later version.
+            progress: True for a bar, or a function of the bytes done and of all.
+
+        Returns:
+            The object's metadata.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            OSError: the file cannot be written.
+            And as :meth:`get`.
+        """
+        target = Path(path)
+        result = self.get(name, progress=progress)
+        if result is None:
+            raise self._not_found(name)
+        with result:
+            descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:64]}.")
+            try:
+                with os.fdopen(descriptor, "wb", buffering=0) as file:
+                    for chunk in result.data:
+                        _write_all(file, chunk)
+                    Path(part).chmod(_new_file_mode())
+                Path(part).replace(target)
+            except BaseException:
+                Path(part).unlink(missing_ok=True)
+                raise
+        return result.info
+
+
+def _write_all(file: io.FileIO, chunk: bytes) -> None:
+    """Write a chunk whole: a raw file may take less than it is given."""
+    view = memoryview(chunk)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _new_file_mode() -> int:
+    """The mode that a new file gets; mkstemp makes private ones."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

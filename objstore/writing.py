@@ -1,0 +1,447 @@
+"""The writing side of a bucket's face."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from objstore.bound import Bound
+from objstore.bucket import max_object_size
+from objstore.change import change, delete_object, link_to, overwrite_link, rename
+from objstore.commit import Again
+from objstore.describe import UNSET, Unset, check_revision, describe, redescribe
+from objstore.errors import (
+    InvalidOptionError,
+    ObjStoreError,
+    RevisionMismatchError,
+    ServerVersionError,
+)
+from objstore.links import follow
+from objstore.objects import Headers, ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
+from objstore.progress import ProgressOption, start_progress
+from objstore.reader import chunk_payloads
+from objstore.source import Source, choose_chunk_size
+from objstore.upload import Put
+from objstore.wire.nuid import next_nuid
+
+__all__ = ["Writing"]
+
+
+class Writing(Bound):
+    """What changes a bucket's objects."""
+
+    def put(
+        self,
+        meta: str | ObjectMeta,
+        payload: object = None,
+        *,
+        description: str | None = None,
+        mime: str | None = None,
+        headers: Headers | None = None,
+        metadata: Mapping[str, str] | None = None,
+        chunk_size: int | None = None,
+        ttl: timedelta | float | None = None,
+        if_revision: int | None = None,
+        progress: ProgressOption = None,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Store an object, in place of the one of that name if there is one.
+
+        The object appears whole or not at all. Until then, and after any failure, Ctrl-C
+        included, the old one is there and readable; nothing of the new one remains.
+
+        Arguments:
+            meta: the name, or an :class:`~objstore.ObjectMeta`, whose fields the arguments
+                below override. With ``meta.options.link``: a link, see :meth:`link`.
+            payload: bytes-like; a binary file-like (only ``read`` is needed); an iterable of
+                bytes-like; an ``os.PathLike``, whose file is streamed; None: empty.
+            description: free text.
+            mime: the media type, stored as the header ``Content-Type``.
+            headers: one value or several for each name.
+            metadata: pairs of text.
+            chunk_size: in bytes; None: by the object's size. What the server's
+                ``max_payload`` does not allow is cut to it.
+            ttl: after which the object expires by itself, a timedelta or seconds, at least
+                one (server 2.11 or later).
+            if_revision: store it only if the object's revision is this (0: only if there is
+                no such object).
+            progress: True for a bar, or a function of the bytes done and of all (or None).
+            timeout: for one acknowledgement, in seconds; None: the connection's.
+
+        Returns:
+            The object as stored.
+
+        Raises:
+            InvalidNameError, InvalidOptionError, InvalidPayloadError, PayloadFileError: an
+                argument cannot be used; nothing was sent.
+            RevisionMismatchError: the revision is not ``if_revision``.
+            ObjectTooLargeError: the payload exceeds the bucket's ``max_object_size``.
+            ServerVersionError: the server or the bucket cannot let objects expire.
+            StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError:
+                the server refuses it.
+            RequestTimeoutError, ConnectionLostError: the server does not answer. Before the
+                commit nothing has changed; an answer lost in the commit itself leaves the
+                object old or new, never damaged.
+            And whatever reading the payload raises.
+
+        Source: ADR-20; ADR-43 for ``ttl``.
+        """
+        if isinstance(meta, ObjectMeta) and meta.options is not None and meta.options.link:
+            return self._put_link(meta, payload, description, mime, headers, metadata, if_revision)
+        info = describe(
+            self.name,
+            meta,
+            description=description,
+            mime=mime,
+            headers=headers,
+            metadata=metadata,
+            chunk_size=chunk_size,
+            ttl=ttl,
+        )
+        check_revision(if_revision)
+        with Source(payload) as source:
+            size = choose_chunk_size(info.options.chunk_size, source.size, self._max_payload(info))
+            bar = start_progress(progress, info.name, source.size)
+            with _closing(bar):
+                put = self._begin(info, size, if_revision, None, bar, timeout)
+                return self._fill(put, info.name, source, size)
+
+    def _begin(
+        self,
+        info: ObjectInfo,
+        chunk_size: int,
+        if_revision: int | None,
+        again: Again | None,
+        bar: Any = None,
+        timeout: float | None = None,
+    ) -> Put:
+        """Start a put of what ``info`` describes, with a nuid of its own."""
+        if info.ttl is not None:
+            self._check_ttl_support()
+        current = self._current_for(info.name, if_revision)
+        info = info.with_changes(nuid=next_nuid(), options=ObjectMetaOptions(None, chunk_size))
+        if again is None and if_revision is None:
+
+            def again(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins
+                return info
+
+        return Put(
+            self._records,
+            info,
+            current,
+            limit=max_object_size(self._config),
+            again=again,
+            progress=None if bar is None else bar.update,
+            timeout=timeout,
+        )
+
+    def _fill(self, put: Put, name: str, source: Source, chunk_size: int) -> ObjectInfo:
+        """Send all chunks and commit; or leave nothing."""
+        try:
+            for chunk in source.chunks(chunk_size):
+                put.send(chunk)
+            return put.commit()
+        except BaseException as error:
+            put.abort()
+            if isinstance(error, ObjStoreError):
+                error.bucket, error.name = self.name, name
+            raise
+
+    def _current_for(self, name: str, if_revision: int | None) -> ObjectInfo | None:
+        """What a write will replace.
+
+        Raises:
+            RevisionMismatchError: it is not what ``if_revision`` asks for.
+        """
+        current = self._records.read(name)
+        if if_revision is not None:
+            live = 0 if current is None or current.deleted else current.revision
+            if live != if_revision:
+                raise RevisionMismatchError(
+                    f"{name!r} has the revision {live}, not {if_revision}"
+                    if live
+                    else f"{name!r} does not exist, so it has not the revision {if_revision}",
+                    bucket=self.name,
+                    name=name,
+                    expected=if_revision,
+                    actual=live,
+                )
+        return current
+
+    def _max_payload(self, info: ObjectInfo) -> int:
+        """The largest chunk that the server takes."""
+        limit = self._jetstream.connection.session.info.get("max_payload")
+        room = 128 if info.ttl is not None else 0  # its header counts
+        return (limit if isinstance(limit, int) else 1 << 20) - room
+
+    def _check_ttl_support(self) -> None:
+        if self._config.get("allow_msg_ttl"):
+            return
+        version = ".".join(map(str, self._jetstream.server_version))
+        raise ServerVersionError(
+            f"bucket {self.name} cannot let single objects expire: that needs nats-server 2.11 "
+            f"(this is {version}) and a bucket created with it; update_store() turns it on",
+            bucket=self.name,
+            needed="2.11",
+            version=version,
+        )
+
+    def upload_file(
+        self, path: str | os.PathLike[str], name: str | None = None, **put_options: Any
+    ) -> ObjectInfo:
+        """Store a file.
+
+        Arguments:
+            path: of the file.
+            name: of the object; None: the file's own name, without its folders.
+            put_options: as :meth:`put`; ``mime`` is guessed from the file's name.
+
+        Returns:
+            The object as stored.
+
+        Raises:
+            PayloadFileError: the file cannot be opened.
+            And as :meth:`put`.
+        """
+        file = Path(path)
+        if "mime" not in put_options:
+            put_options["mime"] = mimetypes.guess_type(file.name)[0]
+        return self.put(file.name if name is None else name, file, **put_options)
+
+    def copy(self, name: str, new_name: str, *, target: Writing | None = None) -> ObjectInfo:
+        """Copy an object, streamed, with all that describes it; links are followed.
+
+        Arguments:
+            name: of the object.
+            new_name: of the copy; an object of that name is replaced.
+            target: the bucket that the copy goes into; None: this one.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            And as :meth:`get` and :meth:`put`.
+        """
+        found = follow(self._records, name)
+        if found is None:
+            raise self._not_found(name)
+        records, info = found
+        into = self if target is None else target
+        copy = info.with_changes(
+            bucket=into.name, name=new_name, nuid="", revision=0, mtime=None, deleted=False
+        )
+        size = choose_chunk_size(info.options.chunk_size, info.size, into._max_payload(copy))
+        with closing(chunk_payloads(records, info)) as payloads, Source(payloads) as source:
+            put = into._begin(copy, size, None, None)
+            return into._fill(put, new_name, source, size)
+
+    def delete(self, name: str, *, if_revision: int | None = None) -> bool:
+        """Delete an object: its record becomes a tombstone, then its chunks go.
+
+        The first call looks through the bucket's records once, for another name that another
+        client's interrupted rename left on the same chunks; such chunks stay.
+
+        Arguments:
+            name: of the object.
+            if_revision: delete it only if its revision is this.
+
+        Returns:
+            True if it was there.
+
+        Raises:
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            RevisionMismatchError: the revision is not ``if_revision``.
+            BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
+            RequestTimeoutError, ConnectionLostError: the server does not answer.
+        """
+        check_revision(if_revision)
+        current = self._current_for(name, if_revision)
+        return delete_object(self._records, name, current, only=if_revision is not None)
+
+    def update(
+        self,
+        name: str,
+        meta: ObjectMeta | None = None,
+        *,
+        new_name: str | None = None,
+        description: str | Unset | None = UNSET,
+        mime: str | Unset | None = UNSET,
+        headers: Headers | Unset | None = UNSET,
+        metadata: Mapping[str, str] | Unset | None = UNSET,
+        if_revision: int | None = None,
+    ) -> ObjectInfo:
+        """Change what describes an object, or its name. Only what is given changes.
+
+        A rename that is interrupted leaves both names, and each can be deleted without the
+        other.
+
+        Arguments:
+            name: of the object, or link.
+            meta: its fields that are not None are taken as if given below.
+            new_name: the name that it shall have.
+            description, mime, headers, metadata: as :meth:`put`; None clears.
+            if_revision: change it only if its revision is this.
+
+        Returns:
+            The object as it is now.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            ObjectExistsError: a live object has the new name.
+            RevisionMismatchError: the revision is not ``if_revision``.
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
+            RequestTimeoutError, ConnectionLostError: the server does not answer.
+
+        Source: ADR-20.
+        """
+        if meta is not None:
+            new_name = new_name or meta.name
+            description = _given(description, meta.description)
+            mime = _given(mime, meta.mime)
+            headers = _given(headers, meta.headers)
+            metadata = _given(metadata, meta.metadata)
+        check_revision(if_revision)
+
+        def redescribed(found: ObjectInfo | None) -> ObjectInfo:
+            if found is None or found.deleted:
+                raise self._not_found(name)
+            return redescribe(
+                found, description=description, mime=mime, headers=headers, metadata=metadata
+            )
+
+        redescribe(
+            ObjectInfo(self.name, name),
+            description=description,
+            mime=mime,
+            headers=headers,
+            metadata=metadata,
+        )  # refuses bad input before anything is sent
+        current = self._current_for(name, if_revision)
+        if new_name is None or new_name == name:
+            return change(self._records, redescribed, current, only=if_revision is not None)
+        return rename(self._records, redescribed, current, new_name, only=if_revision is not None)
+
+    def link(
+        self,
+        name: str,
+        target: ObjectInfo | tuple[str, str],
+        *,
+        if_revision: int | None = None,
+    ) -> ObjectInfo:
+        """Store a link to an object, in this bucket or another.
+
+        Arguments:
+            name: of the link. A deleted object's name may be taken, and another link's.
+            target: what :meth:`info` gave of the object, or its bucket and name.
+            if_revision: only if the revision of what has the name is this.
+
+        Returns:
+            The link.
+
+        Raises:
+            ObjectExistsError: a live object that is not a link has the name.
+            ObjectNotFoundError, BucketNotFoundError: there is no such target.
+            LinkError: the target is itself a link.
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            And as :meth:`update`.
+
+        Source: ADR-20 (AddLink).
+        """
+        if isinstance(target, ObjectInfo):
+            link = ObjectLink(target.bucket, target.name)
+        elif isinstance(target, tuple) and len(target) == 2:
+            link = ObjectLink(*target)
+        else:
+            raise InvalidOptionError(
+                "a link's target is an ObjectInfo, or a bucket's and an object's name"
+            )
+        return self._link(name, link, ObjectInfo(self.name, name), if_revision)
+
+    def link_store(
+        self, name: str, bucket: Bound | str, *, if_revision: int | None = None
+    ) -> ObjectInfo:
+        """Store a link to a whole bucket, like to a directory.
+
+        Arguments:
+            name: of the link, as for :meth:`link`.
+            bucket: the bucket, or its name.
+            if_revision: only if the revision of what has the name is this.
+
+        Returns:
+            The link.
+
+        Raises:
+            ObjectExistsError: a live object that is not a link has the name.
+            BucketNotFoundError: there is no such bucket.
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            And as :meth:`update`.
+
+        Source: ADR-20 (AddBucketLink).
+        """
+        link = ObjectLink(bucket.name if isinstance(bucket, Bound) else bucket)
+        return self._link(name, link, ObjectInfo(self.name, name), if_revision)
+
+    def _put_link(
+        self,
+        meta: ObjectMeta,
+        payload: object,
+        description: str | None,
+        mime: str | None,
+        headers: Headers | None,
+        metadata: Mapping[str, str] | None,
+        if_revision: int | None,
+    ) -> ObjectInfo:
+        """A put of a meta that describes a link."""
+        if payload is not None:
+            raise InvalidOptionError("a link has no payload", name=meta.name)
+        options = meta.options or ObjectMetaOptions()
+        described = describe(
+            self.name,
+            replace(meta, options=None),
+            description=description,
+            mime=mime,
+            headers=headers,
+            metadata=metadata,
+        )
+        link = options.link or ObjectLink(self.name)
+        return self._link(meta.name, link, described, if_revision)
+
+    def _link(
+        self, name: str, link: ObjectLink, described: ObjectInfo, if_revision: int | None
+    ) -> ObjectInfo:
+        check_revision(if_revision)
+        info = described.with_changes(
+            nuid=next_nuid(), options=ObjectMetaOptions(link), mtime=datetime.now(timezone.utc)
+        )
+        link_to(self._records, link, name)
+        current = self._current_for(name, if_revision)
+        return overwrite_link(self._records, info, current, only=if_revision is not None)
+
+
+class _closing:  # noqa: N801 - reads as contextlib's
+    """Close a progress bar at the end of a block, if there is one."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _given(argument: Any, field: Any) -> Any:
+    """An argument, or else a meta's field, where None says nothing."""
+    if isinstance(argument, Unset) and field is not None:
+        return field
+    return argument
