@@ -12,9 +12,10 @@ import contextlib
 import hashlib
 import logging
 import threading
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from objstore.change import is_shared
 from objstore.commit import Again, commit, landed, remove_chunks
@@ -27,7 +28,7 @@ from objstore.errors import (
 )
 from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
 from objstore.records import Records
-from objstore.wire.jetstream import chunk_header, parse_pub_ack
+from objstore.wire.jetstream import parse_pub_ack, ttl_header
 from objstore.wire.protocol import Buffer, Message, check_subject
 from objstore.wire.requests import publish_parts
 
@@ -60,6 +61,7 @@ class _Window:
         self._last_sequence = 0
         self._error: ObjStoreError | None = None  # why the upload cannot go on
         self._deaf = False  # no answer will come any more
+        self._accepted = 0
 
     def sent(self, number: int, size: int) -> None:
         """A chunk is about to be sent."""
@@ -81,6 +83,7 @@ class _Window:
                 # Chunks in order, or not at all: a gap or a swap is a corrupt object.
                 error = ObjectCorruptError(f"chunk {number} was stored out of order")
             self._acknowledged, self._last_sequence = number, sequence
+            self._accepted += bool(sequence)
             self._outstanding -= self._sizes.pop(number, 0)
             self._error = self._error or error
             self._changed.notify()
@@ -114,6 +117,11 @@ class _Window:
             if self._error is not None:
                 raise self._error
 
+    @property
+    def may_have_stored(self) -> bool:
+        """Whether any chunk was stored, or may have been."""
+        return bool(self._accepted or self._sizes)
+
     def settle(self) -> None:
         """After a failure: wait for the answers to all that was sent, good or bad.
 
@@ -138,6 +146,7 @@ class Put:
             :func:`objstore.commit.commit`.
         progress: told the bytes of each chunk that was sent.
         timeout: for one acknowledgement, in seconds; None: the connection's.
+        expected_size: of the payload, in bytes, where it is known.
     """
 
     def __init__(
@@ -150,6 +159,7 @@ class Put:
         again: Again | None,
         progress: Callable[[int], object] | None,
         timeout: float | None = None,
+        expected_size: int | None = None,
     ) -> None:
         self._records = records
         self._info = info
@@ -165,7 +175,9 @@ class Put:
         self._session, self._inbox = connection.session, connection.inbox
         subject = chunk_subject(records.bucket, info.nuid)
         self._subject = check_subject(subject)
-        self._header = chunk_header(info.ttl)
+        self._margin = _margin(expected_size)
+        self._header = b"" if info.ttl is None else ttl_header(info.ttl + self._margin)
+        self._begun = time.monotonic()
         self._window = _Window(subject, timeout or records.jetstream.timeout)
         self._reply = self._inbox.open(self._window.deliver)
 
@@ -208,7 +220,9 @@ class Put:
         """
         self._window.wait_for(0)
         digest = DIGEST_PREFIX + urlsafe_b64encode(self._hasher.digest()).decode()
-        info = self._info.with_changes(size=self._size, chunks=self._count, digest=digest)
+        info = self._info.with_changes(
+            size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
+        )
         again = self._again
         self._undecided = True  # until an answer says what became of the metadata
         try:
@@ -245,7 +259,7 @@ class Put:
                     error,
                 )
                 return  # never remove on a guess
-        if self._count:
+        if self._window.may_have_stored:
             remove_chunks(self._records, self._info.nuid)
 
     def _replace(self, replaced: ObjectInfo | None) -> None:
@@ -256,9 +270,27 @@ class Put:
             if not is_shared(self._records, replaced):
                 remove_chunks(self._records, replaced.nuid)
 
+    def _time_left(self) -> timedelta | None:
+        """The life time of the metadata, which must not outlive the chunks."""
+        ttl = self._info.ttl
+        if ttl is None:
+            return None
+        late = timedelta(seconds=time.monotonic() - self._begun) - self._margin
+        return ttl if late.total_seconds() < 0 else max(timedelta(seconds=1), ttl - late)
+
     def _close(self) -> None:
         self._session.forget(self._window)
         self._inbox.close(self._reply)
+
+
+def _margin(expected_size: int | None) -> timedelta:
+    """How much longer chunks live than the metadata, which are stored after them.
+
+    Enough for an upload at 64 KiB/s; an hour where the size is unknown.
+    """
+    if expected_size is None:
+        return timedelta(hours=1)
+    return timedelta(seconds=10 + expected_size / (64 << 10))
 
 
 def _described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:

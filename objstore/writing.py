@@ -109,7 +109,7 @@ class Writing(Bound):
             size = choose_chunk_size(info.options.chunk_size, source.size, self._max_payload(info))
             bar = start_progress(progress, info.name, source.size)
             with _closing(bar):
-                put = self._begin(info, size, if_revision, None, bar, timeout)
+                put = self._begin(info, size, if_revision, None, bar, timeout, source.size)
                 return self._fill(put, info.name, source, size)
 
     def _begin(
@@ -120,6 +120,7 @@ class Writing(Bound):
         again: Again | None,
         bar: Any = None,
         timeout: float | None = None,
+        expected_size: int | None = None,
     ) -> Put:
         """Start a put of what ``info`` describes, with a nuid of its own."""
         if info.ttl is not None:
@@ -139,6 +140,7 @@ class Writing(Bound):
             again=again,
             progress=None if bar is None else bar.update,
             timeout=timeout,
+            expected_size=expected_size,
         )
 
     def _fill(self, put: Put, name: str, source: Source, chunk_size: int) -> ObjectInfo:
@@ -239,7 +241,7 @@ class Writing(Bound):
         )
         size = choose_chunk_size(info.options.chunk_size, info.size, into._max_payload(copy))
         with closing(chunk_payloads(records, info)) as payloads, Source(payloads) as source:
-            put = into._begin(copy, size, None, None)
+            put = into._begin(copy, size, None, None, expected_size=info.size)
             return into._fill(put, new_name, source, size)
 
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:

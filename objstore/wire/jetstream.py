@@ -41,10 +41,10 @@ __all__ = [
     "JetStream",
     "PendingGet",
     "PubAck",
-    "chunk_header",
     "make_prefix",
     "parse_pub_ack",
     "parse_ttl",
+    "ttl_header",
 ]
 
 ROLLUP = "Nats-Rollup"
@@ -420,14 +420,9 @@ def _json(payload: bytes | memoryview, what: str) -> dict[str, Any]:
     return answer
 
 
-def chunk_header(ttl: timedelta | None) -> bytes:
-    """The header block of an object's chunks: empty, or with a life time (ADR-43).
-
-    Chunks are stored before their metadata; they get an hour more, so that they outlive it.
-    """
-    if ttl is None:
-        return b""
-    return encode_headers({MESSAGE_TTL: duration_text(ttl + timedelta(hours=1))})
+def ttl_header(ttl: timedelta) -> bytes:
+    """The header block that gives a message a life time (ADR-43)."""
+    return encode_headers({MESSAGE_TTL: duration_text(ttl)})
 
 
 def duration_text(duration: timedelta) -> str:
