@@ -18,7 +18,6 @@ from collections.abc import Generator, Iterator
 from typing import Protocol
 
 from objstore.errors import (
-    BucketNotFoundError,
     ConnectionClosedError,
     ConnectionLostError,
     DigestMismatchError,
@@ -30,7 +29,15 @@ from objstore.errors import (
 )
 from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
 from objstore.records import Records
-from objstore.wire.direct import BATCH_END, NOT_FOUND, DirectGet, direct_error, position
+from objstore.stepped import stepped_chunks
+from objstore.wire.direct import (
+    BATCH_END,
+    NO_RESPONDERS,
+    NOT_FOUND,
+    DirectGet,
+    direct_error,
+    position,
+)
 from objstore.wire.protocol import Message
 
 __all__ = ["ObjectResult", "chunk_payloads", "verify_whole"]
@@ -87,6 +94,7 @@ class _Chunks:
         self._subject = chunk_subject(records.bucket, info.nuid)
         chunk_size = info.options.chunk_size or max(1, info.size // info.chunks)
         self._per_batch = max(1, BATCH_BYTES // chunk_size)
+        self._counts_itself = not self._jetstream.supports("exact pending counts")
         self._batches: deque[_Batch] = deque()
         self._next = 0  # the index of the chunk to hand out next
         self._last_sequence = 0  # of the chunk handed out last
@@ -97,7 +105,7 @@ class _Chunks:
         progress = 0
         silent_since = time.monotonic()
         try:
-            while self._next < self._info.chunks:
+            while self._next < self._info.chunks and self._records.direct:
                 if self._next > progress:
                     progress, tries, silent_since = self._next, 0, time.monotonic()
                 if not self._batches:
@@ -111,6 +119,11 @@ class _Chunks:
                     silent_since = time.monotonic()
         finally:
             self.close()
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """How many chunks were handed out, and the sequence of the last one."""
+        return self._next, self._last_sequence
 
     def close(self) -> None:
         """Drop what is under way."""
@@ -156,13 +169,17 @@ class _Chunks:
         if status in (BATCH_END, NOT_FOUND):
             self._batches.popleft().get.close()
             return None
-        if status == 503:
-            raise self._absent()
+        if status == NO_RESPONDERS:
+            self._records.learn_direct()  # a bucket that is gone is an error here
+            if self._records.direct:
+                raise direct_error(message, f"reading {self._info.name!r}")
+            self.close()
+            return None
         raise direct_error(message, f"reading {self._info.name!r}")
 
     def _take(self, batch: _Batch, message: Message) -> Message | None:
         """Place a chunk by its position; one that was handed out already is dropped."""
-        sequence, pending = position(message)
+        sequence, pending = position(message, self._counts_itself)
         batch.seen += 1
         if sequence <= self._last_sequence:
             self._interleaved = True  # the batch began too early
@@ -191,14 +208,6 @@ class _Chunks:
         index = self._next + left_in_batch
         if index < self._info.chunks:
             self._ask(sequence + 1 + left_in_batch, index)
-
-    def _absent(self) -> ObjStoreError:
-        """Nobody answers direct gets of this stream: it is gone, or the leader is being elected."""
-        try:
-            self._records.jetstream.stream_info(self._records.stream)
-        except BucketNotFoundError:
-            return self._records.no_bucket()
-        return NoRespondersError(f"bucket {self._records.bucket} does not answer direct gets")
 
     def _incomplete(self) -> ObjStoreError:
         return why_incomplete(self._records, self._info, self._next)
@@ -249,21 +258,39 @@ def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, Non
         )
     hasher = hashlib.sha256()
     received = 0
-    source = (
-        iter([_only_chunk(records, info)]) if info.chunks == 1 else iter(_Chunks(records, info))
-    )
+    source = _payloads(records, info)
     for index, payload in enumerate(source):
         hasher.update(payload)
         received += len(payload)
-        if received > info.size or (index == info.chunks - 1 and received != info.size):
+        is_last = index == info.chunks - 1
+        if received > info.size or is_last != (received == info.size):
             raise ObjectCorruptError(
-                f"{info.name!r} is damaged: its chunks do not have the {info.size:,} bytes stated",
+                f"{info.name!r} is damaged: its {info.chunks} chunks do not have the "
+                f"{info.size:,} bytes stated",
                 bucket=info.bucket,
                 name=info.name,
             )
-        if index == info.chunks - 1:
+        if is_last:
             check_digest(info, hasher.digest())
         yield payload
+
+
+def _payloads(records: Records, info: ObjectInfo) -> Iterator[Payload]:
+    """The chunks by whichever road the server and the bucket have; not verified."""
+    if info.chunks == 1:
+        yield _only_chunk(records, info)
+        return
+    done = last = 0
+    if records.batches:
+        chunks = _Chunks(records, info)
+        yield from chunks
+        done, last = chunks.done
+    if done < info.chunks:
+        for payload in stepped_chunks(records, info, info.chunks - done, last):
+            done += 1
+            yield payload
+    if done < info.chunks:
+        raise why_incomplete(records, info, done)
 
 
 def verify_whole(info: ObjectInfo, payload: Payload) -> bytes:

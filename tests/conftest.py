@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore
+from tests.servers import server_of_version
 
 _numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--nats-server VERSION``: run on that nats-server, from its wheel."""
+    parser.addoption(
+        "--nats-server",
+        metavar="VERSION",
+        help="the version of nats-server to test on, such as 2.10.26 (default: the one installed)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let every LocalServer of the run be of the version asked for."""
+    version = config.getoption("--nats-server")
+    if version:
+        os.environ["OBJSTORE_NATS_SERVER"] = str(server_of_version(version))
+
+
+def version_of(server: LocalServer) -> tuple[int, ...]:
+    """A server's version, to compare."""
+    return tuple(int(part) for part in server.version.split("-")[0].split("."))
+
+
+@pytest.fixture(autouse=True)
+def _needs_server(request: pytest.FixtureRequest) -> None:
+    """Skip what is marked ``needs_server("2.11")`` on an older one, where it cannot exist."""
+    marker = request.node.get_closest_marker("needs_server")
+    if marker is None:
+        return
+    server: LocalServer = request.getfixturevalue("server")
+    needed = tuple(int(part) for part in marker.args[0].split("."))
+    if version_of(server) < needed:
+        pytest.skip(f"nats-server {server.version} has no such feature (since {marker.args[0]})")
 
 
 @pytest.fixture(scope="session")

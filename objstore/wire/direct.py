@@ -151,8 +151,13 @@ def direct_error(message: Message, what: str) -> ObjStoreError:
     return APIError(f"{what}: {text}", code=message.status, description=text)
 
 
-def position(message: Message) -> tuple[int, int]:
+def position(message: Message, counts_itself: bool) -> tuple[int, int]:
     """Where a message of a batch stands: its sequence, and how many of its subject follow.
+
+    Arguments:
+        message: of a batch.
+        counts_itself: whether the server's count of those that follow has the message in it, as
+            that of servers before 2.12 has.
 
     Raises:
         APIError: the headers that say so are missing.
@@ -160,4 +165,4 @@ def position(message: Message) -> tuple[int, int]:
     sequence, pending = message.value(_SEQUENCE), message.value(_PENDING)
     if sequence is None or pending is None or not (sequence.isdigit() and pending.isdigit()):
         raise APIError(f"a message of a batch without its position: {message!r}")
-    return int(sequence), int(pending)
+    return int(sequence), int(pending) - counts_itself

@@ -55,6 +55,7 @@ MESSAGE_TTL = "Nats-TTL"
 FEATURES: dict[str, tuple[int, int, int]] = {
     "batched direct get": (2, 11, 0),
     "message TTL": (2, 11, 0),
+    "exact pending counts": (2, 12, 0),
     "fast-ingest batches": (2, 14, 0),
 }
 
@@ -248,6 +249,21 @@ class JetStream:
             if not streams or offset >= int(page.get("total", 0)):
                 return
 
+    def subjects(self, stream: str, pattern: str) -> dict[str, int]:
+        """The subjects of a stream that match a pattern, each with its number of messages.
+
+        Raises:
+            BucketNotFoundError: there is no such stream; and as :meth:`call`.
+        """
+        found: dict[str, int] = {}
+        while True:
+            request = {"subjects_filter": pattern, "offset": len(found)}
+            answer = self.stream_info(stream, request)
+            page = answer["state"].get("subjects") or {}
+            found.update(page)
+            if not page or len(found) >= int(answer.get("total") or 0):
+                return found
+
     def purge(self, stream: str, subject: str) -> int:
         """Remove all messages of a subject.
 
@@ -339,6 +355,20 @@ class JetStream:
         request = json.dumps({"last_by_subj": subject}).encode()
         pending = self.connection.inbox.start(f"{self._prefix}.STREAM.MSG.GET.{stream}", request)
         return PendingGet(pending, lambda message: _leader_answer(message, stream), self.timeout)
+
+    def start_next(self, stream: str, subject: str, sequence: int, *, direct: bool) -> PendingGet:
+        """Ask for a subject's first message from a sequence on; the answer is taken later.
+
+        Arguments:
+            direct: by direct get; else the stream's leader is asked.
+        """
+        request = json.dumps({"next_by_subj": subject, "seq": sequence}).encode()
+        inbox, prefix = self.connection.inbox, self._prefix
+        if direct:
+            pending = inbox.start(f"{prefix}.DIRECT.GET.{stream}", request)
+            return PendingGet(pending, lambda m: _direct_answer(m, subject), self.timeout)
+        pending = inbox.start(f"{prefix}.STREAM.MSG.GET.{stream}", request)
+        return PendingGet(pending, lambda m: _leader_answer(m, stream), self.timeout)
 
     def direct_batch(self, stream: str, request: Mapping[str, Any]) -> DirectGet:
         """Ask for a batch of messages (server 2.11 and later).
