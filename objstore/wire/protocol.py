@@ -10,16 +10,19 @@ from a slab that is used again and again, at the cost of one copy. A message tha
 gets memory of its own, into which the rest is received directly: its payload is never copied
 again.
 
-Source: the NATS client protocol (docs.nats.io, "Client Protocol") and ADR-4 (headers).
+Source: the NATS client protocol (docs.nats.io, "Client Protocol"). Header blocks have a room
+of their own, :mod:`objstore.wire.headers`; its two functions are given out here as well.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from objstore.errors import InvalidNameError, InvalidOptionError, ProtocolError
+from objstore.errors import InvalidNameError, ProtocolError
+from objstore.wire.headers import decode_text, encode_headers, parse_headers
 
 __all__ = [
     "PING",
@@ -63,8 +66,6 @@ SLAB_SIZE = 64 << 10
 
 PING = b"PING\r\n"
 PONG = b"PONG\r\n"
-
-_HEADER_VERSION = b"NATS/1.0"
 
 
 # --- events
@@ -122,7 +123,7 @@ class Message:
         header = self.header
         if header[8:9] != b" ":
             return 0
-        digits = header[9:12]
+        digits = header[9:].lstrip(b" \t")[:3]
         return int(digits) if digits.isdigit() else 0
 
     def value(self, name: bytes) -> bytes | None:
@@ -136,7 +137,8 @@ class Message:
         if at < 0:
             return None
         at += len(name) + 3
-        return header[at : header.find(b"\r\n", at)].strip()
+        end = header.find(b"\r\n", at)  # a publisher's own block may lack it
+        return (header[at:end] if end >= 0 else header[at:]).strip(b" \t")
 
     def __repr__(self) -> str:
         return (
@@ -164,8 +166,9 @@ class _Head(NamedTuple):
 class Parser:
     """Turns what a server sends into events.
 
-    Memory: one slab, and for a message under way that is larger than the slab its own size
-    (up to :data:`MAX_MESSAGE`).
+    Memory: one slab, which grows with a long line to about twice :data:`MAX_LINE`, and for a
+    message under way that is larger than half the slab its own size (up to
+    :data:`MAX_MESSAGE`).
 
     After it has raised :class:`~objstore.errors.ProtocolError` it must not be used again.
     """
@@ -185,7 +188,7 @@ class Parser:
             b"PING": lambda _line, _args: Ping(),
             b"PONG": lambda _line, _args: Pong(),
             b"+OK": lambda _line, _args: Ok(),
-            b"-ERR": lambda line, _args: Err(_text(line[4:]).strip(" '")),
+            b"-ERR": lambda line, _args: Err(decode_text(line[4:]).strip(" \t'")),
             b"INFO": self._on_info,
         }
 
@@ -221,7 +224,7 @@ class Parser:
     def _parse(self) -> list[Event]:
         """Cut whole events off the slab's front, then make room at its end."""
         events: list[Event] = []
-        while self._body is None:
+        while True:
             event = self._next_line() if self._head is None else self._next_payload(self._head)
             if event is None:
                 break
@@ -239,9 +242,14 @@ class Parser:
             self._check_unfinished_line()
             return None
         line = bytes(self._view[start:eol])
+        if len(line) > MAX_LINE:
+            raise ProtocolError(_endless(line))
         self._start = self._scanned = eol + 2
-        args = line.split()
-        handler = self._handlers.get(args[0].upper()) if args else None
+        # Not split(): a server takes a subject with VT or FF in it and sends it on to us.
+        args = line.split(b" ") if b"\t" not in line else line.replace(b"\t", b" ").split(b" ")
+        if b"" in args:  # several blanks in a row, or one at the end
+            args[1:] = filter(None, args[1:])
+        handler = self._handlers.get(args[0].upper())
         if handler is None:
             raise ProtocolError(_foreign(line))
         event = handler(line, args)
@@ -304,13 +312,13 @@ class Parser:
             self._slab, self._view = slab, memoryview(slab)
 
     def _check_unfinished_line(self) -> None:
+        """Refuse what cannot become a line of the protocol, before its end has come."""
         size = self._end - self._start
         beginning = bytes(self._view[self._start : min(self._end, self._start + 64)])
-        if size > MAX_LINE:
-            raise ProtocolError(f"a line of more than {MAX_LINE} bytes, beginning {beginning!r}")
-        word = beginning.split(None, 1)[0].upper() if beginning.strip() else b""
-        known = any(op.startswith(word) for op in self._handlers) or word in self._handlers
-        if not known or (size and not word):
+        if size > MAX_LINE + 1:  # half a CRLF may be among it
+            raise ProtocolError(_endless(beginning))
+        word = _WORD_END.split(beginning, 1)[0].upper()
+        if size and not any(op == word or op.startswith(beginning.upper()) for op in _BEGINNINGS):
             raise ProtocolError(_foreign(beginning))
 
     @staticmethod
@@ -324,7 +332,7 @@ class Parser:
     def _on_info(self, line: bytes, _args: list[bytes]) -> Info:
         try:
             fields = json.loads(line[4:])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError(f"INFO with malformed JSON: {line[:80]!r}") from error
         if not isinstance(fields, dict):
             raise ProtocolError(f"INFO with something other than an object: {line[:80]!r}")
@@ -361,15 +369,19 @@ class Parser:
         header_size, size = int(header), int(total)
         if header_size > size or size > MAX_MESSAGE:
             raise ProtocolError(f"a message with impossible sizes: {line[:200]!r}")
-        self._head = _Head(int(sid), _text(subject), _text(reply), header_size, size)
+        self._head = _Head(int(sid), decode_text(subject), decode_text(reply), header_size, size)
 
+
+#: What a line can begin with; HTTP's is waited for too, so that the error can say what it is.
+_BEGINNINGS = (b"MSG", b"HMSG", b"PING", b"PONG", b"+OK", b"-ERR", b"INFO", b"HTTP/")
+_WORD_END = re.compile(rb"[ \t\r]")
 
 #: A line was read that leads to a payload: not an event, but a reason to go on.
 _HEAD_READ = Ok()
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+def _endless(line: bytes) -> str:
+    return f"a line of more than {MAX_LINE} bytes, beginning {line[:64]!r}"
 
 
 def _foreign(line: bytes) -> str:
@@ -382,76 +394,6 @@ def _foreign(line: bytes) -> str:
     return f"{shown}, which is not the NATS protocol"
 
 
-# --- headers
-
-
-def parse_headers(header: bytes) -> tuple[int, str, dict[str, list[str]]]:
-    """Read a header block.
-
-    Arguments:
-        header: the block of a :class:`Message`, version line included.
-
-    Returns:
-        The status (0: none), its description, and the values of each name, in order.
-
-    Raises:
-        ProtocolError: the block is malformed.
-    """
-    lines = header.split(b"\r\n")
-    first = lines[0]
-    if not first.startswith(_HEADER_VERSION) or len(lines) < 3 or lines[-1] or lines[-2]:
-        raise ProtocolError(f"malformed headers: {header[:200]!r}")
-    code, _, description = first[len(_HEADER_VERSION) :].strip().partition(b" ")
-    if code and not code.isdigit():
-        raise ProtocolError(f"malformed status: {first[:200]!r}")
-    values: dict[str, list[str]] = {}
-    for line in lines[1:-2]:
-        name, colon, value = line.partition(b":")
-        if not colon or not name.strip():
-            raise ProtocolError(f"malformed header line: {line[:200]!r}")
-        values.setdefault(_text(name), []).append(_text(value.strip()))
-    return int(code or 0), _text(description.strip()), values
-
-
-def encode_headers(headers: Mapping[str, str | Iterable[str]]) -> bytes:
-    """Write a header block.
-
-    Arguments:
-        headers: one value or several for each name. Names are visible ASCII without a colon;
-            values are any text on one line.
-
-    Raises:
-        InvalidOptionError: a name or value cannot stand in a header; CR, LF and NUL never can,
-            so nothing can be smuggled in.
-    """
-    lines = [_HEADER_VERSION]
-    for name, value in headers.items():
-        if not isinstance(name, str) or not _is_header_name(name):
-            raise InvalidOptionError(f"a header cannot be named {name!r}")
-        prefix = name.encode() + b": "
-        items = (value,) if isinstance(value, str) else value
-        lines.extend(prefix + _header_value(name, item) for item in items)
-    lines += [b"", b""]
-    return b"\r\n".join(lines)
-
-
-def _is_header_name(name: str) -> bool:
-    return bool(name) and all("!" <= char <= "~" and char != ":" for char in name)
-
-
-def _header_value(name: str, value: object) -> bytes:
-    if not isinstance(value, str):
-        raise InvalidOptionError(
-            f"the header {name} has a value of type {type(value).__name__}, not str"
-        )
-    if any(char in value for char in "\r\n\0"):
-        raise InvalidOptionError(f"the value of header {name} holds a CR, LF or NUL: {value!r}")
-    try:
-        return value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidOptionError(f"the value of header {name} is not valid text") from error
-
-
 # --- commands to bytes
 
 
@@ -459,11 +401,11 @@ def check_subject(subject: str, what: str = "subject") -> bytes:
     """The bytes of a subject, when it can stand in a command.
 
     Raises:
-        InvalidNameError: it is empty or holds white space or control characters.
+        InvalidNameError: it is empty, not text, or holds white space or control characters.
     """
     try:
         raw = subject.encode()
-    except UnicodeEncodeError as error:
+    except (UnicodeEncodeError, AttributeError) as error:  # surrogates; bytes, None
         raise InvalidNameError(f"the {what} {subject!r} is not valid text") from error
     if not raw or any(byte <= 0x20 or byte == 0x7F for byte in raw):
         raise InvalidNameError(
