@@ -1,0 +1,257 @@
+"""The house keeps its floors: who may import whom, and what stands in which room alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import objstore
+
+#: The rooms by floor, top first. A room imports only from floors below its own, never from one
+#: on the same floor. "" is the package itself: the public face.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
+    ("cli", "cli.*", "cli_*"),
+    ("server", "contrib", "contrib.*"),
+    ("",),
+    ("client",),
+    ("store",),
+    ("upload", "reader", "watch", "gc"),
+    ("records", "progress"),
+    ("source",),
+    ("bucket",),
+    ("objects",),
+    ("wire.jetstream",),
+    ("wire.connection",),
+    ("wire.requests", "wire.callbacks"),
+    ("wire.session",),
+    ("wire.dial",),
+    ("wire.contexts",),
+    ("wire.auth", "wire.servers", "wire.transport"),
+    ("wire.protocol",),
+    ("wire.headers",),
+    ("wire.nuid",),
+    ("errors",),
+    ("seed", "version", "wire"),
+)
+
+#: What the codec must not know, directly.
+IMPURE = {"socket", "ssl", "select", "selectors", "threading", "time", "random", "asyncio"}
+PURE_ROOMS = ("wire.protocol", "wire.headers", "objects", "bucket")
+
+#: Modules of Python's that only some rooms may import.
+RESERVED = {
+    "socket": {"wire.transport"},
+    "select": {"wire.transport"},
+    "ssl": {
+        "wire.transport", "wire.dial", "wire.auth", "wire.contexts", "wire.connection",
+        "client",  # names ssl.SSLContext in its signature
+    },
+}  # fmt: skip
+
+#: Text that stands in one room only, as a part of any string …
+OWN_TEXT = {"$JS.API": "wire.jetstream"}
+#: … and as a whole string: those names of ADR-20's JSON that have no other meaning.
+OWN_WORDS = {"max_chunk_size": "objects", "nuid": "objects"}
+
+MAX_FILE, MAX_FUNCTION = 500, 60
+
+ROOT = Path(objstore.__file__).parent
+
+
+def room_of(path: Path) -> str:
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+ROOMS = {room_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+every_room = pytest.mark.parametrize("room", ROOMS, ids=[room or "objstore" for room in ROOMS])
+
+
+@cache
+def tree_of(room: str) -> ast.Module:
+    return ast.parse(ROOMS[room].read_text(encoding="utf-8"))
+
+
+def floor_of(room: str) -> int | None:
+    """The number of a room's floor, counted from the top."""
+    for number, patterns in enumerate(FLOORS):
+        if any(fnmatchcase(room, pattern) for pattern in patterns):
+            return number
+    return None
+
+
+def imported(room: str, tree: ast.AST) -> Iterator[str]:
+    """The full names of all modules that a room imports, wherever in it."""
+    package = ("objstore", *room.split(".")) if room else ("objstore",)
+    if ROOMS[room].name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole.removeprefix("objstore.") in ROOMS else base
+
+
+def rooms_imported(room: str) -> set[str]:
+    names = set(imported(room, tree_of(room)))
+    own = {name for name in names if name == "objstore" or name.startswith("objstore.")}
+    return {name.removeprefix("objstore").removeprefix(".") for name in own}
+
+
+def strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Every text and its line, docstrings excluded."""
+    docstrings = set()
+    for node in ast.walk(tree):
+        for statement in (
+            getattr(node, "body", None) or [] if not isinstance(node, ast.expr) else []
+        ):
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                docstrings.add(id(statement.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            if isinstance(node.value, str):
+                yield node.lineno, node.value
+            elif isinstance(node.value, bytes):
+                yield node.lineno, node.value.decode("latin-1")
+
+
+def function_sizes(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Each function's name and its lines, from ``def`` to its end, without its docstring."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if ast.get_docstring(node, clean=False) is not None:
+                first = node.body[0]
+                lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+            yield node.name, lines
+
+
+# --- the rules
+
+
+@every_room
+def test_every_room_has_a_floor(room: str) -> None:
+    assert floor_of(room) is not None, (
+        f"objstore/{ROOMS[room].relative_to(ROOT)} is on no floor: add {room!r} to FLOORS in "
+        f"tests/test_floors.py, above all that it imports and below all that imports it"
+    )
+
+
+def test_every_floor_has_one_place() -> None:
+    """No room matches two floors; that would hide an import upward."""
+    for room in ROOMS:
+        places = [floor for floor in FLOORS if any(fnmatchcase(room, pattern) for pattern in floor)]
+        assert len(places) <= 1, (room, places)
+
+
+@every_room
+def test_imports_run_downward(room: str) -> None:
+    mine = floor_of(room)
+    if mine is None:
+        return  # test_every_room_has_a_floor says so
+    for other in rooms_imported(room):
+        theirs = floor_of(other)
+        assert theirs is not None, f"{room} imports {other!r}, which is on no floor"
+        assert theirs > mine, (
+            f"{room or 'objstore'} (floor {mine}) imports {other or 'objstore'} (floor {theirs}): "
+            "imports run downward"
+        )
+
+
+@pytest.mark.parametrize("room", PURE_ROOMS)
+def test_the_pure_rooms_import_nothing_impure(room: str) -> None:
+    names = {name.partition(".")[0] for name in imported(room, tree_of(room))}
+    assert not names & IMPURE
+
+
+@every_room
+def test_reserved_modules(room: str) -> None:
+    """Sockets are the transport's alone; TLS is known to those who prepare it."""
+    names = {name.partition(".")[0] for name in imported(room, tree_of(room))}
+    for module, allowed in RESERVED.items():
+        assert module not in names or room in allowed, f"{room} must not import {module}"
+
+
+@every_room
+def test_own_text(room: str) -> None:
+    """JetStream's subjects and ADR-20's names are known to one room each."""
+    for line, text in strings(tree_of(room)):
+        for part, owner in OWN_TEXT.items():
+            assert part not in text or room == owner, f"{room}:{line} has {part!r} of {owner}"
+        owner = OWN_WORDS.get(text, room)
+        assert room == owner, f"{room}:{line} has the word {text!r} of {owner}"
+
+
+@every_room
+def test_no_file_is_too_long(room: str) -> None:
+    lines = len(ROOMS[room].read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_FILE, f"{ROOMS[room].relative_to(ROOT)} has {lines} lines: it is two rooms"
+
+
+@every_room
+def test_no_function_is_too_long(room: str) -> None:
+    for name, lines in function_sizes(tree_of(room)):
+        assert lines <= MAX_FUNCTION, f"{name}() of {room} has {lines} lines: it is two functions"
+
+
+# --- the rules notice
+
+
+def test_imports_are_found_in_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+import os.path, socket as s
+from objstore import wire, __version__
+from objstore.wire import protocol, nuid
+from . import records
+from .wire.dial import dial
+if TYPE_CHECKING:
+    from objstore.store import ObjectStore
+def f():
+    from objstore.source import Source
+"""
+    monkeypatch.setitem(ROOMS, "room", ROOT / "room.py")
+    assert set(imported("room", ast.parse(code))) == {
+        "os.path", "socket", "objstore.wire", "objstore", "objstore.wire.protocol",
+        "objstore.wire.nuid", "objstore.records", "objstore.wire.dial", "objstore.store",
+        "objstore.source",
+    }  # fmt: skip
+
+
+def test_relative_imports_of_a_room_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ROOMS, "wire.room", ROOT / "wire" / "room.py")
+    code = "from . import nuid\nfrom .. import errors\nfrom ..seed import x\n"
+    found = set(imported("wire.room", ast.parse(code)))
+    assert found == {"objstore.wire.nuid", "objstore.errors", "objstore.seed"}
+
+
+def test_strings_leave_docstrings_out() -> None:
+    code = '''
+"""$JS.API of a module"""
+X = "a"
+class C:
+    """of a class"""
+    x: int = f"b{X}" + b"c".decode()
+    """of an attribute"""
+    f = lambda: "d"
+'''
+    assert {text for _, text in strings(ast.parse(code))} == {"a", "b", "c", "d"}
+
+
+def test_function_sizes_leave_docstrings_out() -> None:
+    code = 'def f():\n    """A\n\n    b.\n    """\n    return 1\n\n\ndef g():\n    return 1\n'
+    assert dict(function_sizes(ast.parse(code))) == {"f": 2, "g": 2}
+
+
+def test_a_room_without_a_floor_is_noticed() -> None:
+    assert floor_of("no.such.room") is None
