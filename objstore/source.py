@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -30,6 +29,9 @@ DEFAULT_CHUNK_SIZE = 128 << 10
 #: 1.4 times faster than 128 KiB.
 LARGE_CHUNK_SIZE = 512 << 10
 LARGE_OBJECT = 8 << 20
+
+#: The modules of files that find their end by decompressing all of it.
+_DECOMPRESSORS = frozenset({"gzip", "bz2", "lzma", "zipfile"})
 
 _ADVICE = (
     "a payload is bytes-like, a binary file, an iterable of bytes-like, a path (pathlib.Path), "
@@ -78,7 +80,7 @@ class Source:
         if isinstance(payload, (str, Mapping)):
             raise InvalidPayloadError(_why_not(payload))
         if isinstance(payload, os.PathLike):
-            payload = self._file = _open(Path(payload))
+            payload = self._file = _open(payload)
         view = _as_view(payload)
         if view is not None:
             self._view = view
@@ -130,14 +132,15 @@ class Source:
         return _read_chunks(self._read, chunk_size)
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: os.PathLike[Any]) -> BinaryIO:
     """Open the file of a path."""
     try:
-        return path.open("rb")
+        return open(path, "rb")
     except OSError as error:
+        text = os.fsdecode(path)
         missing = isinstance(error, FileNotFoundError)
         kind = PayloadFileNotFoundError if missing else PayloadFileError
-        raise kind(f"cannot read the file {path}: {error.strerror}", path=str(path)) from error
+        raise kind(f"cannot read the file {text}: {error.strerror}", path=text) from error
 
 
 def _as_view(payload: object) -> memoryview | None:
@@ -146,7 +149,10 @@ def _as_view(payload: object) -> memoryview | None:
         view = memoryview(cast("bytes", payload))
     except TypeError:
         return None
-    return view.cast("B") if view.contiguous else memoryview(view.tobytes())
+    try:
+        return view.cast("B")
+    except TypeError:  # not C-contiguous, or of items that Python has no letter for
+        return memoryview(view.tobytes())
 
 
 def _why_not(payload: object) -> str:
@@ -162,6 +168,8 @@ def _why_not(payload: object) -> str:
 
 def _size_left(file: Any) -> int | None:
     """How many bytes a file still has, if it can tell without being read."""
+    if type(file).__module__ in _DECOMPRESSORS:
+        return None
     try:
         here = file.tell()
         end = file.seek(0, os.SEEK_END)
@@ -186,6 +194,11 @@ def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
         have = 0
         while have < chunk_size:
             part = read(chunk_size - have)
+            if part is None:
+                raise InvalidPayloadError(
+                    "read() of the payload gave None: a non-blocking file without data; "
+                    "bytes are needed"
+                )
             if not isinstance(part, bytes):
                 part = _bytes_of(part, "read() of the payload gave")
             if not part:
@@ -225,6 +238,6 @@ def _bytes_of(data: object, what: str) -> bytes:
     """A copy as bytes: an iterable may use its buffer again."""
     view = None if isinstance(data, str) else _as_view(data)
     if view is None:
-        kind = "None (a non-blocking file?)" if data is None else f"of type {type(data).__name__}"
+        kind = "None" if data is None else f"a value of type {type(data).__name__}"
         raise InvalidPayloadError(f"{what} {kind}; bytes are needed")
     return data if isinstance(data, bytes) else bytes(view)
