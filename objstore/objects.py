@@ -379,7 +379,10 @@ def encode_info(info: ObjectInfo) -> bytes:
     if info.deleted:
         fields["deleted"] = True
     fields.update((name, value) for name, value in info.extra.items() if name != "options")
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # others wrote lone surrogates, which only an escape can carry
+        return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def parse_info(
@@ -388,8 +391,8 @@ def parse_info(
     """Read stored metadata, whoever wrote it.
 
     Tolerated, because other clients write them: a missing nuid, size or digest, ``"mtime": ""``,
-    header values that are not lists, null in place of an empty field. nats.js writes the
-    target's bucket into a link; the bucket it was read from counts.
+    header values that are not lists, values that are not text, null in place of an empty field.
+    nats.js writes the target's bucket into a link; the bucket it was read from counts.
 
     Arguments:
         payload: the JSON.
@@ -407,8 +410,9 @@ def parse_info(
         name = _typed(fields, "name", str)
         if not name:
             raise ValueError("no name")
+        name.encode()  # it stands in subjects, and a lone surrogate cannot
         size, chunks = _typed(fields, "size", int), _typed(fields, "chunks", int)
-        if size < 0 or chunks < 0 or (size > 0) != (chunks > 0) or chunks > size:
+        if not 0 <= size < 1 << 63 or chunks < 0 or (size > 0) != (chunks > 0) or chunks > size:
             raise ValueError(f"size {size} in {chunks} chunks")
         options, unknown_options = _parse_options(_typed(fields, "options", dict))
         extra = {key: value for key, value in fields.items() if key not in _KNOWN}
@@ -456,6 +460,8 @@ def _parse_nuid(nuid: str) -> str:
 
 def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str, Any]]:
     chunk_size = _typed(options, "max_chunk_size", int) or None
+    if chunk_size is not None and chunk_size < 0:
+        raise ValueError(f"the chunk size {chunk_size}")
     link = None
     fields = _typed(options, "link", dict)
     if fields:
@@ -470,10 +476,17 @@ def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str
 def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
     lists = {}
     for name, value in headers.items():
-        values = value if isinstance(value, list) else [value]
-        lists[name] = [item if isinstance(item, str) else str(item) for item in values]
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        lists[name] = [_as_text(item) for item in values]
     return lists
 
 
 def _texts(metadata: dict[str, Any]) -> dict[str, str]:
-    return {key: value if isinstance(value, str) else str(value) for key, value in metadata.items()}
+    return {key: _as_text(value) for key, value in metadata.items()}
+
+
+def _as_text(value: object) -> str:
+    """Text as it is, null as nothing, anything else as the JSON that it was."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
