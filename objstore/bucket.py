@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,6 +27,9 @@ __all__ = [
 
 #: In the stream's metadata, so that every objstore client enforces the same limit.
 MAX_OBJECT_SIZE = "objstore.max_object_size"
+
+#: Seconds that fit as nanoseconds into the server's 64 bits.
+_LONGEST = (1 << 63) // 1_000_000_000
 
 #: nats-server writes keys of its own there; they are not the user's.
 _SERVER_METADATA = "_nats."
@@ -154,15 +157,16 @@ def _member(option: str, kind: type[enum.Enum], value: object) -> str:
 
 
 def _nanoseconds(option: str, value: object) -> int:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, (int, float))
-        or not math.isfinite(seconds)
-        or seconds < 0
-    ):
-        raise InvalidOptionError(f"{option} is {value!r}; it must be a timedelta or seconds")
-    return round(seconds * 1e9)
+    nanoseconds = -1
+    if isinstance(value, timedelta):  # exactly: as a float of seconds long ones lose some
+        nanoseconds = value // timedelta(microseconds=1) * 1000
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        nanoseconds = round(value * 1_000_000_000) if 0 <= value < _LONGEST else -1
+    if not 0 <= nanoseconds < 1 << 63:
+        raise InvalidOptionError(
+            f"{option} is {value!r}; it must be a timedelta or seconds, of at most 292 years"
+        )
+    return nanoseconds
 
 
 # --- the stream
@@ -216,6 +220,8 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
             actual = user_metadata(actual)
             if options.metadata is None:  # only the limit was asked for
                 actual = {k: v for k, v in actual.items() if k == MAX_OBJECT_SIZE}
+            if options.max_object_size is None:  # nothing was said of the limit
+                actual.pop(MAX_OBJECT_SIZE, None)
         elif name in ("description", "compression"):
             actual = actual or ("none" if name == "compression" else "")
         elif name == "max_age":
@@ -241,7 +247,7 @@ def user_metadata(metadata: object) -> dict[str, str]:
 def max_object_size(config: Mapping[str, Any]) -> int | None:
     """The limit that a bucket's stream carries, or None."""
     text = user_metadata(config.get("metadata")).get(MAX_OBJECT_SIZE, "")
-    return int(text) if text.isdigit() else None
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def status_of(bucket: str, info: Mapping[str, Any], size: int | None = None) -> ObjectStoreStatus:
