@@ -31,9 +31,10 @@ class _Distribution:
 
 def _import_with_stand_in() -> None:
     with _lock:
-        if "pynats2" in sys.modules or "pkg_resources" in sys.modules:
+        if "pynats2" in sys.modules or sys.modules.get("pkg_resources") is not None:
             import pynats2
         else:
+            blocked = "pkg_resources" in sys.modules  # as None, which forbids its import
             stand_in = types.ModuleType("pkg_resources")
             stand_in.get_distribution = _Distribution  # type: ignore[attr-defined]
             sys.modules["pkg_resources"] = stand_in
@@ -41,6 +42,8 @@ def _import_with_stand_in() -> None:
                 import pynats2  # noqa: F401
             finally:
                 sys.modules.pop("pkg_resources", None)
+                if blocked:
+                    sys.modules["pkg_resources"] = None  # type: ignore[assignment]
 
 
 _import_with_stand_in()
