@@ -18,6 +18,9 @@ DEFAULT_PORT = 4222
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
 
 
+_ESCAPE = " (in a user or password, write / ? # and @ as %2F %3F %23 and %40)"
+
+
 @dataclass(frozen=True)
 class Server:
     """An address.
@@ -59,15 +62,17 @@ def parse_server(url: str) -> Server:
         parts = urlsplit(text if "://" in text else f"nats://{text}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidServerURLError(
-            f"not the address of a server: {_safe(text)} ({error})"
-        ) from None
+        # Its text can hold a part of the password, where that holds a "/".
+        why = _ESCAPE if "@" in text else f" ({error})"
+        raise InvalidServerURLError(f"not the address of a server: {_safe(text)}{why}") from None
     if parts.scheme not in ("nats", "tls"):
         raise InvalidServerURLError(
             f"{_safe(text)} has the scheme {parts.scheme!r}; it must be nats:// or tls://"
         )
     if not host or any(char <= " " for char in host):
         raise InvalidServerURLError(f"the address {_safe(text)} names no host")
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise InvalidServerURLError(f"not the address of a server: {_safe(text)}{_ESCAPE}")
     prefix = parts.path.strip("/").replace("/", ".")
     return Server(
         host=host,
@@ -94,8 +99,9 @@ def parse_servers(servers: str | Iterable[str]) -> list[Server]:
 
 def _safe(url: str) -> str:
     """A URL without what stands before the @: a message never shows a password."""
-    scheme, mark, rest = url.rpartition("://")
-    return repr(f"{scheme}{mark}{rest.rpartition('@')[2]}")
+    scheme, mark, rest = url.partition("://")
+    host = (rest if mark else url).rpartition("@")[2]
+    return repr(f"{scheme.rpartition('@')[2]}://{host}" if mark else host)
 
 
 class ServerPool:
@@ -130,6 +136,7 @@ class ServerPool:
             except InvalidServerURLError:
                 continue  # a server's odd idea of an address is no reason to lose the connection
             if (server.host, server.port) not in known:
+                known.add((server.host, server.port))
                 found.append(
                     Server(
                         host=server.host,
