@@ -1,0 +1,67 @@
+"""Identifiers: unique, well-formed, in every thread and forked child."""
+
+from __future__ import annotations
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from objstore.wire.nuid import next_nuid
+
+
+def test_form() -> None:
+    """22 characters of base 62: a token of a subject."""
+    for _ in range(1000):
+        assert re.fullmatch("[0-9A-Za-z]{22}", next_nuid())
+
+
+def test_all_digits_occur_at_every_place() -> None:
+    """No place is constant: all randomness arrives in the text."""
+    columns = zip(*(next_nuid() for _ in range(5000)), strict=True)
+    for place, column in enumerate(columns):
+        # The last pair is what remains of 136 bits: the largest values are rarer there.
+        assert len(set(column)) == 62, place
+
+
+@pytest.mark.parametrize(
+    ("random", "expected"),
+    [
+        (bytes(17), "0" * 22),
+        (bytes(16) + b"\x01", "01" + "0" * 20),
+        (bytes(16) + b"\x3e", "10" + "0" * 20),
+        ((3844).to_bytes(17, "big"), "0001" + "0" * 18),
+    ],
+)
+def test_known_randomness(monkeypatch: pytest.MonkeyPatch, random: bytes, expected: str) -> None:
+    def urandom(size: int) -> bytes:
+        assert size == 17
+        return random
+
+    monkeypatch.setattr("objstore.wire.nuid.os.urandom", urandom)
+    assert next_nuid() == expected
+
+
+def test_unique_over_threads() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        batches = pool.map(lambda _: [next_nuid() for _ in range(2000)], range(8))
+        made = [made for batch in batches for made in batch]
+    assert len(set(made)) == 16_000
+
+
+def test_unique_over_a_fork() -> None:
+    """A child does not go on with its parent's sequence: both ask the operating system."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, next_nuid().encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        theirs = pipe.read().decode()
+    os.waitpid(child, 0)
+    assert len(theirs) == 22
+    assert theirs != next_nuid()
