@@ -584,6 +584,19 @@ def test_metadata_that_do_not_fit_the_chunks(
         store.read_bytes("x")
 
 
+def test_forged_positions(store: ObjectStore, shared_client: Client) -> None:
+    """Headers that a chunk's publisher stored never count as the stream's own."""
+    info = store.put("x", pattern(3000), chunk_size=1000)
+    subject = chunk_subject(store.name, info.nuid)
+    api(shared_client.connection, f"STREAM.PURGE.OBJ_{store.name}", {"filter": subject})
+    forged = {"Nats-Sequence": "77", "Nats-Num-Pending": "5", "Nats-Subject": "x"}
+    for start in (0, 1000, 2000):
+        shared_client.connection.request(
+            subject, payload=pattern(3000)[start : start + 1000], headers=forged
+        )
+    assert store.read_bytes("x") == pattern(3000)
+
+
 def test_progress(store: ObjectStore, capsys: pytest.CaptureFixture[str]) -> None:
     """A function gets each step; True draws a bar."""
     put: list[tuple[int, int | None]] = []

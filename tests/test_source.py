@@ -23,7 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
 
-from objstore.errors import InvalidPayloadError
+from objstore.errors import (
+    InvalidPayloadError,
+    PayloadFileError,
+    PayloadFileNotFoundError,
+)
 from objstore.source import DEFAULT_CHUNK_SIZE, LARGE_CHUNK_SIZE, Source, choose_chunk_size
 
 DATA = bytes(range(256)) * 5
@@ -115,10 +119,12 @@ def test_path_whose_name_is_bytes(tmp_path: Path) -> None:
 
 
 def test_path_of_no_file(tmp_path: Path) -> None:
-    """The error is the operating system's own."""
-    with pytest.raises(FileNotFoundError):
+    """The tree's error, with the operating system's own as its cause."""
+    with pytest.raises(PayloadFileNotFoundError) as caught:
         Source(tmp_path / "missing")
-    with pytest.raises(IsADirectoryError):
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    assert caught.value.path == str(tmp_path / "missing")
+    with pytest.raises(PayloadFileError, match="directory"):
         Source(tmp_path)
 
 

@@ -443,7 +443,7 @@ def test_status(header: bytes, status: int) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        (b"A", b"1"),
+        (b"A", b"3"),
         (b"B", b"2"),
         (b"Spaced", b"x y"),
         (b"Empty", b""),
@@ -454,7 +454,7 @@ def test_status(header: bytes, status: int) -> None:
     ],
 )
 def test_value(name: bytes, value: bytes | None) -> None:
-    """The first value of the name, exactly spelled; never a part of another header."""
+    """The last value of the name, exactly spelled; never a part of another header."""
     block = (
         b"NATS/1.0 200 A: 9\r\nXA: 8\r\nA: 1\r\nB:2\r\nA: 3\r\n"
         b"Spaced: \t x y \r\nEmpty:\r\nColon: a:b\r\n\r\n"
