@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from objstore.bucket import BucketOptions, check_existing, new_stream
+from objstore.bucket import (
+    BucketOptions,
+    ObjectStoreStatus,
+    check_existing,
+    new_stream,
+    status_of,
+)
 from objstore.errors import BucketConfigError, BucketNotFoundError, InvalidOptionError
-from objstore.objects import check_bucket_name, stream_name
+from objstore.objects import (
+    any_chunk_subject,
+    bucket_of_stream,
+    check_bucket_name,
+    stream_name,
+)
 from objstore.store import ObjectStore
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.connection import Connection
@@ -198,6 +209,19 @@ class Client:
                 raise
             return config
         return dict(created["config"])
+
+    def list_stores(self) -> Iterator[ObjectStoreStatus]:
+        """The account's buckets, in the server's order, page by page as they are asked for.
+
+        The ``size`` of each is None: counting it would mean to list it. ``bytes`` is there.
+
+        Raises:
+            RequestTimeoutError, ConnectionLostError: the server does not answer.
+        """
+        for info in self._jetstream.streams(any_chunk_subject()):
+            bucket = bucket_of_stream(info["config"]["name"])
+            if bucket is not None:  # else something else that listens on these subjects
+                yield status_of(bucket, info)
 
     def delete_store(self, name: str) -> bool:
         """Delete a bucket with all its objects.
