@@ -27,7 +27,12 @@ _CODES: list[tuple[tuple[type[Exception], ...], int]] = [
     ((click.ClickException,), USAGE),
     ((objstore.ObjectNotFoundError, objstore.BucketNotFoundError), NOT_FOUND),
     (
-        (objstore.InvalidNameError, objstore.InvalidOptionError, objstore.InvalidPayloadError),
+        (
+            objstore.InvalidNameError,
+            objstore.InvalidOptionError,
+            objstore.InvalidPayloadError,
+            objstore.PayloadFileError,
+        ),
         USAGE,
     ),
     (
@@ -186,7 +191,7 @@ class Group(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line, and end the process with its exit code."""
         settings = Settings()
-        extra = {"prog_name": "objstore", **extra, "obj": settings, "standalone_mode": False}
+        extra.update(prog_name="objstore", obj=settings, standalone_mode=False)
         sys.exit(_exit_code(partial(super().main, *args, **extra), settings))
 
 
