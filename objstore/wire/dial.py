@@ -38,9 +38,10 @@ from objstore.wire.protocol import (
     encode_connect,
 )
 from objstore.wire.servers import Server, ServerPool
+from objstore.wire.subscriptions import again
 from objstore.wire.transport import TLSTransport, Transport
 
-__all__ = ["DialOptions", "Link", "broken", "dial", "dial_any", "error_of"]
+__all__ = ["DialOptions", "Link", "broken", "dial", "dial_any", "error_of", "no_connection"]
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ def _url_login(server: Server) -> dict[str, str]:
     return {"user": server.user, "pass": server.password}
 
 
-# --- what a break and an -ERR mean
+# --- what a break, an absence and an -ERR mean
 
 
 def broken(link: Link, error: OSError) -> ConnectionLostError:
@@ -279,6 +280,15 @@ def broken(link: Link, error: OSError) -> ConnectionLostError:
     lost = ConnectionLostError(text)
     lost.__cause__ = error
     return lost
+
+
+def no_connection(cause: ObjStoreError | None, timeout: float) -> ObjStoreError:
+    """Say why there is no connection after waiting for one, ``timeout`` seconds."""
+    if isinstance(cause, AuthorizationError):
+        return again(cause)
+    error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}")
+    error.__cause__ = cause
+    return error
 
 
 _PERMISSION = re.compile(

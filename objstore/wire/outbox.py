@@ -110,26 +110,39 @@ class Outbox:
         Who finds the lock taken may leave: its holder looks into the queue after releasing it.
         """
         while self._urgent and not self._is_mine():
-            link = self.link
             try:
-                if not self.lock.acquire(blocking=False):
+                if not self._send_one_if_free():
                     return
-                if not self._send_one(self.link):
-                    return
-            except OSError:
-                return  # the reader sees the same and reconnects
-            except BaseException:
-                if link is not None:
-                    link.transport.abort()
-                raise
             finally:
-                # Asked of the lock, not of a flag: Ctrl-C between taking it and noting that
-                # would leave it locked for ever.
-                if self._is_mine():
-                    self.lock.release()
+                self._release()
+
+    def _send_one_if_free(self) -> bool:
+        """Send the first short command; False: that would block, or the link is broken."""
+        try:
+            return self.lock.acquire(blocking=False) and self._send_one(self.link)
+        except OSError:
+            return False  # the reader sees the same and reconnects
+        except BaseException:
+            self._abort()  # half of it may have gone
+            raise
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Release the lock, if it is this thread's.
+
+        Asked of the lock, not of a flag, and called twice: Ctrl-C may strike just after the lock
+        was taken, and just before it is released. (A `with` has neither gap, but it blocks.)
+        """
+        if self._is_mine():
+            self.lock.release()
+
+    def _abort(self) -> None:
+        link = self.link
+        if link is not None and self._is_mine():
+            link.transport.abort()
 
     def _send_one(self, link: Link | None) -> bool:
-        """Send the first short command; False: there is no room for it now."""
         if link is None:
             self._urgent.clear()  # a new connection begins without these
         elif not link.transport.is_writable():

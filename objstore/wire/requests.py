@@ -7,7 +7,6 @@ one in, and no subscription of its own.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 
@@ -21,7 +20,7 @@ from objstore.wire import forks
 from objstore.wire.nuid import next_nuid
 from objstore.wire.protocol import Buffer, Message, check_subject, encode_publish
 from objstore.wire.session import Session
-from objstore.wire.subscriptions import Handler, Subscription
+from objstore.wire.subscriptions import Handler, Latch, Subscription
 
 __all__ = ["Inbox", "Reply", "publish_parts"]
 
@@ -51,12 +50,11 @@ class Reply:
         subject: where the request went.
     """
 
-    __slots__ = ("_error", "_lock", "_message", "subject")
+    __slots__ = ("_error", "_latch", "_message", "subject")
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self._lock = threading.Lock()  # held until the reply is there: cheaper than an Event
-        self._lock.acquire()
+        self._latch = Latch()
         self._message: Message | None = None
         self._error: ObjStoreError | None = None
 
@@ -64,19 +62,13 @@ class Reply:
         """Take the reply; later ones are ignored."""
         if self._message is None and self._error is None:
             self._message = message
-            self._wake()
+            self._latch.open()
 
     def fail(self, error: ObjStoreError) -> None:
         """End the waiting with an error."""
         if self._message is None and self._error is None:
             self._error = error
-            self._wake()
-
-    def _wake(self) -> None:
-        # Two threads can come here at once, a reply with one and the end of the connection with
-        # the other; the second finds the lock released.
-        with contextlib.suppress(RuntimeError):
-            self._lock.release()
+            self._latch.open()
 
     def wait(self, timeout: float) -> Message:
         """The reply.
@@ -85,7 +77,7 @@ class Reply:
             RequestTimeoutError: none came within ``timeout`` seconds.
             ObjStoreError: what :meth:`fail` was given.
         """
-        if not self._lock.acquire(timeout=timeout):
+        if not self._latch.wait(timeout):
             raise RequestTimeoutError(
                 f"no reply from {self.subject} in {timeout:g} s",
                 subject=self.subject,

@@ -2,7 +2,7 @@
 
 The locks, and who may hold them:
 
-- ``_changed`` guards the state, is held for a few instructions, and never during I/O. It is
+- ``_lock`` guards the state, is held for a few instructions, and never during I/O. It is
   reentrant, for the garbage collector: that may close a forgotten connection in any thread.
 - ``_out.lock`` is held by the one thread that sends; see :mod:`objstore.wire.outbox`.
 
@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from objstore.errors import (
-    AuthorizationError,
     ConnectionClosedError,
     ConnectionLostError,
     ObjStoreError,
@@ -27,7 +26,7 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire import forks
-from objstore.wire.dial import DialOptions, Link, broken, dial_any, error_of
+from objstore.wire.dial import DialOptions, Link, broken, dial_any, error_of, no_connection
 from objstore.wire.outbox import Outbox
 from objstore.wire.protocol import (
     PING,
@@ -44,12 +43,12 @@ from objstore.wire.protocol import (
 from objstore.wire.servers import ServerPool
 from objstore.wire.subscriptions import (
     Handler,
+    Latch,
     Signal,
     Subscription,
     Subscriptions,
     Waiting,
     WaitingRoom,
-    again,
     fail_all,
 )
 
@@ -94,9 +93,11 @@ class Session:
 
     def _prepare(self) -> None:
         """The state of a session that has not connected; in a forked child, again."""
-        self._changed = threading.Condition(threading.RLock())  # _link or _ended changed
+        self._lock = threading.RLock()
         self._start_lock = threading.Lock()  # held while the first connection is made
         self._ended: ObjStoreError | None = None  # why there will never be one again
+        self._over = Latch()  # opened at that moment
+        self._wanted_by: set[Signal] = set()  # who waits for a connection
         self._cause: ObjStoreError | None = None  # why there is none
         self._complaint: ObjStoreError | None = None  # an -ERR just now, which explains a close
         self._thread: threading.Thread | None = None
@@ -155,17 +156,18 @@ class Session:
 
     def close(self) -> None:
         """End the session: everybody who waits is woken. Never waits for a blocked writer."""
-        with self._changed:
+        with self._lock:
             if self._ended is not None:
                 return
             self._ended = _closed_error()
             link, self._out.link = self._out.link, None
             thread = self._thread
             waiting = self._waiting.empty()
-            self._changed.notify_all()
+            wanted_by = list(self._wanted_by)
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
-        fail_all(waiting, _closed_error())
+        self._over.open()
+        fail_all([*waiting, *wanted_by], _closed_error())
         if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             thread.join(timeout=2.0)
 
@@ -201,7 +203,7 @@ class Session:
             if self._write(self.wait_connected(left), parts, waiting):
                 return
             if time.monotonic() >= deadline:
-                raise self._lost_error(self._reconnect_timeout)
+                raise no_connection(self._cause, self._reconnect_timeout)
 
     def forget(self, waiting: Waiting) -> None:
         """Whoever waited does so no longer."""
@@ -222,11 +224,7 @@ class Session:
         Without a connection the next one begins with it, as every one does after.
 
         Arguments:
-            subject: may hold wildcards.
-            handler: called by the reader thread for each message: must not block.
-            queue: the queue group.
-            max_messages: after so many messages it ends.
-            replies: it is where the replies to all requests come.
+            subject, handler, queue, max_messages, replies: see :class:`Subscription`.
             prepare: called with the subscription before the first message can come.
 
         Raises:
@@ -312,34 +310,31 @@ class Session:
         """
         if self._thread is None:
             self.start()
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._link is not None or self._ended is not None, timeout
-            )
+        deadline = time.monotonic() + timeout
+        while True:
+            signal = Signal()
+            try:
+                with self._lock:
+                    self._wanted_by.add(signal)
+                left = max(deadline - time.monotonic(), 0.0)
+                if self._link is None and self._ended is None and not signal.wait(left):
+                    raise no_connection(self._cause, timeout)
+            finally:
+                self._wanted_by.discard(signal)
+            link = self._link
+            if link is not None:
+                return link
             if self._ended is not None:
                 raise _closed_error()
-            if self._link is not None:
-                return self._link
-        raise self._lost_error(timeout)
-
-    def _lost_error(self, timeout: float) -> ObjStoreError:
-        """Why there is no connection, after waiting for one."""
-        cause = self._cause
-        if isinstance(cause, AuthorizationError):
-            return again(cause)
-        error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}")
-        error.__cause__ = cause
-        return error
 
     def _lose(self, link: Link, cause: ObjStoreError) -> None:
         """Note the end of a connection, once; wake who waits. The reader closes the socket."""
-        with self._changed:
+        with self._lock:
             if self._link is not link:
                 return
             self._out.link = None
             self._cause = cause = self._complaint or cause
             waiting = self._waiting.empty()
-            self._changed.notify_all()
         link.transport.abort()
         error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")
         error.__cause__ = cause
@@ -356,19 +351,21 @@ class Session:
                 self._complaint = None
                 self._waiting.expect_replies()
                 self._out.begin(link)
-                with self._changed:
+                with self._lock:
                     if self._ended is not None:
                         raise _closed_error()
                     self._take_info(link, link.info)
                     self._lame = False  # whatever its INFO says: it has taken us just now
                     self._out.link = link
                     self.connects += 1
-                    self._changed.notify_all()
+                    wanted_by = list(self._wanted_by)
         except BaseException as error:
             link.transport.close()
             if isinstance(error, OSError) and not isinstance(error, ObjStoreError):
                 raise broken(link, error) from error
             raise
+        for each in wanted_by:
+            each.set()
         self._out.send_urgent()  # what came while the lock was held
 
     def _reconnect(self) -> Link | None:
@@ -386,12 +383,8 @@ class Session:
             else:
                 LOG.info("reconnected to %s", link.server.url)
                 return link
-            self._rest(self._pool.next_pause())
+            self._over.wait(self._pool.next_pause())
         return None
-
-    def _rest(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended is not None, seconds)
 
     # --- the reader thread
 
@@ -413,9 +406,9 @@ class Session:
                 link.transport.close()
             if self._ended is None:
                 LOG.info("lost the connection to %s: %s", link.server.url, cause)
-            hasty = min(hasty + 1, 8) if time.monotonic() - began < 1.0 else 0
+            hasty = min(hasty + 1, 5) if time.monotonic() - began < 1.0 else 0
             if hasty > 1:  # a server that accepts us only to close is not to be stormed
-                self._rest(0.01 * 2**hasty)
+                self._over.wait(0.01 * 2**hasty)
             link = self._reconnect()
 
     def _read(self, link: Link) -> ObjStoreError:

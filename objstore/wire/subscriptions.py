@@ -6,6 +6,7 @@ The locks are reentrant: the garbage collector may run while one is held, and wh
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import threading
@@ -17,6 +18,7 @@ from objstore.wire.protocol import Message, check_subject, encode_subscribe, enc
 
 __all__ = [
     "Handler",
+    "Latch",
     "Signal",
     "Subscription",
     "Subscriptions",
@@ -170,6 +172,32 @@ class Waiting(Protocol):
         """Wake up with an error. Called by any thread: must not block."""
 
 
+class Latch:
+    """What one thread waits behind until another opens it.
+
+    Rejected: ``threading.Event`` and ``Condition``. They take their locks in Python code, where
+    Ctrl-C can strike just after: the lock stays taken, and who wants to wake the waiter, the
+    reader thread, hangs. A plain lock is also a tenth of the cost.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let the thread through."""
+        # Two threads may come here at once, a reply with one and the end of the connection with
+        # the other: the second finds the lock released.
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait, once; False: it was not opened in time."""
+        return self._lock.acquire(timeout=timeout)
+
+
 class Signal:
     """A thread that waits for a PONG, woken once: by success or by failure.
 
@@ -178,26 +206,28 @@ class Signal:
         error: why it failed.
     """
 
-    __slots__ = ("_woken", "error", "subject")
+    __slots__ = ("_done", "_latch", "error", "subject")
 
     def __init__(self) -> None:
         self.subject = ""
         self.error: ObjStoreError | None = None
-        self._woken = threading.Event()
+        self._done = False
+        self._latch = Latch()
 
     def set(self) -> None:
         """Wake it."""
-        self._woken.set()
+        self._done = True
+        self._latch.open()
 
     def fail(self, error: ObjStoreError) -> None:
         """Wake it with an error, unless it has succeeded."""
-        if not self._woken.is_set():
+        if not self._done:
             self.error = error
-            self._woken.set()
+            self.set()
 
     def wait(self, timeout: float) -> bool:
         """Wait; False: nothing happened in time."""
-        return self._woken.wait(timeout)
+        return self._latch.wait(timeout)
 
 
 class WaitingRoom:
