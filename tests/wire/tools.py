@@ -123,8 +123,15 @@ class Peer:
         self.sock.sendall(data)
 
     def line(self) -> bytes:
-        """The next line of the client's, without its end; ``b""`` at the end."""
-        return self._lines.readline().rstrip(b"\r\n")
+        """The next line of the client's, without its end.
+
+        Raises:
+            ConnectionError: the client closed.
+        """
+        line = self._lines.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the client closed")
+        return line.rstrip(b"\r\n")
 
     def greet(self, **fields: Any) -> None:
         """Send INFO."""
@@ -132,25 +139,29 @@ class Peer:
 
     def accept(self, **fields: Any) -> dict[str, Any]:
         """Greet, and take whatever login comes; returns what CONNECT held."""
+        connect = self.accept_without_pong(**fields)
+        self.send(b"PONG\r\n")
+        return connect
+
+    def accept_without_pong(self, **fields: Any) -> dict[str, Any]:
+        """As :meth:`accept`, but for the last word."""
         self.greet(**fields)
         verb, _, connect = self.line().partition(b" ")
         assert verb == b"CONNECT"
         assert self.line() == b"PING"
-        self.send(b"PONG\r\n")
         result: dict[str, Any] = json.loads(connect)
         return result
 
     def until(self, pattern: bytes) -> re.Match[bytes]:
         """Read lines up to one of a form."""
-        while line := self.line():
-            if match := re.fullmatch(pattern, line):
+        while True:
+            if match := re.fullmatch(pattern, self.line()):
                 return match
-        raise ConnectionError("the client closed")
 
     def serve(self) -> None:
         """Answer PING until the client closes."""
-        while line := self.line():
-            if line == b"PING":
+        while True:
+            if self.line() == b"PING":
                 self.send(b"PONG\r\n")
 
     def hold(self) -> None:
