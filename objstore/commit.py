@@ -7,7 +7,6 @@ leader is asked what it holds before anything is decided: never is anything remo
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -104,8 +103,14 @@ def landed(records: Records, info: ObjectInfo) -> bool:
     Raises:
         ObjStoreError: that could not be found out.
     """
-    with contextlib.suppress(RevisionMismatchError):
-        records.publish(info, _IMPOSSIBLE)
+    for tries_left in (2, 1, 0):
+        try:
+            records.publish(info, _IMPOSSIBLE)
+        except RevisionMismatchError:
+            break
+        except ConnectionLostError:  # what was interrupted may have broken it
+            if not tries_left:
+                raise
     stored = records.read(info.name, fresh=True)
     return stored is not None and stored.nuid == info.nuid
 

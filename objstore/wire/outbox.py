@@ -73,8 +73,9 @@ class Outbox:
             except OSError:
                 raise
             except BaseException:
-                # Interrupted (Ctrl-C): half a command may have gone. The stream is spoilt.
-                link.transport.abort()
+                # Interrupted (Ctrl-C): half a command may have gone. The stream is spoilt, and
+                # ends here; the reader notices when the server has taken all before and closes.
+                link.transport.finish()
                 raise
         if self._urgent:
             self.send_urgent()

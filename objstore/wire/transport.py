@@ -108,6 +108,11 @@ class Transport:
         """Whether a few bytes can be sent without blocking."""
         return _is_writable(self._sender)
 
+    def finish(self) -> None:
+        """Send no more. What the other side still sends arrives, until it closes too."""
+        with contextlib.suppress(OSError):
+            self._sender.shutdown(socket.SHUT_WR)
+
     def abort(self) -> None:
         """Break the connection, waking whoever receives or sends. Never blocks."""
         with contextlib.suppress(OSError):
