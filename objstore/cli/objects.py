@@ -14,7 +14,7 @@ import objstore
 from objstore import ObjectInfo, ObjectResult, ObjectStore
 from objstore.cli import show
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
-from objstore.cli.values import ByteRange, byte_range, header, size
+from objstore.cli.values import ByteRange, byte_range, duration, header, size
 
 #: Bytes that ``cat`` reads and writes at a time.
 _BLOCK = 1 << 20
@@ -48,6 +48,7 @@ def _tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more
 )
 @click.option("--description", metavar="TEXT", help="Free text.")
 @click.option("--chunk-size", metavar="SIZE", type=size, help="Such as 128k or 1M.")
+@click.option("--ttl", metavar="TIME", type=duration, help="It expires so long after, as 1h.")
 @click.option("--create", is_flag=True, help="Create the bucket if there is none.")
 @pass_settings
 def put(
@@ -59,6 +60,7 @@ def put(
     headers: tuple[tuple[str, str], ...],
     description: str | None,
     chunk_size: int | None,
+    ttl: float | None,
     create: bool,
 ) -> None:
     """Store files as objects; FILE "-" is stdin, and needs --name.
@@ -77,6 +79,7 @@ def put(
     options: dict[str, Any] = {
         "description": description,
         "chunk_size": chunk_size,
+        "ttl": ttl,
         "headers": _header_lists(headers),
         "progress": settings.bars,
     }

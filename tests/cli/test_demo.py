@@ -37,6 +37,12 @@ def test_json() -> None:
     assert large["put_seconds"] > 0 < large["get_seconds"]
 
 
+def test_text() -> None:
+    result = run_alone("demo", "--size", "1")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "Storing 1 file (1.0 MiB)." in result.stdout
+
+
 def test_the_large_file_is_the_same_each_time(tmp_path: Path) -> None:
     first = demo._large_file(tmp_path, 2).digests
     assert demo._large_file(tmp_path, 2).digests == first

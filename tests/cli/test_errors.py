@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import objstore
 from objstore import LocalServer, ObjectStore
 from objstore.cli import cli, objects, show
-from objstore.cli.options import Settings
+from objstore.cli.options import Settings, _exit_code
 from tests.cli.conftest import Run, run_alone
 
 COMMANDS = sorted(cli.commands)
@@ -310,6 +310,7 @@ def test_a_closed_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     show.silence_unless_writable()
     show.silence_stdout()
+    assert _exit_code(lambda: None, Settings()) == 0
 
 
 def test_settings_without_stderr(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,14 @@ def test_put_with_everything(run: Run, store: ObjectStore, here: Path) -> None:
     assert fields["revision"] == info.revision
 
 
+def test_put_of_what_expires(run: Run, store: ObjectStore) -> None:
+    result = run("put", store.name, "-", "--name", "x", "--ttl", "1h30m", "--json", stdin=BINARY)
+    assert result.exit_code == 0
+    assert 5390 < json.loads(result.stdout)["ttl"] <= 5400
+    assert run("put", store.name, "-", "--name", "y", "--ttl", "0", stdin=b"").exit_code == 2
+    assert run("put", store.name, "-", "--name", "y", "--ttl", "soon").exit_code == 2
+
+
 def test_put_of_several_files(run: Run, store: ObjectStore, here: Path) -> None:
     for name in ("a", "b", "c"):
         (here / name).write_bytes(name.encode())
