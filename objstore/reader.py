@@ -15,7 +15,7 @@ import warnings
 from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Generator, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from objstore.errors import (
     ConnectionClosedError,
@@ -48,15 +48,22 @@ Payload = bytes | memoryview
 #: drops a client with 64 MiB pending, or one that stops reading for 10 s with 8 MiB.
 AHEAD = 8 << 20
 
-#: Bytes of one batch.
+#: Bytes of one batch; and what the server counts for a message beside its payload, at most.
 BATCH_BYTES = 4 << 20
+OVERHEAD = 512
 
 #: A batch that is silent for so long, in seconds, is asked for again: its server may be dead.
 SILENCE = 1.0
 
-#: How often a chunk that does not come is asked for, before the object counts as damaged: of
-#: three replicas one may be.
+#: How many batches may end without the chunk that is due, before the object counts as damaged:
+#: of three replicas one may be. Silence does not count; it has its time-out.
 TRIES = 4
+
+
+class _Ended(NamedTuple):
+    """A batch has ended: well, or for the reason ``error``."""
+
+    error: ObjStoreError | None
 
 
 class _Batch:
@@ -93,7 +100,7 @@ class _Chunks:
         self._info = info
         self._subject = chunk_subject(records.bucket, info.nuid)
         chunk_size = info.options.chunk_size or max(1, info.size // info.chunks)
-        self._per_batch = max(1, BATCH_BYTES // chunk_size)
+        self._per_batch = max(1, BATCH_BYTES // (chunk_size + OVERHEAD))
         self._counts_itself = not self._jetstream.supports("exact pending counts")
         self._batches: deque[_Batch] = deque()
         self._next = 0  # the index of the chunk to hand out next
@@ -101,21 +108,20 @@ class _Chunks:
         self._interleaved = False  # other messages stand between the chunks
 
     def __iter__(self) -> Iterator[Payload]:
-        tries = 0
-        progress = 0
+        ends = 0  # of batches, since the last chunk
         silent_since = time.monotonic()
         try:
             while self._next < self._info.chunks and self._records.direct:
-                if self._next > progress:
-                    progress, tries, silent_since = self._next, 0, time.monotonic()
                 if not self._batches:
-                    tries += 1
-                    if tries > TRIES:
-                        raise self._incomplete()
                     self._ask(self._last_sequence + 1, self._next)
-                message = self._receive(silent_since)
-                if message is not None:
-                    yield message.payload
+                received = self._receive(silent_since)
+                if isinstance(received, Message):
+                    yield received.payload
+                    ends, silent_since = 0, time.monotonic()
+                elif received is not None:
+                    ends += 1
+                    if ends > TRIES:
+                        raise received.error or self._incomplete()
                     silent_since = time.monotonic()
         finally:
             self.close()
@@ -142,17 +148,23 @@ class _Chunks:
         get = self._jetstream.direct_batch(self._records.stream, request)
         self._batches.append(_Batch(get, sequence, count))
 
-    def _receive(self, silent_since: float) -> Message | None:
-        """The next chunk, or None when the batch in front ended, failed or fell silent."""
+    def _receive(self, silent_since: float) -> Message | _Ended | None:
+        """The next chunk, or the end of the batch in front.
+
+        None: it was silent and is to be asked for again, or a chunk came a second time.
+
+        Raises:
+            RequestTimeoutError: nothing has come for one time-out.
+        """
         batch = self._batches[0]
         timeout = self._jetstream.timeout
         try:
             message = batch.get.next(min(SILENCE, timeout))
         except ConnectionClosedError:
             raise
-        except ConnectionLostError:
+        except ConnectionLostError as error:
             self.close()
-            return None
+            return _Ended(error)
         if message is None:
             self.close()
             if time.monotonic() - silent_since >= timeout:
@@ -168,7 +180,7 @@ class _Chunks:
             return self._take(batch, message)
         if status in (BATCH_END, NOT_FOUND):
             self._batches.popleft().get.close()
-            return None
+            return _Ended(None)
         if status == NO_RESPONDERS:
             self._records.learn_direct()  # a bucket that is gone is an error here
             if self._records.direct:
@@ -177,8 +189,12 @@ class _Chunks:
             return None
         raise direct_error(message, f"reading {self._info.name!r}")
 
-    def _take(self, batch: _Batch, message: Message) -> Message | None:
-        """Place a chunk by its position; one that was handed out already is dropped."""
+    def _take(self, batch: _Batch, message: Message) -> Message | _Ended | None:
+        """Place a chunk by its position; one that was handed out already is dropped.
+
+        One that is not the next is too far on: the batch before ended early, since chunks are
+        larger than stated, or a server lacks some. Then the next one is asked for by itself.
+        """
         sequence, pending = position(message, self._counts_itself)
         batch.seen += 1
         if sequence <= self._last_sequence:
@@ -187,7 +203,7 @@ class _Chunks:
         index = self._info.chunks - 1 - pending
         if index != self._next:
             self.close()
-            raise self._incomplete()
+            return _Ended(None)
         self._next += 1
         if self._last_sequence and sequence != self._last_sequence + 1:
             self._interleaved = True
