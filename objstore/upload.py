@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from objstore.change import is_shared
-from objstore.commit import Again, commit, landed, remove_chunks
+from objstore.commit import Again, commit, remove_chunks, settled
 from objstore.errors import (
     ConnectionLostError,
     ObjectCorruptError,
@@ -174,7 +174,8 @@ class Put:
         self._hasher = hashlib.sha256()
         self._count = 0
         self._size = 0
-        self._undecided = False
+        self._undecided = False  # the metadata were published, and may be stored
+        self._done = False  # they are, and what they replaced is removed
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
         subject = chunk_subject(records.bucket, info.nuid)
@@ -227,14 +228,21 @@ class Put:
         info = self._info.with_changes(
             size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
         )
-        again = self._again
+        wanted = self._again
+
+        def again(found: ObjectInfo | None) -> ObjectInfo:
+            assert wanted is not None  # noqa: S101 - it is not used then
+            self._current = found  # what abort() finds replaced
+            return _described(wanted(found), info)
+
         self._undecided = True  # until an answer says what became of the metadata
         try:
             stored, replaced = commit(
                 self._records,
                 info,
                 self._current,
-                None if again is None else lambda found: _described(again(found), info),
+                None if wanted is None else again,
+                brings_chunks=True,
             )
         except (RequestTimeoutError, ConnectionLostError):
             raise
@@ -244,16 +252,18 @@ class Put:
         # It stays undecided: a Ctrl-C from here on must not remove what is an object now.
         self._close()
         self._replace(replaced)
+        self._done = True
         return stored.with_changes(mtime=datetime.now(timezone.utc))
 
     def abort(self) -> None:
         """Remove what was sent, unless that has become an object, or may have. Never raises."""
+        if self._done:  # interrupted afterwards
+            return
         self._window.settle()
         self._close()
         if self._undecided:
             try:
-                if landed(self._records, self._info):
-                    self._replace(self._current)
+                if self._landed():
                     return
             except ObjStoreError as error:
                 LOG.warning(
@@ -276,12 +286,29 @@ class Put:
         with contextlib.suppress(ObjStoreError):  # the purge will meet the same, and tell
             self._records.jetstream.publish(self._window.subject, b"", "ending an upload")
 
-    def _replace(self, replaced: ObjectInfo | None) -> None:
+    def _landed(self) -> bool:
+        """Whether the metadata were stored after all. Removes what is no longer there.
+
+        Raises:
+            ObjStoreError: that could not be found out.
+        """
+        stored = settled(self._records, self._info)
+        nuid = "" if stored is None else stored.nuid
+        if nuid == self._info.nuid:
+            self._replace(self._current)
+            return True
+        if self._current is not None and nuid != self._current.nuid:
+            # Ours may have replaced it, and have been replaced in turn: then nobody else removes
+            # its chunks. Or it was renamed.
+            self._replace(self._current, thorough=True)
+        return False
+
+    def _replace(self, replaced: ObjectInfo | None, *, thorough: bool = False) -> None:
         """Remove the chunks of what was there before, unless a rename left them to another name."""
         if replaced is None or not replaced.chunks:
             return
         with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
-            if not is_shared(self._records, replaced):
+            if not is_shared(self._records, replaced, thorough=thorough):
                 remove_chunks(self._records, replaced.nuid)
 
     def _time_left(self) -> timedelta | None:

@@ -13,7 +13,14 @@ from typing import Any
 
 from objstore.bound import Bound
 from objstore.bucket import max_object_size
-from objstore.change import change, delete_object, link_to, overwrite_link, rename
+from objstore.change import (
+    change,
+    delete_object,
+    link_to,
+    overwrite_link,
+    rename,
+    without_notes,
+)
 from objstore.commit import Again
 from objstore.describe import UNSET, Unset, check_revision, describe, redescribe
 from objstore.errors import (
@@ -236,7 +243,7 @@ class Writing(Bound):
             raise self._not_found(name)
         records, info = found
         into = self if target is None else target
-        copy = info.with_changes(
+        copy = without_notes(info).with_changes(
             bucket=into.name, name=new_name, nuid="", revision=0, mtime=None, deleted=False
         )
         size = choose_chunk_size(info.options.chunk_size, info.size, into._max_payload(copy))
