@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from objstore.bound import Bound
-from objstore.errors import ObjectChangedError
+from objstore.errors import InvalidOptionError, ObjectChangedError
 from objstore.links import follow
 from objstore.many import read_many
 from objstore.objects import ObjectInfo
@@ -154,8 +154,11 @@ class Reading(Bound):
             Each name with its content, or with None when there is no such object.
 
         Raises:
+            InvalidOptionError: one name was given, not several.
             As :meth:`read_bytes`, for the first object that fails.
         """
+        if isinstance(names, (str, bytes)):
+            raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
         return read_many(self._records, names, self._read_or_none)
 
     def _read_or_none(self, name: str) -> bytes | None:
