@@ -15,6 +15,7 @@ when. A connection takes two threads here; none of them outlives the with-block.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import struct
 import threading
@@ -32,6 +33,7 @@ __all__ = [
     "calls",
     "chunks_of",
     "metadata_of",
+    "nth",
     "publishes",
 ]
 
@@ -83,6 +85,12 @@ def chunks_of(bucket: str) -> Predicate:
 def metadata_of(bucket: str) -> Predicate:
     """A record that is being stored."""
     return publishes(f"$O.{bucket}.M.")
+
+
+def nth(number: int, predicate: Predicate) -> Predicate:
+    """The message for which the predicate is true for the so-and-so-many-th time."""
+    count = itertools.count(1)
+    return lambda line: predicate(line) and next(count) == number
 
 
 class _Severed(Exception):  # noqa: N818 - not an error: it ends a pump
@@ -148,9 +156,23 @@ class Direction:
 
     # --- what a test says
 
-    def drop(self, predicate: Predicate, times: int = 1) -> Rule:
-        """Lose the next message, or so many, that the predicate is true of."""
-        return self._add(Rule(predicate, lambda _rule, _line: (b"", False), times))
+    def drop(
+        self, predicate: Predicate, times: int = 1, *, then: Callable[[], object] | None = None
+    ) -> Rule:
+        """Lose the next message, or so many, that the predicate is true of.
+
+        Arguments:
+            predicate: tells which.
+            times: how many.
+            then: what the test wants to happen at this moment, before anything follows.
+        """
+
+        def act(_rule: Rule, _line: Line) -> Outcome:
+            if then is not None:
+                then()
+            return b"", False
+
+        return self._add(Rule(predicate, act, times))
 
     def hold(self, predicate: Predicate) -> Rule:
         """Keep the next such message, and what follows it, until :meth:`Rule.release`."""

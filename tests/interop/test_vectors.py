@@ -26,7 +26,7 @@ from objstore import (
     ObjectStore,
 )
 from objstore.objects import meta_subject
-from tests.streams import api, chunk_counts, orphans, subjects
+from tests.streams import api, chunk_counts, orphans, record, subjects, write_record
 
 DATA = Path(__file__).parent.parent / "data"
 FILES = sorted(path.stem for path in DATA.glob("*.json"))
@@ -265,12 +265,12 @@ def test_update_changes_only_what_is_given(
     store, expected = buckets[file], OBJECTS[file][name]
     before = store.info(name)
     assert before is not None
-    stored = json.loads(_record(shared_client, store, name))
+    stored = record(shared_client, store, name)
     stored["x_theirs"] = {"deep": [1, None, "☃"]}
     stored.setdefault("options", {})["x_option"] = 7
-    shared_client.connection.request(meta_subject(file, name), payload=json.dumps(stored).encode())
+    write_record(shared_client, store, stored)
     info = store.update(name, description="ours")
-    after = json.loads(_record(shared_client, store, name))
+    after = record(shared_client, store, name)
     assert after["x_theirs"] == {"deep": [1, None, "☃"]}
     assert after["options"]["x_option"] == 7
     assert after["description"] == "ours"
@@ -285,12 +285,6 @@ def test_update_changes_only_what_is_given(
     assert orphans(shared_client, store) == set()
 
 
-def _record(client: Client, store: ObjectStore, name: str) -> bytes:
-    request = {"last_by_subj": meta_subject(store.name, name)}
-    answer = api(client.connection, f"STREAM.MSG.GET.OBJ_{store.name}", request)
-    return base64.b64decode(answer["message"]["data"])
-
-
 @row
 def test_delete(
     file: str, name: str, buckets: dict[str, ObjectStore], shared_client: Client
@@ -301,7 +295,7 @@ def test_delete(
     assert name not in store
     assert [info.name for info in store] == [each for each in OBJECTS[file] if each != name]
     assert orphans(shared_client, store) == set()
-    assert "mtime" not in json.loads(_record(shared_client, store, name))
+    assert "mtime" not in record(shared_client, store, name)
     if link is not None and link.name is not None:
         assert buckets[link.bucket].read_bytes(link.name) == OBJECTS[file][name].content
 
