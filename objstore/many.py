@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
+from objstore.chunks import verify_whole
 from objstore.errors import ObjStoreError
 from objstore.objects import ObjectInfo, chunk_subject
-from objstore.reader import verify_whole
 from objstore.records import Records
 from objstore.wire.jetstream import PendingGet
 

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from objstore.bound import Bound
+from objstore.chunks import chunk_payloads
 from objstore.errors import InvalidOptionError, ObjectChangedError
 from objstore.links import follow
 from objstore.many import read_many
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, start_progress
-from objstore.reader import ObjectResult, chunk_payloads
+from objstore.reader import ObjectResult
 
 __all__ = ["Reading"]
 

@@ -21,6 +21,7 @@ from objstore.change import (
     rename,
     without_notes,
 )
+from objstore.chunks import chunk_payloads
 from objstore.commit import Again
 from objstore.describe import UNSET, Unset, check_revision, describe, redescribe
 from objstore.errors import (
@@ -32,7 +33,6 @@ from objstore.errors import (
 from objstore.links import follow
 from objstore.objects import Headers, ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
 from objstore.progress import ProgressOption, start_progress
-from objstore.reader import chunk_payloads
 from objstore.source import Source, choose_chunk_size
 from objstore.upload import Put
 from objstore.wire.nuid import next_nuid

@@ -121,8 +121,7 @@ class Connection(NATSClient):
         self.timeout = _seconds("timeout", timeout if socket_timeout is None else socket_timeout)
         self.reconnect_timeout = _seconds("reconnect_timeout", reconnect_timeout, zero=True)
         self._interval = _seconds("ping_interval", ping_interval)
-        if login is None:
-            login = Login(user, password, token, credentials, nkey_seed)
+        login = login or Login(user, password, token, credentials, nkey_seed)
         login.validate()
         tls_options = TLSOptions(
             ca_file=tls_cacert,
