@@ -681,7 +681,7 @@ def test_p20_a_put_does_not_wait_for_each_chunk(
     thread.start()
     try:
         assert many.wait(HANG)
-        assert held.happened.is_set()
+        assert held.happened.wait(HANG)
     finally:
         held.release()
         thread.join()
