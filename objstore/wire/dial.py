@@ -231,7 +231,12 @@ class _Handshake:
         nonce = info.get("nonce")
         given = options.login.connect_fields(nonce if isinstance(nonce, str) else None)
         fields.update(given or _url_login(server))
-        self.transport.send([encode_connect(fields), PING])
+        try:
+            self.transport.send([encode_connect(fields), PING])
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it has closed: why, is still to be read (TLS's alert, an -ERR)
 
     def _await_pong(self, info: dict[str, Any]) -> None:
         """Wait until the server has accepted the login. What it says before that counts, too."""

@@ -405,7 +405,7 @@ class Session:
             with self._out.lock:  # nobody sends any more: the descriptor can be given back
                 link.transport.close()
             if self._ended is None:
-                LOG.info("lost the connection to %s: %s", link.server.url, cause)
+                LOG.info("lost the connection to %s: %s", link.server.url, self._cause)
             hasty = min(hasty + 1, 5) if time.monotonic() - began < 1.0 else 0
             if hasty > 1:  # a server that accepts us only to close is not to be stormed
                 self._over.wait(0.01 * 2**hasty)

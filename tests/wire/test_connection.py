@@ -854,7 +854,8 @@ class TestInterrupts:
                 for number in range(300):
                     payload = b"%d" % number
                     try:
-                        signal.setitimer(signal.ITIMER_REAL, 1e-5 + number % 60 * 1e-5)
+                        # Again after a second, should it strike where Python ignores it.
+                        signal.setitimer(signal.ITIMER_REAL, 1e-5 + number % 60 * 1e-5, 1.0)
                         while True:
                             reply = connection.request(subject, payload=payload, timeout=PATIENCE)
                             assert reply.payload == payload
@@ -862,6 +863,7 @@ class TestInterrupts:
                             connection.unsubscribe(unused)
                             connection.publish(f"{subject}.y", payload=bytes(20_000))
                     except Struck:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
                         struck += 1
                     except ConnectionLostError:
                         signal.setitimer(signal.ITIMER_REAL, 0)
