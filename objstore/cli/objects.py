@@ -132,7 +132,10 @@ def _put(store: ObjectStore, file: str, name: str, options: dict[str, Any]) -> O
     if file != "-":
         return store.upload_file(file, name, **options)
     guessed = {"mime": mimetypes.guess_type(name)[0]}
-    return store.put(name, show.binary(sys.stdin), **{**guessed, **options})
+    buffered = show.binary(sys.stdin)
+    # Unbuffered: a buffer reads on after a Ctrl-C that met it between two reads.
+    stdin = getattr(buffered, "raw", buffered)
+    return store.put(name, stdin, **{**guessed, **options})
 
 
 # --- get

@@ -223,6 +223,7 @@ def test_ctrl_c_in_a_put_of_stdin(process: Process, store: ObjectStore) -> None:
         child.stdin.flush()
         wait_until(lambda: messages(store) > there + 3)
         child.send_signal(signal.SIGINT)
+        child.stdin.close()  # as when the whole pipeline is interrupted
         assert child.wait(60) == 130
         assert child.stdout is not None
         assert child.stderr is not None
@@ -240,6 +241,7 @@ def test_ctrl_c_in_a_put_of_a_file(process: Process, store: ObjectStore, tmp_pat
         file.flush()
         wait_until(lambda: messages(store) > 3)
         child.send_signal(signal.SIGINT)
+        file.close()
         assert child.wait(60) == 130
         assert child.stderr is not None
         assert child.stderr.read() == b"\n"
@@ -256,6 +258,7 @@ def test_ctrl_c_in_a_put_into_an_embedded_server(process: Process, tmp_path: Pat
         child.stdin.write(BINARY * 20)  # more than the pipe and one chunk hold: it is stored
         child.stdin.flush()
         child.send_signal(signal.SIGINT)
+        child.stdin.close()
         assert child.wait(60) == 130
     assert list(folder.iterdir()) == []
     with LocalServer(data) as server:
