@@ -191,10 +191,13 @@ class Reading(Bound):
 
         Raises:
             ObjectNotFoundError: there is no such object.
+            InvalidOptionError: the path is a folder, a device, or the like.
             OSError: the file cannot be written.
             And as :meth:`get`.
         """
         target = Path(path)
+        if target.exists() and not target.is_file():
+            raise InvalidOptionError(f"{target} is not a regular file: it would be replaced")
         result = self.get(name, progress=progress)
         if result is None:
             raise self._not_found(name)

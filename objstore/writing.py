@@ -220,7 +220,7 @@ class Writing(Bound):
         """
         file = Path(path)
         if "mime" not in put_options:
-            put_options["mime"] = mimetypes.guess_type(file.name)[0]
+            put_options["mime"] = _guess_mime(file.name)
         return self.put(file.name if name is None else name, file, **put_options)
 
     def copy(self, name: str, new_name: str, *, target: Writing | None = None) -> ObjectInfo:
@@ -447,6 +447,22 @@ class _closing:  # noqa: N801 - reads as contextlib's
     def __exit__(self, *_error: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+#: What a file is that was compressed, whatever is in it.
+_COMPRESSED = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/octet-stream",
+}
+
+
+def _guess_mime(name: str) -> str | None:
+    """The media type that a file's name suggests."""
+    mime, encoding = mimetypes.guess_type(name)
+    return mime if encoding is None else _COMPRESSED.get(encoding)
 
 
 def _given(argument: Any, field: Any) -> Any:
