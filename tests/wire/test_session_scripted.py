@@ -363,7 +363,7 @@ class TestStalledPeer:
             assert peer.line() == b"PING"
             peer.send(b"PONG\r\n")
             assert go_on.wait(PATIENCE)
-            peer.send(b"PING\r\n" * 100_000 + message(b"news", sid, b"there"))
+            peer.send(b"PING\r\n" * 20_000 + message(b"news", sid, b"there"))
             assert go_on.wait(PATIENCE)
             peer.until(rb"PONG")
             pong.set()
@@ -596,10 +596,10 @@ class TestNonsense:
             assert received.empty()
 
     def test_ping_flood(self) -> None:
-        """100,000 PINGs from a peer that does not read: no memory is spent, messages go on."""
+        """20,000 PINGs from a peer that does not read: no memory is spent, messages go on."""
         received: Messages = queue.Queue()
         script = on_subscription(
-            lambda _: b"PING\r\n" * 100_000, lambda sid: message(b"s", sid, b"after")
+            lambda _: b"PING\r\n" * 20_000, lambda sid: message(b"s", sid, b"after")
         )
         with ScriptedServer(script) as server, connected(server.url) as connection:
             connection.subscribe("s", callback=received.put)
@@ -1113,3 +1113,71 @@ class TestRaces:
             eventually(lambda: seen == [b"1", b"2"])
             assert connection.session.connects == 1
         assert "a handler of messages to s failed" in caplog.text
+
+
+class TestInterrupted:
+    """Ctrl-C at a moment that no test could hit by chance."""
+
+    @pytest.mark.parametrize("short", [False, True])
+    def test_in_a_send(self, short: bool) -> None:
+        """Half a command may have gone: the connection is replaced, and no lock stays taken."""
+        with ScriptedServer(serve) as server, connected(server.url) as connection:
+            session = connection.session
+            link = session._link
+            assert link is not None
+            send = link.transport.send
+
+            def strike(parts: Any) -> None:
+                link.transport.send = send  # type: ignore[method-assign]
+                raise KeyboardInterrupt
+
+            link.transport.send = strike  # type: ignore[method-assign]
+            call = (lambda: session.subscribe("s", print)) if short else connection.ping
+            with pytest.raises(KeyboardInterrupt):
+                call()
+            Background(session.wait_connected, PATIENCE).get()
+            eventually(lambda: session.connects == 2)
+            Background(connection.ping).get()
+
+    def test_in_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While the reader thread starts: connect() fails, and nothing runs on."""
+        start = threading.Thread.start
+
+        def strike(thread: threading.Thread) -> None:
+            start(thread)
+            if thread.name == "objstore-reader":
+                raise KeyboardInterrupt
+
+        with ScriptedServer(serve) as server:
+            connection = Connection(server.url)
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", strike)
+                with pytest.raises(KeyboardInterrupt):
+                    connection.connect()
+            assert not connection.is_connected
+            with connection:
+                connection.ping()
+
+    def test_a_reader_given_up(self) -> None:
+        """A reader thread that is not the session's touches nothing."""
+        with ScriptedServer(serve) as server, connected(server.url) as connection:
+            session = connection.session
+            Background(session._run, session._link).get()
+            connection.ping()
+            assert session.connects == 1
+
+    def test_closed_before_start(self) -> None:
+        """A session that is closed cannot be started; one that runs is not started again."""
+        with ScriptedServer(serve) as server, connected(server.url) as connection:
+            session = connection.session
+            session.start()
+            assert session.connects == 1
+            connection.close()
+            with pytest.raises(ConnectionClosedError):
+                session.start()
+            session.drop()
+            session.unsubscribe(session.subscribe("s", print))
+            subscription = session.subscribe("t", print)
+            session.unsubscribe(subscription)
+            session.unsubscribe(subscription)
+            session.flush(PATIENCE)
