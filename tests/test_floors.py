@@ -37,6 +37,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("source",),
     ("bucket",),
     ("objects",),
+    ("wire.consumer",),
+    ("wire.asking", "wire.feed"),
     ("wire.jetstream",),
     ("wire.direct",),
     ("wire.connection",),

@@ -42,6 +42,7 @@ __all__ = [
     "PendingGet",
     "PubAck",
     "make_prefix",
+    "parse_answer",
     "parse_pub_ack",
     "parse_ttl",
     "ttl_header",
@@ -120,7 +121,7 @@ class JetStream:
         self.connection = connection
         self.timeout = timeout
         self.patience = patience
-        self._prefix = prefix
+        self.prefix = self._prefix = prefix
 
     # --- what the server is
 
@@ -175,10 +176,7 @@ class JetStream:
                 subject=subject,
                 code=error.code,
             ) from error
-        answer = _json(message.payload, what)
-        if "error" in answer:
-            raise api_error(answer["error"], what)
-        return answer
+        return parse_answer(message, what)
 
     def _request(
         self, subject: str, payload: Buffer, *, header: bytes = b"", repeat: bool = True
@@ -438,6 +436,18 @@ def _leader_answer(message: Message, stream: str) -> StoredMessage | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise APIError(f"{what}: a malformed answer") from error
+
+
+def parse_answer(message: Message, what: str) -> dict[str, Any]:
+    """The JSON of the API's answer.
+
+    Raises:
+        ObjStoreError: JetStream's error, by the table in :mod:`objstore.errors`.
+    """
+    answer = _json(message.payload, what)
+    if "error" in answer:
+        raise api_error(answer["error"], what)
+    return answer
 
 
 def _json(payload: bytes | memoryview, what: str) -> dict[str, Any]:

@@ -136,6 +136,10 @@ class Inbox:
                 f"{self._base}>", self._deliver, replies=True
             )
 
+    def new_subject(self) -> str:
+        """A subject beside this inbox, for a subscription of its own."""
+        return f"{self._prefix}.{next_nuid()}"
+
     def close(self, subject: str) -> None:
         """Give a token back; what still arrives for it is dropped."""
         self._handlers.pop(subject[len(self._base) :], None)

@@ -205,6 +205,13 @@ class Session:
             if time.monotonic() >= deadline:
                 raise no_connection(self._cause, self._reconnect_timeout)
 
+    def send_soon(self, command: bytes, waiting: Waiting | None = None) -> bool:
+        """As :meth:`transmit`, for a short command; never blocks. False: there is no connection."""
+        if waiting is not None:
+            self._waiting.enter(waiting)  # first in, then look: who takes the link away tells it
+        self._out.send_soon(command)
+        return self._link is not None
+
     def forget(self, waiting: Waiting) -> None:
         """Whoever waited does so no longer."""
         self._waiting.leave(waiting)
