@@ -20,6 +20,7 @@ from objstore.reader import ObjectResult
 from objstore.server import LocalServer, local
 from objstore.store import ObjectStore
 from objstore.version import __version__
+from objstore.watch import Watcher
 from objstore.wire.connection import Connection
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ObjectStoreStatus",
     "StorageType",
     "StoreCompression",
+    "Watcher",
     "__version__",
     "connect",
     "local",
