@@ -35,6 +35,7 @@ from objstore.errors import (
 )
 from objstore.objects import encode_info, meta_subject
 from objstore.records import Records
+from objstore.wire.asking import Asking
 from objstore.wire.feed import Delivery, Feed
 from objstore.wire.jetstream import JetStream
 from objstore.wire.protocol import Message
@@ -385,7 +386,7 @@ def test_no_consumer_is_left(store: ObjectStore, client: Client) -> None:
         watcher.stop()
         until(lambda: consumer_count(client, store) == 1)
     until(lambda: consumer_count(client, store) == 0)
-    assert not client.connection.session._waiting._waiting
+    assert len(client.connection.session._waiting) == 0
 
 
 def test_a_forgotten_watcher(store: ObjectStore, shared_client: Client) -> None:
@@ -504,11 +505,13 @@ def test_fork(store: ObjectStore, client: Client) -> None:
                 watcher.stop()
                 assert "stopped" in repr(watcher)
                 assert list(watcher) == []
+                with store.watch() as childs_own:
+                    assert rest(childs_own) == ["a", "b"]
                 status = 0
             finally:
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
-        assert consumer_count(client, store) == 1
+        until(lambda: consumer_count(client, store) == 1)
         assert take(watcher, 1) == ["b"]
         assert nothing_more(watcher, store)
 
@@ -713,14 +716,14 @@ def test_jetstream_does_not_answer_for_a_while(
     call: str, server: LocalServer, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the leader of the cluster is being elected: nobody, silence, 503 in JSON."""
-    send, broken = JetStream._send_soon, ["nobody", "silent", "unavailable"]
+    send, broken = Asking._publish, ["nobody", "silent", "unavailable"]
 
-    def send_elsewhere(jetstream: JetStream, subject: str, *rest: Any) -> None:
+    def send_elsewhere(asking: Asking, subject: str, *rest: Any) -> bool:
         if call in subject and broken:
             subject = broken.pop(0)
-        send(jetstream, subject, *rest)
+        return send(asking, subject, *rest)
 
-    monkeypatch.setattr(JetStream, "_send_soon", send_elsewhere)
+    monkeypatch.setattr(Asking, "_publish", send_elsewhere)
     store.put("a")
     with objstore.connect(server.url, timeout=0.2, reconnect_timeout=10) as client:
         answer = b'{"error":{"code":503,"err_code":10008,"description":"unavailable"}}'
@@ -741,15 +744,15 @@ def test_jetstream_does_not_answer_for_a_while(
 def test_jetstream_never_answers(
     server: LocalServer, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = JetStream._send_soon
+    send = Asking._publish
     broken = True
 
-    def send_elsewhere(jetstream: JetStream, subject: str, *rest: Any) -> None:
-        send(jetstream, "nobody" if broken else subject, *rest)
+    def send_elsewhere(asking: Asking, subject: str, *rest: Any) -> bool:
+        return send(asking, "nobody" if broken else subject, *rest)
 
     with objstore.connect(server.url, reconnect_timeout=0.3) as client:
         mine = client.object_store(store.name)
-        monkeypatch.setattr(JetStream, "_send_soon", send_elsewhere)
+        monkeypatch.setattr(Asking, "_publish", send_elsewhere)
         with pytest.raises(NoRespondersError):
             mine.watch()
         broken = False
@@ -797,6 +800,20 @@ def test_permissions() -> None:
                 pytest.raises(PermissionDeniedError, match=r"\$JS\.FC\."),
             ):
                 take(watcher, 8000)
+
+
+def test_the_subscription_is_refused() -> None:
+    permissions = 'publish: ">", subscribe: {allow: ">", deny: "_INBOX.*"}'
+    config = f"authorization {{users: [{{user: u, password: p, permissions: {{{permissions}}}}}]}}"
+    with (
+        LocalServer(config=config) as server,
+        objstore.connect(server.url, user="u", password="p", timeout=0.5) as client,
+    ):
+        store = client.object_store("b")
+        with pytest.raises(PermissionDeniedError) as caught:
+            store.watch()
+        assert str(caught.value.subject).startswith("_INBOX.")
+        assert len(client.connection.session._waiting) == 0
 
 
 def test_too_many_consumers(client: Client) -> None:
@@ -930,7 +947,7 @@ def test_flow_control_is_lost(
 ) -> None:
     """The heartbeats say that the server waits; then it is answered (once more)."""
     names = bulk(client, store, 8000)
-    deliver, answer = Feed.deliver, JetStream.answer_flow_control
+    deliver, answer = Feed.deliver, Asking.answer_flow_control
     gone: list[str] = []
 
     def lossy(feed: Feed, message: Message) -> None:
@@ -939,14 +956,14 @@ def test_flow_control_is_lost(
         else:
             deliver(feed, message)
 
-    def forget(jetstream: JetStream, subject: str, asker: Any) -> None:
+    def forget(asking: Asking, subject: str, asker: Any) -> None:
         if lost == "answer" and not gone:
             gone.append(subject)
         else:
-            answer(jetstream, subject, asker)
+            answer(asking, subject, asker)
 
     monkeypatch.setattr(Feed, "deliver", lossy)
-    monkeypatch.setattr(JetStream, "answer_flow_control", forget)
+    monkeypatch.setattr(Asking, "answer_flow_control", forget)
     with store.watch() as watcher:
         feed = feed_of(watcher)
         assert rest(watcher) == names
