@@ -333,9 +333,12 @@ def test_p09_a_rename_that_crashes_at_each_of_its_steps(
     with objstore.connect(proxy.url, reconnect_timeout=0) as dying:
         far_store = dying.object_store(store.name, create=False)
         cut = proxy.up.cut(nth(step, metadata_of(store.name)), after=after)
-        with pytest.raises(ConnectionLostError):
+        # The answer to the last step may come just before the cut.
+        may_succeed = (step, after) == (3, True)
+        lost = pytest.raises(ConnectionLostError)
+        with contextlib.suppress(ConnectionLostError) if may_succeed else lost:
             far_store.update("old", new_name="new")
-        assert cut.happened.is_set()
+        assert cut.happened.wait(HANG)
     proxy.sever()
     shared_client.connection.ping()
     stored = _settled_names(store)
@@ -443,6 +446,7 @@ def test_p13_all_chunks_missing(
         in_time(lambda: far_store.read_bytes("x"))
 
 
+@pytest.mark.needs_server("2.11")  # it looks at batches
 def test_p13_silence_is_not_damage(
     proxy: Proxy, far_store: ObjectStore, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,6 +462,7 @@ def test_p13_silence_is_not_damage(
         in_time(lambda: far_store.read_bytes("x"))
 
 
+@pytest.mark.needs_server("2.11")  # it looks at batches
 def test_p13_a_connection_that_breaks_at_each_batch_is_not_damage(
     proxy: Proxy, far_store: ObjectStore, store: ObjectStore
 ) -> None:
@@ -559,6 +564,7 @@ def test_p16_a_list_that_is_cut_off(
     assert [info.name for info in far_store] == names
 
 
+@pytest.mark.needs_server("2.11")  # it looks at batches
 def test_p16_a_list_whose_messages_are_lost(
     proxy: Proxy, far_store: ObjectStore, store: ObjectStore
 ) -> None:
@@ -651,6 +657,7 @@ def test_p19_gets_cost_no_consumer(
     assert asked == []
 
 
+@pytest.mark.needs_server("2.11")  # it looks at batches
 def test_p20_reading_takes_few_requests(
     far_store: ObjectStore, proxy: Proxy, store: ObjectStore
 ) -> None:
