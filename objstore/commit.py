@@ -7,6 +7,7 @@ leader is asked what it holds before anything is decided: never is anything remo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from objstore.errors import (
     RequestTimeoutError,
     RevisionMismatchError,
 )
-from objstore.objects import ObjectInfo, chunk_subject
+from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.records import Records
 
 __all__ = ["Again", "commit", "remove_chunks", "settled"]
@@ -126,32 +127,54 @@ def _overtaken(info: ObjectInfo, expected: int, stored: ObjectInfo | None) -> Re
 def settled(records: Records, info: ObjectInfo) -> ObjectInfo | None:
     """What is stored where the publication of ``info`` was interrupted.
 
-    A stream stores what it is sent in order. So first something is sent that it must refuse;
-    when the refusal comes, the record has been stored or never will be.
-
     Raises:
         ObjStoreError: that could not be found out.
     """
-    for tries_left in (2, 1, 0):
-        try:
-            records.publish(info, _IMPOSSIBLE)
-        except RevisionMismatchError:
-            break
-        except ConnectionLostError:  # what was interrupted may have broken it
-            if not tries_left:
-                raise
+    _overtake(records, meta_subject(records.bucket, info.name))
     return records.read(info.name, fresh=True)
 
 
-def remove_chunks(records: Records, nuid: str) -> None:
+def _overtake(records: Records, subject: str) -> None:
+    """Wait until what was sent to a subject before is stored, or never will be.
+
+    A stream stores what it is sent from a queue, in order. So something is sent that it must
+    refuse, and the refusal waited for. (Ctrl-C breaks the connection when it comes in the midst
+    of sending; so this is tried for one time-out.)
+
+    Raises:
+        ObjStoreError: no refusal came.
+    """
+    deadline = time.monotonic() + records.jetstream.timeout
+    while True:
+        try:
+            records.jetstream.publish(subject, b"", "", expected_sequence=_IMPOSSIBLE)
+        except RevisionMismatchError:
+            return
+        except ConnectionClosedError:
+            raise
+        except ConnectionLostError:
+            if time.monotonic() >= deadline:
+                raise
+
+
+def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> None:
     """Remove the chunks of a nuid, after something else has succeeded or failed; never raises.
 
     What cannot be removed now is found later by ``collect_garbage``.
+
+    Arguments:
+        records: the bucket.
+        nuid: of the chunks.
+        unanswered: some were sent over a connection that was lost, and may yet be stored.
     """
     if not nuid:
         return
+    subject = chunk_subject(records.bucket, nuid)
     try:
-        records.jetstream.purge(records.stream, chunk_subject(records.bucket, nuid))
+        if unanswered:
+            with contextlib.suppress(ObjStoreError):  # the purge says why, if it fails too
+                _overtake(records, subject)
+        records.jetstream.purge(records.stream, subject)
     except BucketNotFoundError:
         pass
     except ObjStoreError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import queue
 import threading
 import time
 from base64 import urlsafe_b64encode
@@ -31,6 +32,7 @@ from objstore.records import Records
 from objstore.wire.jetstream import parse_pub_ack, ttl_header
 from objstore.wire.protocol import Buffer, Message, check_subject
 from objstore.wire.requests import publish_parts
+from objstore.wire.session import Session
 
 __all__ = ["Put"]
 
@@ -49,22 +51,24 @@ class _Window:
 
     Attributes:
         subject: of the chunks.
-        deaf: whether the connection that carried them is gone: no answer will come any more.
     """
 
-    def __init__(self, subject: str, timeout: float) -> None:
+    def __init__(self, subject: str, timeout: float, session: Session) -> None:
         self.subject = subject
+        self._session = session
+        self._connects = session.connects  # which connection this is
         self._timeout = timeout
-        # Entered by its lock, here and in the session: Condition.__enter__ is Python, and a
-        # Ctrl-C at its end leaves the lock locked for good.
+        # Not a Condition: that is written in Python, and a Ctrl-C between its lines leaves its lock
+        # taken for good. These two are the interpreter's own.
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._awaited = False  # the uploading thread waits for news
         self._sizes: dict[int, int] = {}  # chunk number -> bytes not acknowledged
         self._outstanding = 0
         self._acknowledged = 0  # chunks 1 … this are stored
         self._last_sequence = 0
         self._error: ObjStoreError | None = None  # why the upload cannot go on
-        self.deaf = False
+        self._deaf = False  # no answer will come any more
         self._accepted = 0
 
     def sent(self, number: int, size: int) -> None:
@@ -85,22 +89,42 @@ class _Window:
         with self._lock:
             if error is None and not self._continues(number, sequence):
                 # Chunks in order, or not at all: a gap or a swap is a corrupt object.
-                error = ObjectCorruptError(f"chunk {number} was stored out of order")
+                error = self._gap(number)
             self._acknowledged, self._last_sequence = number, sequence
             self._accepted += bool(sequence)
             self._outstanding -= self._sizes.pop(number, 0)
             self._error = self._error or error
-            self._changed.notify()
+            self._tell()
 
     def _continues(self, number: int, sequence: int) -> bool:
         return number == self._acknowledged + 1 and sequence > self._last_sequence
+
+    def _gap(self, number: int) -> ObjStoreError:
+        """Why a chunk is not the next: those before it went over another connection, or else."""
+        if self._session.connects != self._connects:
+            return ConnectionLostError("the connection was lost while chunks were under way")
+        return ObjectCorruptError(f"chunk {number} was stored out of order")
 
     def fail(self, error: ObjStoreError) -> None:
         """The connection was lost, or the permission is missing."""
         with self._lock:
             self._error = self._error or error
-            self.deaf = True
-            self._changed.notify()
+            self._deaf = True
+            self._tell()
+
+    def _tell(self) -> None:
+        """There is news: wake who waits for it."""
+        if self._awaited:
+            self._awaited = False
+            self._news.put(None)
+
+    def _heard(self, timeout: float) -> bool:
+        """Wait for news, which may turn out to be old; False: there was none."""
+        try:
+            self._news.get(timeout=timeout)
+        except queue.Empty:
+            return False
+        return True
 
     def wait_for(self, room: int) -> None:
         """Wait until at most ``room`` bytes are outstanding.
@@ -109,22 +133,30 @@ class _Window:
             RequestTimeoutError: no acknowledgement came for one time-out.
             ObjStoreError: a chunk was refused, or the connection was lost.
         """
-        with self._lock:
-            while self._error is None and self._outstanding > room:
+        while True:
+            with self._lock:
+                if self._error is not None:
+                    raise self._error
+                if self._outstanding <= room:
+                    return
                 before = self._acknowledged
-                if not self._changed.wait(self._timeout) and self._acknowledged == before:
-                    raise RequestTimeoutError(
-                        f"no acknowledgement of chunk {before + 1} in {self._timeout:g} s",
-                        timeout=self._timeout,
-                        subject=self.subject,
-                    )
-            if self._error is not None:
-                raise self._error
+                self._awaited = True
+            if not self._heard(self._timeout) and self._acknowledged == before:
+                raise RequestTimeoutError(
+                    f"no acknowledgement of chunk {before + 1} in {self._timeout:g} s",
+                    timeout=self._timeout,
+                    subject=self.subject,
+                )
 
     @property
     def may_have_stored(self) -> bool:
         """Whether any chunk was stored, or may have been."""
         return bool(self._accepted or self._sizes)
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether some chunks were sent and never answered."""
+        return bool(self._sizes)
 
     def settle(self) -> None:
         """After a failure: wait for the answers to all that was sent, good or bad.
@@ -132,8 +164,14 @@ class _Window:
         The server stores from a queue, past which a purge would slip: chunks would be stored
         after they were to be removed.
         """
-        with self._lock:
-            self._changed.wait_for(lambda: self.deaf or not self._outstanding, self._timeout)
+        deadline = time.monotonic() + self._timeout
+        while True:
+            with self._lock:
+                if self._deaf or not self._outstanding:
+                    return
+                self._awaited = True
+            if not self._heard(max(0.0, deadline - time.monotonic())):
+                return
 
 
 class Put:
@@ -183,7 +221,7 @@ class Put:
         self._margin = _margin(expected_size)
         self._header = b"" if info.ttl is None else ttl_header(info.ttl + self._margin)
         self._begun = time.monotonic()
-        self._window = _Window(subject, timeout or records.jetstream.timeout)
+        self._window = _Window(subject, timeout or records.jetstream.timeout, self._session)
         self._reply = self._inbox.open(self._window.deliver)
 
     @property
@@ -206,10 +244,10 @@ class Put:
                 limit=self._limit,
             )
         self._window.wait_for(max(0, WINDOW - length))
+        reply = f"{self._reply}.{self._count + 1}".encode()
+        parts = publish_parts(self._subject, chunk, reply, self._header)
         self._count += 1
         self._window.sent(self._count, length)
-        reply = f"{self._reply}.{self._count}".encode()
-        parts = publish_parts(self._subject, chunk, reply, self._header)
         self._session.transmit(parts, self._window)
         self._hasher.update(chunk)
         self._size += length
@@ -249,7 +287,6 @@ class Put:
         except ObjStoreError:
             self._undecided = False
             raise
-        # It stays undecided: a Ctrl-C from here on must not remove what is an object now.
         self._close()
         self._replace(replaced)
         self._done = True
@@ -274,17 +311,7 @@ class Put:
                 )
                 return  # never remove on a guess
         if self._window.may_have_stored:
-            if self._window.deaf:
-                self._await_queue()
-            remove_chunks(self._records, self._info.nuid)
-
-    def _await_queue(self) -> None:
-        """Wait until the server has stored what the lost connection had brought it.
-
-        A message in the same stream is stored after it, and answered then.
-        """
-        with contextlib.suppress(ObjStoreError):  # the purge will meet the same, and tell
-            self._records.jetstream.publish(self._window.subject, b"", "ending an upload")
+            remove_chunks(self._records, self._info.nuid, unanswered=self._window.has_unanswered)
 
     def _landed(self) -> bool:
         """Whether the metadata were stored after all. Removes what is no longer there.

@@ -91,16 +91,10 @@ class ObjectWriter(io.BufferedIOBase):
         if self.closed:
             return
         try:
-            if not self._aborted:
-                if self._pending:
-                    self._send(bytes(self._pending))
-                self._commit()
-        finally:
-            super().close()
-
-    def _commit(self) -> None:
-        try:
+            if self._pending:
+                self._put.send(bytes(self._pending))
             self.info = self._put.commit()
+            super().close()
         except BaseException as error:
             self._fail(error)
             raise
@@ -133,14 +127,14 @@ class ObjectWriter(io.BufferedIOBase):
 
     def __del__(self) -> None:
         # The base class would close, and so store half an object.
-        if not self.closed:
-            warnings.warn(
+        if not self.closed and not self.__dict__.get("_aborted", True):  # it may be half made
+            self.abort()
+            warnings.warn(  # last: it may raise
                 f"{self._name!r} was opened for writing and never closed: it is not stored",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
-            self.abort()
 
     def _check_open(self) -> None:
         if self.closed:
