@@ -140,12 +140,14 @@ class Direction:
         forwarded: bytes that were sent on.
         delay: seconds that each message waits before it is sent on.
         split: bytes of one write at most; 0: as many as there are.
+        opposite: the other direction.
     """
 
     def __init__(self, sever: Callable[[], None], closing: threading.Event) -> None:
         self.forwarded = 0
         self.delay = 0.0
         self.split = 0
+        self.opposite = self
         self._sever = sever
         self._closing = closing
         self._rules: list[Rule] = []
@@ -210,6 +212,17 @@ class Direction:
         """End a stall."""
         self._flowing.set()
 
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Stall for the time of the block."""
+        flowing = self._flowing.is_set()
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            if flowing:
+                self._flowing.set()
+
     def observe(self, observer: Callable[[Line], object]) -> None:
         """Show each message, before anything is done to it."""
         self._observers.append(observer)
@@ -243,12 +256,18 @@ class Direction:
             data, sever = data[: self._cut_at - self.forwarded], True
             self._cut_at = None
         self.forwarded += len(data)
+        if not sever:
+            self._send(data, peer)
+            return
+        with self.opposite.stalled():  # or an answer might be faster than the cut
+            self._send(data, peer)
+            self._sever()
+        raise _Severed
+
+    def _send(self, data: bytes, peer: socket.socket) -> None:
         step = self.split or len(data) or 1
         for start in range(0, len(data), step):
             peer.sendall(data[start : start + step])
-        if sever:
-            self._sever()
-            raise _Severed
 
 
 class Proxy:
@@ -285,6 +304,7 @@ class Proxy:
         self.refusing = False
         self.up = Direction(self.sever, self._closing)
         self.down = Direction(self.sever, self._closing)
+        self.up.opposite, self.down.opposite = self.down, self.up
 
     def __enter__(self) -> Proxy:
         self._start(self._accept)

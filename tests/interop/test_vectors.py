@@ -124,7 +124,7 @@ ROWS = [(file, name) for file, expected in OBJECTS.items() for name in expected]
 LINKS = [(file, name) for file, name in ROWS if OBJECTS[file][name].link is not None]
 PLAIN = [row for row in ROWS if row not in LINKS]
 
-row = pytest.mark.parametrize(("file", "name"), ROWS, ids="-".join)
+row = pytest.mark.parametrize(("file", "name"), ROWS)
 
 
 def _vectors(file: str) -> dict[str, Any]:
@@ -141,6 +141,7 @@ def _recreate(client: Client, file: str) -> ObjectStore:
     """Make a bucket as they left it: each message with its headers, in order."""
     vectors = _vectors(file)
     config = vectors["stream_config"]
+    config["storage"] = "memory"  # a file may not be gone yet when the next test makes it again
     config["metadata"] = {
         key: value for key, value in config["metadata"].items() if not key.startswith("_nats.")
     }
@@ -333,7 +334,7 @@ def test_copy(file: str, name: str, buckets: dict[str, ObjectStore], store: Obje
     assert store.read_bytes("copy") == expected.content
 
 
-@pytest.mark.parametrize(("file", "name"), PLAIN, ids="-".join)
+@pytest.mark.parametrize(("file", "name"), PLAIN)
 def test_rename(
     file: str, name: str, buckets: dict[str, ObjectStore], shared_client: Client
 ) -> None:
@@ -344,7 +345,7 @@ def test_rename(
     assert orphans(shared_client, store) == set()
 
 
-@pytest.mark.parametrize(("file", "name"), LINKS, ids="-".join)
+@pytest.mark.parametrize(("file", "name"), LINKS)
 def test_links_are_objects_among_others(
     file: str, name: str, buckets: dict[str, ObjectStore]
 ) -> None:
@@ -386,7 +387,7 @@ def test_links_that_lead_nowhere_any_more(
 def test_their_buckets_opened_with_options(
     buckets: dict[str, ObjectStore], shared_client: Client
 ) -> None:
-    shared_client.object_store("vec-go", description="written by nats.go", storage="file")
+    shared_client.object_store("vec-go", description="written by nats.go", storage="memory")
     with pytest.raises(BucketConfigError, match="description"):
         shared_client.object_store("vec-go", description="other")
 
