@@ -287,11 +287,20 @@ def broken(link: Link, error: OSError) -> ConnectionLostError:
     return lost
 
 
-def no_connection(cause: ObjStoreError | None, timeout: float) -> ObjStoreError:
-    """Say why there is no connection after waiting for one, ``timeout`` seconds."""
+def no_connection(
+    cause: ObjStoreError | None, lost: ObjStoreError | None, timeout: float
+) -> ObjStoreError:
+    """Say why there is no connection after waiting for one.
+
+    Arguments:
+        cause: the reason of the last attempt's failure, or ``lost`` where there was none yet.
+        lost: why the last connection ended.
+        timeout: how long was waited, in seconds.
+    """
     if isinstance(cause, AuthorizationError):
         return again(cause)
-    error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}")
+    first = f" (the last one ended: {lost})" if lost is not None and lost is not cause else ""
+    error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}{first}")
     error.__cause__ = cause
     return error
 

@@ -99,6 +99,7 @@ class Session:
         self._over = Latch()  # opened at that moment
         self._wanted_by: set[Signal] = set()  # who waits for a connection
         self._cause: ObjStoreError | None = None  # why there is none
+        self._lost: ObjStoreError | None = None  # why the last one ended: what came first
         self._complaint: ObjStoreError | None = None  # an -ERR just now, which explains a close
         self._thread: threading.Thread | None = None
         self._subscriptions = Subscriptions()
@@ -197,13 +198,10 @@ class Session:
         if self._write(self._link or self.wait_connected(self._reconnect_timeout), parts, waiting):
             return
         # A server that accepts connections and takes nothing must not hold us for ever.
-        deadline = time.monotonic() + self._reconnect_timeout
-        while True:
-            left = max(deadline - time.monotonic(), 0.0)
-            if self._write(self.wait_connected(left), parts, waiting):
-                return
-            if time.monotonic() >= deadline:
-                raise no_connection(self._cause, self._reconnect_timeout)
+        deadline = time.monotonic() + (left := self._reconnect_timeout)
+        while not self._write(self.wait_connected(left), parts, waiting):
+            if (left := deadline - time.monotonic()) <= 0:
+                raise no_connection(self._cause, self._lost, self._reconnect_timeout)
 
     def send_soon(self, command: bytes, waiting: Waiting | None = None) -> bool:
         """As :meth:`transmit`, for a short command; never blocks. False: there is no connection."""
@@ -325,7 +323,8 @@ class Session:
                     self._wanted_by.add(signal)
                 left = max(deadline - time.monotonic(), 0.0)
                 if self._link is None and self._ended is None and not signal.wait(left):
-                    raise no_connection(self._cause, timeout)
+                    timeout = max(timeout, self._reconnect_timeout)  # all that was waited
+                    raise no_connection(self._cause, self._lost, timeout)
             finally:
                 self._wanted_by.discard(signal)
             link = self._link
@@ -340,7 +339,7 @@ class Session:
             if self._link is not link:
                 return
             self._out.link = None
-            self._cause = cause = self._complaint or cause
+            self._cause = self._lost = cause = self._complaint or cause
             waiting = self._waiting.empty()
         link.transport.abort()
         error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")

@@ -27,8 +27,11 @@ from objstore import (
     TLSError,
 )
 from objstore.wire.connection import Msg
+from objstore.wire.dial import DialOptions, dial_any
 from objstore.wire.protocol import MAX_LINE, MAX_MESSAGE
+from objstore.wire.servers import ServerPool, parse_servers
 from objstore.wire.subscriptions import Signal
+from objstore.wire.transport import Transport
 from tests.wire.tools import (
     PATIENCE,
     Background,
@@ -236,6 +239,38 @@ class TestHandshake:
         assert "user" not in third
         assert not {"user", "pass", "auth_token", "name"} & fourth.keys()
 
+    def test_closed_while_sending(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """CONNECT cannot be sent any more: what the server said before it closed is the reason;
+        where it takes nothing, it is the time."""
+
+        def full(peer: Peer) -> None:
+            peer.greet()
+            peer.send(b"-ERR 'maximum connections exceeded'\r\n")
+            peer.hold()
+
+        def fail(error: OSError) -> Callable[[Transport, Any], None]:
+            def send(*_: object) -> None:
+                raise error
+
+            return send
+
+        with ScriptedServer(full) as server:
+            monkeypatch.setattr(Transport, "send", fail(BrokenPipeError(32, "Broken pipe")))
+            with pytest.raises(ConnectionLostError, match="maximum connections"):
+                Connection(server.url).connect()
+            monkeypatch.setattr(Transport, "send", fail(TimeoutError()))
+            with pytest.raises(ConnectionLostError, match="in time"):
+                Connection(server.url).connect()
+
+    def test_no_longer_wanted(self) -> None:
+        """Who no longer wants a connection does not wait for the servers that are left."""
+        first, second = (f"nats://127.0.0.1:{free_port()}" for _ in range(2))
+        pool = ServerPool(parse_servers([first, second]))
+        with pytest.raises(ConnectionLostError) as caught:
+            dial_any(pool, DialOptions(), lambda: False)
+        assert first in str(caught.value)
+        assert second not in str(caught.value)
+
     def test_every_reason(self) -> None:
         """Of several servers none will do: a refused login is what is told, else all reasons."""
 
@@ -299,7 +334,8 @@ class TestStalledPeer:
                 writer.get()
 
     def test_the_cause(self) -> None:
-        """Where no other connection follows, the error says that the server stopped reading."""
+        """Where no other connection follows, the error says that the server stopped reading: the
+        first cause stays in sight, whatever the attempts after it ran into."""
 
         def stall(peer: Peer) -> None:
             peer.accept()
@@ -315,10 +351,10 @@ class TestStalledPeer:
             writer = self._fill(connection)
             with pytest.raises(ConnectionLostError, match="stopped reading") as caught:
                 writer.get()
-            chain: BaseException | None = caught.value
-            while chain is not None and not isinstance(chain, TimeoutError):
-                chain = chain.__cause__
-            assert chain is not None
+            assert caught.value.__cause__ is not None
+            eventually(lambda: "at once" in str(connection.session._cause))
+            with pytest.raises(ConnectionLostError, match=r"at once \(.* stopped reading\)"):
+                connection.ping()
 
     def test_never_reads(self) -> None:
         """A server that accepts every connection and reads from none: publish ends in time."""
@@ -924,6 +960,24 @@ class TestRaces:
             assert calls == 2
             assert seen.count(b"PING") == 1
             assert len(session._waiting) == 0
+
+    def test_breaks_at_every_send(self) -> None:
+        """Every connection breaks when something is sent: that ends at the deadline."""
+        with (
+            ScriptedServer(serve) as server,
+            connected(server.url, reconnect_timeout=0.2) as connection,
+        ):
+            session = connection.session
+
+            def fail(*_: object) -> None:
+                raise BrokenPipeError(32, "Broken pipe")
+
+            write = session._out.write
+            session._out.write = fail  # type: ignore[method-assign, assignment]
+            with pytest.raises(ConnectionLostError, match=r"no connection for 0\.2 s"):
+                connection.publish("s")
+            session._out.write = write  # type: ignore[method-assign]
+            assert server.connections > 1
 
     def test_broken_while_sending(self) -> None:
         """A send that fails half way is made again, whole, over the next connection."""
