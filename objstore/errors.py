@@ -21,6 +21,7 @@
          ├─ MissingDependencyError       also ImportError
          ├─ BucketNotFoundError          also FileNotFoundError
          ├─ BucketConfigError
+         ├─ BucketReadOnlyError
          ├─ BucketSealedError
          ├─ StorageFullError
          ├─ APIError                     any other error that JetStream answers with
@@ -61,6 +62,7 @@ __all__ = [
     "AuthorizationError",
     "BucketConfigError",
     "BucketNotFoundError",
+    "BucketReadOnlyError",
     "BucketSealedError",
     "ConnectionClosedError",
     "ConnectionLostError",
@@ -248,6 +250,10 @@ class BucketConfigError(ObjStoreError):
     """
 
     differences: dict[str, tuple[Any, Any]] | None = None
+
+
+class BucketReadOnlyError(ObjStoreError):
+    """The bucket is a mirror: its objects come from another bucket, and only that is written."""
 
 
 class BucketSealedError(ObjStoreError):

@@ -264,8 +264,8 @@ class JetStream:
             if not page or len(found) >= int(answer.get("total") or 0):
                 return found
 
-    def purge(self, stream: str, subject: str) -> int:
-        """Remove all messages of a subject.
+    def purge(self, stream: str, subject: str, up_to: int | None = None) -> int:
+        """Remove all messages of a subject, or those up to a sequence.
 
         Returns:
             How many there were.
@@ -273,7 +273,10 @@ class JetStream:
         Raises:
             BucketNotFoundError, BucketSealedError; and as :meth:`call`.
         """
-        answer = self.call(f"STREAM.PURGE.{stream}", {"filter": subject}, f"purging {subject}")
+        request: dict[str, Any] = {"filter": subject}
+        if up_to is not None:
+            request["seq"] = up_to + 1  # the first one that stays
+        answer = self.call(f"STREAM.PURGE.{stream}", request, f"purging {subject}")
         return int(answer.get("purged", 0))
 
     # --- messages
