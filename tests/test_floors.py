@@ -22,16 +22,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("server",),
     ("server_process", "server_config"),
     ("client",),
+    ("clone",),
     ("store",),
-    ("reading", "writing"),
-    ("writer", "many"),
-    ("upload", "reader", "watch", "gc"),
+    ("reading", "writing", "caring"),
+    ("writer", "many", "gc", "verify"),
+    ("upload", "reader", "watch", "owners"),
     ("change", "stepped", "links"),
     ("commit", "bound"),
     ("records", "progress", "describe"),
-    ("source",),
+    ("source", "metrics"),
     ("bucket",),
-    ("objects",),
+    ("options",),
+    ("sourcing",),
+    ("objects", "stream"),
+    ("wire.listing",),
     ("wire.jetstream",),
     ("wire.direct",),
     ("wire.connection",),
@@ -49,7 +53,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 #: What the codec must not know, directly.
 IMPURE = {"socket", "ssl", "select", "selectors", "threading", "time", "random", "asyncio"}
-PURE_ROOMS = ("wire.protocol", "wire.headers", "objects", "bucket")
+PURE_ROOMS = (
+    "wire.protocol",
+    "wire.headers",
+    "objects",
+    "bucket",
+    "options",
+    "sourcing",
+    "stream",
+    "metrics",
+)
 
 #: Modules of Python's that only some rooms may import.
 RESERVED = {
