@@ -32,6 +32,7 @@ from objstore.store import ObjectStore
 from objstore.stream import LostStreamData, StreamAlternate, StreamInfo, StreamState
 from objstore.verify import VerifyProblem, VerifyReport
 from objstore.version import __version__
+from objstore.watch import Watcher
 from objstore.wire.connection import Connection
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "StreamState",
     "VerifyProblem",
     "VerifyReport",
+    "Watcher",
     "__version__",
     "connect",
     "local",

@@ -8,6 +8,7 @@ live name still needs are never removed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timezone
 
@@ -22,9 +23,10 @@ from objstore.errors import (
 from objstore.objects import ObjectInfo, ObjectLink, check_bucket_name, meta_subject, stream_name
 from objstore.records import Records
 
-__all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename"]
+__all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename", "without_notes"]
 
-#: Notes in a record, of the name that an object is moving to or has moved from.
+#: Notes in a record, of the name that an object is moving to or has moved from; a copy, which
+#: has chunks of its own, has none.
 MOVED_TO, MOVED_FROM = "objstore_moved_to", "objstore_moved_from"
 
 _Make = Callable[[ObjectInfo | None], ObjectInfo]
@@ -68,18 +70,25 @@ def _again(make: _Make) -> _Make:
 def delete_object(records: Records, name: str, current: ObjectInfo | None, *, only: bool) -> bool:
     """Put a tombstone in an object's place, then remove its chunks; False: it was not there."""
 
+    # All that was found there: where an answer was lost, an earlier one may have been replaced
+    # by our tombstone, whose successor then has no chunks to remove.
+    seen: list[ObjectInfo] = []
+
     def tombstone(found: ObjectInfo | None) -> ObjectInfo:
         if found is None or found.deleted:
             raise _Gone
+        seen.append(found)
         return _tombstone(found)
 
+    was_there = True
     try:
-        _, replaced = commit(records, tombstone(current), current, None if only else tombstone)
+        commit(records, tombstone(current), current, None if only else tombstone)
     except _Gone:
-        return False
-    if replaced is not None and replaced.chunks and not is_shared(records, replaced, thorough=True):
-        remove_chunks(records, replaced.nuid)
-    return True
+        was_there = False
+    for info in seen:
+        if info.chunks and not is_shared(records, info, thorough=True):
+            remove_chunks(records, info.nuid)
+    return was_there
 
 
 def _tombstone(info: ObjectInfo) -> ObjectInfo:
@@ -106,6 +115,12 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
             if other is not None and not other.deleted and other.nuid == info.nuid:
                 return True
     return False
+
+
+def without_notes(info: ObjectInfo) -> ObjectInfo:
+    """A record that shares its chunks with no other name."""
+    notes = (MOVED_TO, MOVED_FROM)
+    return info.with_changes(extra={k: v for k, v in info.extra.items() if k not in notes})
 
 
 # --- rename
@@ -144,7 +159,8 @@ def rename(
     except RevisionMismatchError as error:
         # Somebody overwrote the old name in between, and may have removed the chunks. So the
         # object was replaced, not renamed.
-        delete_object(records, new_name, stored, only=True)
+        with contextlib.suppress(RevisionMismatchError):
+            delete_object(records, new_name, stored, only=True)
         raise ObjectChangedError(
             f"{old.name!r} was overwritten or deleted while it was being renamed",
             bucket=records.bucket,

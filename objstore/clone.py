@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from objstore.change import MOVED_FROM, MOVED_TO
+from objstore.change import without_notes
 from objstore.errors import ObjectChangedError
 from objstore.objects import ObjectInfo, ObjectLink
 from objstore.records import Records
@@ -45,8 +45,7 @@ def _copy(source: Records, info: ObjectInfo, target: ObjectStore) -> None:
 
 
 def _copy_once(source: Records, info: ObjectInfo, target: ObjectStore) -> None:
-    extra = {key: info.extra[key] for key in info.extra if key not in (MOVED_TO, MOVED_FROM)}
-    info = info.with_changes(extra=extra, ttl=_ttl_left(info))
+    info = without_notes(info).with_changes(ttl=_ttl_left(info))
     if info.link is None:
         target._take_over(source, info, info.name)
         return

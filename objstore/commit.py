@@ -7,7 +7,6 @@ leader is asked what it holds before anything is decided: never is anything remo
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -24,9 +23,12 @@ from objstore.errors import (
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
 
-__all__ = ["Again", "commit", "landed", "remove_chunks"]
+__all__ = ["Again", "commit", "remove_chunks", "settled"]
 
 LOG = logging.getLogger("objstore")
+
+#: Between two looks at what is stored, in seconds.
+_PAUSE = 0.1
 
 #: A revision that no stream reaches.
 _IMPOSSIBLE = (1 << 63) - 1
@@ -36,7 +38,12 @@ Again = Callable[[ObjectInfo | None], ObjectInfo]
 
 
 def commit(
-    records: Records, info: ObjectInfo, current: ObjectInfo | None, again: Again | None
+    records: Records,
+    info: ObjectInfo,
+    current: ObjectInfo | None,
+    again: Again | None,
+    *,
+    brings_chunks: bool = False,
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """Publish a record in place of the one that is stored.
 
@@ -45,6 +52,9 @@ def commit(
         info: what to store.
         current: what is stored now, tombstones included; None: nothing.
         again: decides when somebody else was faster; None: RevisionMismatchError.
+        brings_chunks: nobody else's record has them. Where an answer was lost and another
+            record is found, this one may have been there in between; then whoever replaced it
+            has removed its chunks, so that it must not be stored again.
 
     Returns:
         The info with its revision, and what it replaced.
@@ -56,6 +66,7 @@ def commit(
         ObjStoreError: it was not stored.
     """
     deadline = time.monotonic() + records.jetstream.patience
+    lost: ObjStoreError | None = None  # it was published, and no answer came
     while True:
         expected = current.revision if current is not None else 0
         try:
@@ -64,19 +75,36 @@ def commit(
             stored = records.read(info.name, fresh=True)
         except ConnectionClosedError:
             raise
-        except (RequestTimeoutError, ConnectionLostError):
+        except (RequestTimeoutError, ConnectionLostError) as error:
             # Lost is not refused. The same revision is expected again, so that of two copies
             # under way at most one is stored.
+            lost = error
             if time.monotonic() >= deadline:
                 raise
-            stored = records.read(info.name, fresh=True)
-            if not _is_ours(stored, info) and (stored.revision if stored else 0) == expected:
+            stored = _look(records, info.name, deadline)
+            if (stored.revision if stored else 0) == expected:
                 continue
-        if _is_ours(stored, info):
-            return stored, current
+        if lost is not None:
+            if _is_ours(stored, info):
+                return stored, current
+            if brings_chunks or again is None:
+                raise lost
         if again is None:
             raise _overtaken(info, expected, stored)
         info, current = again(stored), stored
+
+
+def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
+    """What is stored, from a server that may be silent for a while."""
+    while True:
+        try:
+            return records.read(name, fresh=True)
+        except ConnectionClosedError:
+            raise
+        except (RequestTimeoutError, ConnectionLostError):
+            if time.monotonic() + _PAUSE >= deadline:
+                raise
+            time.sleep(_PAUSE)  # the error may have come at once
 
 
 def _is_ours(stored: ObjectInfo | None, info: ObjectInfo) -> TypeGuard[ObjectInfo]:
@@ -95,8 +123,8 @@ def _overtaken(info: ObjectInfo, expected: int, stored: ObjectInfo | None) -> Re
     )
 
 
-def landed(records: Records, info: ObjectInfo) -> bool:
-    """Whether a record whose publication was interrupted has been stored.
+def settled(records: Records, info: ObjectInfo) -> ObjectInfo | None:
+    """What is stored where the publication of ``info`` was interrupted.
 
     A stream stores what it is sent in order. So first something is sent that it must refuse;
     when the refusal comes, the record has been stored or never will be.
@@ -104,10 +132,15 @@ def landed(records: Records, info: ObjectInfo) -> bool:
     Raises:
         ObjStoreError: that could not be found out.
     """
-    with contextlib.suppress(RevisionMismatchError):
-        records.publish(info, _IMPOSSIBLE)
-    stored = records.read(info.name, fresh=True)
-    return stored is not None and stored.nuid == info.nuid
+    for tries_left in (2, 1, 0):
+        try:
+            records.publish(info, _IMPOSSIBLE)
+        except RevisionMismatchError:
+            break
+        except ConnectionLostError:  # what was interrupted may have broken it
+            if not tries_left:
+                raise
+    return records.read(info.name, fresh=True)
 
 
 def remove_chunks(records: Records, nuid: str) -> None:

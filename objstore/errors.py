@@ -12,6 +12,7 @@
          │   └─ DigestMismatchError
          ├─ RevisionMismatchError
          ├─ LinkError
+         ├─ WatcherStoppedError
          ├─ InvalidNameError             also ValueError
          ├─ InvalidPayloadError          also TypeError
          ├─ PayloadFileError             also OSError
@@ -92,6 +93,7 @@ __all__ = [
     "TLSError",
     "TLSRequiredError",
     "TLSUnavailableError",
+    "WatcherStoppedError",
     "api_error",
 ]
 
@@ -196,6 +198,10 @@ class RevisionMismatchError(ObjStoreError):
 
 class LinkError(ObjStoreError):
     """A link leads where it must not: to a bucket, to another link, or in a circle."""
+
+
+class WatcherStoppedError(ObjStoreError):
+    """The watcher was stopped, here or by the process that forked this one: no change comes."""
 
 
 # --- arguments

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
+from objstore.chunks import verify_whole
 from objstore.errors import ObjStoreError
 from objstore.objects import ObjectInfo, chunk_subject
-from objstore.reader import verify_whole
 from objstore.records import Records
 from objstore.wire.jetstream import PendingGet
 
@@ -16,6 +17,9 @@ __all__ = ["read_many"]
 #: How many objects are under way at once, and the largest that takes part; larger ones are read
 #: one after the other, which fills the connection anyway.
 AHEAD, SMALL = 64, 128 << 10
+
+#: After the last name.
+_END = object()
 
 
 class _Item:
@@ -49,8 +53,8 @@ def read_many(
     source = iter(names)
     try:
         while True:
-            while len(asked) + len(ready) < AHEAD and (name := next(source, None)) is not None:
-                asked.append(_Item(records, name))
+            while len(asked) + len(ready) < AHEAD and (name := next(source, _END)) is not _END:
+                asked.append(_Item(records, cast("str", name)))
             # Half of the records' answers are taken before the first chunk is waited for.
             while asked and len(ready) < AHEAD // 2:
                 item = asked[0]

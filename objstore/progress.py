@@ -43,7 +43,12 @@ def start_progress(option: ProgressOption, name: str, total: int | None) -> Any:
         from tqdm.auto import tqdm  # imported here: most transfers show none
 
         return tqdm(
-            total=total, desc=name, unit="B", unit_scale=True, unit_divisor=1024, miniters=1
+            total=total,
+            desc="".join(char if char.isprintable() else "?" for char in name),
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            miniters=1,
         )
     if callable(option):
         return Progress(option, total)

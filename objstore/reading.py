@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from objstore.bound import Bound
-from objstore.errors import ObjectChangedError
+from objstore.chunks import chunk_payloads
+from objstore.errors import InvalidOptionError, ObjectChangedError
 from objstore.links import follow
 from objstore.many import read_many
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, start_progress
-from objstore.reader import ObjectResult, chunk_payloads
+from objstore.reader import ObjectResult
 
 __all__ = ["Reading"]
 
@@ -154,8 +155,11 @@ class Reading(Bound):
             Each name with its content, or with None when there is no such object.
 
         Raises:
+            InvalidOptionError: one name was given, not several.
             As :meth:`read_bytes`, for the first object that fails.
         """
+        if isinstance(names, (str, bytes)):
+            raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
         return read_many(self._records, names, self._read_or_none)
 
     def _read_or_none(self, name: str) -> bytes | None:
@@ -187,10 +191,13 @@ class Reading(Bound):
 
         Raises:
             ObjectNotFoundError: there is no such object.
+            InvalidOptionError: the path is a folder, a device, or the like.
             OSError: the file cannot be written.
             And as :meth:`get`.
         """
         target = Path(path)
+        if target.exists() and not target.is_file():
+            raise InvalidOptionError(f"{target} is not a regular file: it would be replaced")
         result = self.get(name, progress=progress)
         if result is None:
             raise self._not_found(name)

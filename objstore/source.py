@@ -135,7 +135,7 @@ class Source:
 def _open(path: os.PathLike[Any]) -> BinaryIO:
     """Open the file of a path."""
     try:
-        return open(path, "rb")
+        return open(path, "rb", buffering=0)  # buffered, a pipe's read would not hear Ctrl-C
     except OSError as error:
         text = os.fsdecode(path)
         missing = isinstance(error, FileNotFoundError)

@@ -13,6 +13,7 @@ from objstore.objects import ObjectInfo
 from objstore.reader import ObjectResult
 from objstore.reading import Reading
 from objstore.source import choose_chunk_size
+from objstore.watch import Watcher
 from objstore.writer import ObjectWriter
 from objstore.writing import Writing
 
@@ -116,6 +117,46 @@ class ObjectStore(Reading, Writing, Caring):
 
     def __iter__(self) -> Iterator[ObjectInfo]:
         return self.list()
+
+    def watch(
+        self,
+        *,
+        include_history: bool = False,
+        ignore_deletes: bool = False,
+        updates_only: bool = False,
+    ) -> Watcher:
+        """What the bucket holds, and then each change of it as it happens.
+
+        It survives reconnects and restarts of the server without losing or repeating one. An
+        update that is itself overwritten before it was sent is gone from the bucket, and left out.
+
+        Arguments:
+            include_history: all metadata that the bucket still has, not the last of each name
+                alone. (A put replaces the metadata before it; some other clients do not.)
+            ignore_deletes: no tombstones.
+            updates_only: nothing of what exists, only what is stored after this call.
+
+        Returns:
+            A watcher, to be iterated, and to be stopped or used in a with-block: it has the
+            server hold a consumer.
+
+        Raises:
+            InvalidOptionError: both ``include_history`` and ``updates_only``.
+            BucketNotFoundError: there is no such bucket.
+            PermissionDeniedError: reading the stream's state or creating a consumer is not
+                allowed.
+            APIError: the server refuses the consumer, for there are too many.
+            RequestTimeoutError, ConnectionLostError: for ``reconnect_timeout`` seconds there was
+                no connection, or JetStream did not answer.
+
+        Source: ADR-20 (watch), ADR-17 (ordered consumer).
+        """
+        return Watcher(
+            self._records,
+            include_history=include_history,
+            ignore_deletes=ignore_deletes,
+            updates_only=updates_only,
+        )
 
     def status(self) -> ObjectStoreStatus:
         """The bucket's settings and state.

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from objstore.change import is_shared
-from objstore.commit import Again, commit, landed, remove_chunks
+from objstore.commit import Again, commit, remove_chunks, settled
 from objstore.errors import (
     ConnectionLostError,
     ObjectCorruptError,
@@ -49,23 +49,27 @@ class _Window:
 
     Attributes:
         subject: of the chunks.
+        deaf: whether the connection that carried them is gone: no answer will come any more.
     """
 
     def __init__(self, subject: str, timeout: float) -> None:
         self.subject = subject
         self._timeout = timeout
-        self._changed = threading.Condition(threading.Lock())
+        # Entered by its lock, here and in the session: Condition.__enter__ is Python, and a
+        # Ctrl-C at its end leaves the lock locked for good.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._sizes: dict[int, int] = {}  # chunk number -> bytes not acknowledged
         self._outstanding = 0
         self._acknowledged = 0  # chunks 1 … this are stored
         self._last_sequence = 0
         self._error: ObjStoreError | None = None  # why the upload cannot go on
-        self._deaf = False  # no answer will come any more
+        self.deaf = False
         self._accepted = 0
 
     def sent(self, number: int, size: int) -> None:
         """A chunk is about to be sent."""
-        with self._changed:
+        with self._lock:
             self._sizes[number] = size
             self._outstanding += size
 
@@ -78,7 +82,7 @@ class _Window:
             sequence = parse_pub_ack(message, f"storing chunk {number}").sequence
         except ObjStoreError as refused:
             error = refused
-        with self._changed:
+        with self._lock:
             if error is None and not self._continues(number, sequence):
                 # Chunks in order, or not at all: a gap or a swap is a corrupt object.
                 error = ObjectCorruptError(f"chunk {number} was stored out of order")
@@ -93,9 +97,9 @@ class _Window:
 
     def fail(self, error: ObjStoreError) -> None:
         """The connection was lost, or the permission is missing."""
-        with self._changed:
+        with self._lock:
             self._error = self._error or error
-            self._deaf = True
+            self.deaf = True
             self._changed.notify()
 
     def wait_for(self, room: int) -> None:
@@ -105,7 +109,7 @@ class _Window:
             RequestTimeoutError: no acknowledgement came for one time-out.
             ObjStoreError: a chunk was refused, or the connection was lost.
         """
-        with self._changed:
+        with self._lock:
             while self._error is None and self._outstanding > room:
                 before = self._acknowledged
                 if not self._changed.wait(self._timeout) and self._acknowledged == before:
@@ -128,8 +132,8 @@ class _Window:
         The server stores from a queue, past which a purge would slip: chunks would be stored
         after they were to be removed.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._deaf or not self._outstanding, self._timeout)
+        with self._lock:
+            self._changed.wait_for(lambda: self.deaf or not self._outstanding, self._timeout)
 
 
 class Put:
@@ -170,7 +174,8 @@ class Put:
         self._hasher = hashlib.sha256()
         self._count = 0
         self._size = 0
-        self._undecided = False
+        self._undecided = False  # the metadata were published, and may be stored
+        self._done = False  # they are, and what they replaced is removed
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
         subject = chunk_subject(records.bucket, info.nuid)
@@ -223,33 +228,42 @@ class Put:
         info = self._info.with_changes(
             size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
         )
-        again = self._again
+        wanted = self._again
+
+        def again(found: ObjectInfo | None) -> ObjectInfo:
+            assert wanted is not None  # noqa: S101 - it is not used then
+            self._current = found  # what abort() finds replaced
+            return _described(wanted(found), info)
+
         self._undecided = True  # until an answer says what became of the metadata
         try:
             stored, replaced = commit(
                 self._records,
                 info,
                 self._current,
-                None if again is None else lambda found: _described(again(found), info),
+                None if wanted is None else again,
+                brings_chunks=True,
             )
         except (RequestTimeoutError, ConnectionLostError):
             raise
         except ObjStoreError:
             self._undecided = False
             raise
-        self._undecided = False
+        # It stays undecided: a Ctrl-C from here on must not remove what is an object now.
         self._close()
         self._replace(replaced)
+        self._done = True
         return stored.with_changes(mtime=datetime.now(timezone.utc))
 
     def abort(self) -> None:
         """Remove what was sent, unless that has become an object, or may have. Never raises."""
+        if self._done:  # interrupted afterwards
+            return
         self._window.settle()
         self._close()
         if self._undecided:
             try:
-                if landed(self._records, self._info):
-                    self._replace(self._current)
+                if self._landed():
                     return
             except ObjStoreError as error:
                 LOG.warning(
@@ -260,14 +274,41 @@ class Put:
                 )
                 return  # never remove on a guess
         if self._window.may_have_stored:
+            if self._window.deaf:
+                self._await_queue()
             remove_chunks(self._records, self._info.nuid)
 
-    def _replace(self, replaced: ObjectInfo | None) -> None:
+    def _await_queue(self) -> None:
+        """Wait until the server has stored what the lost connection had brought it.
+
+        A message in the same stream is stored after it, and answered then.
+        """
+        with contextlib.suppress(ObjStoreError):  # the purge will meet the same, and tell
+            self._records.jetstream.publish(self._window.subject, b"", "ending an upload")
+
+    def _landed(self) -> bool:
+        """Whether the metadata were stored after all. Removes what is no longer there.
+
+        Raises:
+            ObjStoreError: that could not be found out.
+        """
+        stored = settled(self._records, self._info)
+        nuid = "" if stored is None else stored.nuid
+        if nuid == self._info.nuid:
+            self._replace(self._current)
+            return True
+        if self._current is not None and nuid != self._current.nuid:
+            # Ours may have replaced it, and have been replaced in turn: then nobody else removes
+            # its chunks. Or it was renamed.
+            self._replace(self._current, thorough=True)
+        return False
+
+    def _replace(self, replaced: ObjectInfo | None, *, thorough: bool = False) -> None:
         """Remove the chunks of what was there before, unless a rename left them to another name."""
         if replaced is None or not replaced.chunks:
             return
         with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
-            if not is_shared(self._records, replaced):
+            if not is_shared(self._records, replaced, thorough=thorough):
                 remove_chunks(self._records, replaced.nuid)
 
     def _time_left(self) -> timedelta | None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from objstore.chunks import chunk_payloads
 from objstore.errors import (
     BucketNotFoundError,
     DigestMismatchError,
@@ -17,7 +18,6 @@ from objstore.errors import (
 from objstore.links import follow
 from objstore.objects import ObjectInfo, stream_name
 from objstore.owners import Owners, chunk_counts
-from objstore.reader import chunk_payloads
 from objstore.records import Records
 
 __all__ = ["VerifyProblem", "VerifyReport", "verify_bucket", "verify_object"]

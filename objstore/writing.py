@@ -13,7 +13,15 @@ from typing import Any
 
 from objstore.bound import Bound
 from objstore.bucket import max_object_size
-from objstore.change import change, delete_object, link_to, overwrite_link, rename
+from objstore.change import (
+    change,
+    delete_object,
+    link_to,
+    overwrite_link,
+    rename,
+    without_notes,
+)
+from objstore.chunks import chunk_payloads
 from objstore.commit import Again
 from objstore.describe import UNSET, Unset, check_revision, describe, redescribe
 from objstore.errors import (
@@ -25,7 +33,6 @@ from objstore.errors import (
 from objstore.links import follow
 from objstore.objects import Headers, ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
 from objstore.progress import ProgressOption, start_progress
-from objstore.reader import chunk_payloads
 from objstore.records import Records
 from objstore.source import Source, choose_chunk_size
 from objstore.upload import Put
@@ -216,7 +223,7 @@ class Writing(Bound):
         """
         file = Path(path)
         if "mime" not in put_options:
-            put_options["mime"] = mimetypes.guess_type(file.name)[0]
+            put_options["mime"] = _guess_mime(file.name)
         return self.put(file.name if name is None else name, file, **put_options)
 
     def copy(self, name: str, new_name: str, *, target: Writing | None = None) -> ObjectInfo:
@@ -242,7 +249,7 @@ class Writing(Bound):
 
     def _take_over(self, records: Records, info: ObjectInfo, name: str) -> ObjectInfo:
         """Store what another record describes, with the chunks that it names."""
-        copy = info.with_changes(
+        copy = without_notes(info).with_changes(
             bucket=self.name, name=name, nuid="", revision=0, mtime=None, deleted=False
         )
         size = choose_chunk_size(info.options.chunk_size, info.size, self._max_payload(copy))
@@ -452,6 +459,22 @@ class _closing:  # noqa: N801 - reads as contextlib's
     def __exit__(self, *_error: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+#: What a file is that was compressed, whatever is in it.
+_COMPRESSED = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/octet-stream",
+}
+
+
+def _guess_mime(name: str) -> str | None:
+    """The media type that a file's name suggests."""
+    mime, encoding = mimetypes.guess_type(name)
+    return mime if encoding is None else _COMPRESSED.get(encoding)
 
 
 def _given(argument: Any, field: Any) -> Any:

@@ -10,6 +10,7 @@ import pytest
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore
+from tests.proxy import Proxy
 from tests.servers import server_of_version
 
 _numbers = itertools.count(1)
@@ -75,3 +76,23 @@ def store(shared_client: Client) -> Iterator[ObjectStore]:
     store = shared_client.object_store(f"test-{next(_numbers)}")
     yield store
     shared_client.delete_store(store.name)
+
+
+@pytest.fixture
+def proxy(server: LocalServer) -> Iterator[Proxy]:
+    """A network between client and server that can be made to fail."""
+    with Proxy(server.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far_client(proxy: Proxy) -> Iterator[Client]:
+    """A client behind the proxy, which does not wait long for an answer."""
+    with objstore.connect(proxy.url, timeout=1.0, reconnect_timeout=10.0) as client:
+        yield client
+
+
+@pytest.fixture
+def far_store(far_client: Client, store: ObjectStore) -> ObjectStore:
+    """The test's bucket, seen from behind the proxy."""
+    return far_client.object_store(store.name, create=False)

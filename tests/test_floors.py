@@ -16,7 +16,11 @@ import objstore
 #: on the same floor. "" is the package itself: the public face.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
-    ("cli", "cli.*", "cli_*"),
+    ("cli",),
+    ("cli.buckets", "cli.demo", "cli.objects"),
+    ("cli.options",),
+    ("cli.show",),
+    ("cli.values",),
     ("contrib", "contrib.*"),
     ("",),
     ("server",),
@@ -27,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("reading", "writing", "caring"),
     ("writer", "many", "gc", "verify"),
     ("upload", "reader", "watch", "owners"),
+    ("chunks",),
     ("change", "stepped", "links"),
     ("commit", "bound"),
     ("records", "progress", "describe"),
@@ -35,13 +40,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("options",),
     ("sourcing",),
     ("objects", "stream"),
-    ("wire.listing",),
+    ("wire.consumer", "wire.listing"),
+    ("wire.asking", "wire.feed"),
     ("wire.jetstream",),
     ("wire.direct",),
     ("wire.connection",),
     ("wire.requests", "wire.callbacks"),
     ("wire.session",),
-    ("wire.dial", "wire.subscriptions"),
+    ("wire.outbox",),
+    ("wire.dial",),
+    ("wire.subscriptions",),
+    ("wire.forks",),
     ("wire.contexts",),
     ("wire.auth", "wire.servers", "wire.transport"),
     ("wire.protocol",),
@@ -76,8 +85,9 @@ RESERVED = {
 
 #: Text that stands in one room only, as a part of any string …
 OWN_TEXT = {"$JS.API": "wire.jetstream"}
-#: … and as a whole string: those names of ADR-20's JSON that have no other meaning.
-OWN_WORDS = {"max_chunk_size": "objects", "nuid": "objects"}
+#: … and as a whole string: those names of ADR-20's JSON that have no other meaning. (The command
+#: line's own JSON calls a nuid what it is.)
+OWN_WORDS = {"max_chunk_size": {"objects"}, "nuid": {"objects", "cli.show"}}
 
 MAX_FILE, MAX_FUNCTION = 500, 60
 
@@ -209,8 +219,8 @@ def test_own_text(room: str) -> None:
     for line, text in strings(tree_of(room)):
         for part, owner in OWN_TEXT.items():
             assert part not in text or room == owner, f"{room}:{line} has {part!r} of {owner}"
-        owner = OWN_WORDS.get(text, room)
-        assert room == owner, f"{room}:{line} has the word {text!r} of {owner}"
+        owners = OWN_WORDS.get(text, {room})
+        assert room in owners, f"{room}:{line} has the word {text!r} of {owners}"
 
 
 @every_room

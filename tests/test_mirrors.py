@@ -346,3 +346,17 @@ def test_another_client_reads_what_is_fed(
 
     assert asyncio.run(read()) == (len(data), data, ["x"])
     shared_client.delete_store(aggregate.name)
+
+
+def test_a_mirror_is_watched(shared_client: Client, source: ObjectStore, fed: str) -> None:
+    """What was there, what comes, what goes."""
+    source.put("old", b"1")
+    mirror = shared_client.object_store(fed, mirror=source.name)
+    until(lambda: "old" in mirror)
+    with mirror.watch() as watcher:
+        assert watcher.next(timeout=30).name == "old"
+        source.put("new", b"2")
+        assert watcher.next(timeout=30).name == "new"
+        source.delete("old")
+        gone = watcher.next(timeout=30)
+        assert (gone.name, gone.deleted) == ("old", True)

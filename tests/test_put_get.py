@@ -345,6 +345,9 @@ def test_upload_and_download_a_file(store: ObjectStore, tmp_path: Path) -> None:
     info = store.upload_file(source)
     assert (info.name, info.mime) == ("source.png", "image/png")
     assert store.upload_file(str(source), "dir/other", mime="x/y").mime == "x/y"
+    packed = source.rename(tmp_path / "source.tar.gz")
+    assert store.upload_file(packed).mime == "application/gzip"
+    packed.rename(source)
     target.write_bytes(b"something longer that must not shine through" * 10_000)
     assert store.download_file("source.png", target).name == "source.png"
     assert target.read_bytes() == CONTENT

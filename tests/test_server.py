@@ -663,6 +663,7 @@ def test_without_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         assert answer(server.url) == "PONG"
         pid = server.pid
         assert pid is not None
+        monkeypatch.setattr("objstore.server._servers", {server})  # and not those of other tests
         _after_fork()  # in a child; here it makes the server an orphan
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -793,13 +794,14 @@ def test_forked_child() -> None:
         assert owner.returncode == 0
 
 
-def test_disowned() -> None:
+def test_disowned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens in a forked child, in this process: no claim is left, nor a pipe's end."""
     server = LocalServer().start()
     assert server._process is not None
     assert server._process._watchdog is not None
     process, watchdog = server._process, server._process._watchdog
     idle = LocalServer()
+    monkeypatch.setattr("objstore.server._servers", {server, idle})  # not those of other tests
     _after_fork()
     assert not idle.running
     assert not server.running

@@ -1,9 +1,9 @@
 """Users' callbacks: in order, off the reader's thread.
 
 The reader thread must never run a user's code, which may block or make a request and so wait
-for the reader itself. One more daemon thread, started by the first subscription with a
-callback, runs them in the order of arrival. (pynats2 has a pool of three, in which messages
-overtake each other.)
+for the reader itself. One more daemon thread, started by the first message for a callback,
+runs them in the order of arrival. (pynats2 has a pool of three, in which messages overtake
+each other.)
 """
 
 from __future__ import annotations
@@ -20,58 +20,70 @@ LOG = logging.getLogger("objstore")
 
 _Message = TypeVar("_Message")
 
+_Queue = queue.SimpleQueue[tuple[Callable[[_Message], object], _Message, int] | None]
+
 #: What may wait for slow callbacks, in bytes; messages beyond it are dropped, and that is
 #: logged. As nats.go's limit.
 PENDING_LIMIT = 64 << 20
+
+#: What a message counts beside its bytes, so that empty ones have a limit, too.
+OVERHEAD = 256
 
 
 class CallbackThread(Generic[_Message]):
     """A queue of callbacks and the thread that runs them.
 
-    Memory: at most :data:`PENDING_LIMIT` bytes of payload.
+    Memory: at most :data:`PENDING_LIMIT` bytes of messages, and one message.
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[
-            tuple[Callable[[_Message], object], _Message, int] | None
-        ] = queue.SimpleQueue()
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begin anew: in a forked child the thread is not there, and what waits is the parent's."""
+        # Reentrant, for the garbage collector: it may close a forgotten connection right here.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._queue: _Queue[_Message] = queue.SimpleQueue()
         self._pending = 0
         self._dropped = 0
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
 
     def put(self, callback: Callable[[_Message], object], message: _Message, size: int) -> None:
         """Have ``callback(message)`` run after all that were put before. Never blocks."""
+        size += OVERHEAD
         with self._lock:
             if self._pending and self._pending + size > PENDING_LIMIT:
                 self._dropped += 1
                 if self._dropped == 1:
                     LOG.warning("callbacks are too slow: messages are being dropped")
                 return
+            self._dropped = 0
             self._pending += size
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._run, name="objstore-callbacks", daemon=True
+                    target=self._run, args=(self._queue,), name="objstore-callbacks", daemon=True
                 )
                 self._thread.start()
-        self._queue.put((callback, message, size))
+            self._queue.put((callback, message, size))
 
     def stop(self, timeout: float) -> None:
         """Run what is queued, then end; waits at most ``timeout`` seconds for that."""
         with self._lock:
             thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        self._queue.put(None)
+            if thread is None:
+                return
+            self._queue.put(None)
+            self._queue = queue.SimpleQueue()  # the next thread's, should there be one
         if thread is not threading.current_thread():
             thread.join(timeout)
 
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+    def _run(self, items: _Queue[_Message]) -> None:
+        while (item := items.get()) is not None:
             callback, message, size = item
             try:
                 callback(message)
-            except Exception:
+            except BaseException:  # SystemExit, too: it would end the callbacks to come
                 LOG.exception("a subscription's callback failed")
             with self._lock:
                 self._pending -= size
+            del item, callback, message  # while waiting for the next one, nothing is held

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import ssl
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from objstore.errors import ConnectionClosedError, InvalidOptionError, ObjStoreError
+from objstore.errors import ConnectionClosedError, InvalidOptionError
 from objstore.seed import NATSClient, NATSMessage, NATSSubscription
+from objstore.wire import forks
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.callbacks import CallbackThread
 from objstore.wire.dial import DialOptions
@@ -37,9 +38,12 @@ class Msg(NATSMessage):
         status: of a server's reply (503, 404 …), 0 where there is none.
     """
 
-    def __init__(self, message: Message, strip: Callable[[str], str]) -> None:
+    def __init__(self, message: Message, prefix: str = "") -> None:
         super().__init__(
-            message.sid, strip(message.subject), strip(message.reply), bytes(message.payload)
+            message.sid,
+            message.subject.removeprefix(prefix),
+            message.reply.removeprefix(prefix),
+            bytes(message.payload),
         )
         self._header = message.header
         self.status = message.status
@@ -117,8 +121,7 @@ class Connection(NATSClient):
         self.timeout = _seconds("timeout", timeout if socket_timeout is None else socket_timeout)
         self.reconnect_timeout = _seconds("reconnect_timeout", reconnect_timeout, zero=True)
         self._interval = _seconds("ping_interval", ping_interval)
-        if login is None:
-            login = Login(user, password, token, credentials, nkey_seed)
+        login = login or Login(user, password, token, credentials, nkey_seed)
         login.validate()
         tls_options = TLSOptions(
             ca_file=tls_cacert,
@@ -142,8 +145,10 @@ class Connection(NATSClient):
             pedantic=pedantic,
             keepalive=socket_keepalive,
         )
-        self._callbacks: CallbackThread[NATSMessage] = CallbackThread()
-        self._user_subscriptions: dict[int, tuple[NATSSubscription, Subscription]] = {}
+        self._callbacks: CallbackThread[Msg] = CallbackThread()
+        self._user_subscriptions: dict[int, _UserSubscription] = {}
+        self._connecting = threading.Lock()
+        forks.register(self)
 
     # --- the life of a connection
 
@@ -156,21 +161,27 @@ class Connection(NATSClient):
             TLSError: TLS failed, or one side wants it and the other does not.
             AuthorizationError: the login was refused.
         """
-        if self._session is not None and not self._session.is_closed:
-            self._session.start()
-            return
-        session = Session(
-            ServerPool(self._servers),
-            replace(self._dial_options),
-            reconnect_timeout=self.reconnect_timeout,
-            ping_interval=self._interval,
-        )
-        session.on_fork.append(self._user_subscriptions.clear)
-        self._inbox = Inbox(session, self._inbox_prefix)
-        session.start()
-        self._session = session
-        for subscription, _ in list(self._user_subscriptions.values()):  # pynats2's reconnect()
-            self._start_subscription(subscription)
+        with self._connecting:
+            session = self._session
+            if session is not None and not session.is_closed:
+                session.start()
+                return
+            session = Session(
+                ServerPool(self._servers),
+                replace(self._dial_options),
+                reconnect_timeout=self.reconnect_timeout,
+                ping_interval=self._interval,
+            )
+            inbox = Inbox(session, self._vhost(self._inbox_prefix))
+            try:
+                session.start()
+            except BaseException:
+                session.close()
+                raise
+            self._inbox = inbox
+            self._session = session
+            for each in list(self._user_subscriptions.values()):  # pynats2's reconnect()
+                self._start_subscription(each.public)
 
     def close(self) -> None:
         """Close. What was published has reached the server, if it answers within a second.
@@ -182,9 +193,7 @@ class Connection(NATSClient):
         session = self._session
         if session is None or session.is_closed:
             return
-        with contextlib.suppress(ObjStoreError):
-            if session.is_connected:
-                session.ping(min(self.timeout, 1.0))
+        session.flush(min(self.timeout, 1.0))
         session.close()
         self._callbacks.stop(self.timeout)
 
@@ -198,7 +207,7 @@ class Connection(NATSClient):
             self.connect()
             return
         session.drop()
-        session.ping(self.timeout)
+        session.wait_connected(max(self.timeout, self.reconnect_timeout))
 
     def ping(self) -> None:
         """Send a PING and wait for the PONG.
@@ -226,6 +235,13 @@ class Connection(NATSClient):
         if session is not None and not session.is_closed:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             session.close()
+            self._callbacks.stop(0)
+
+    def after_fork(self) -> None:
+        """In a child: the callbacks are the parent's."""
+        self._connecting = threading.Lock()
+        self._user_subscriptions.clear()
+        self._callbacks.after_fork()
 
     def __repr__(self) -> str:
         urls = ",".join(server.url for server in self._servers)
@@ -311,54 +327,72 @@ class Connection(NATSClient):
             max_messages: after that many the subscription ends.
 
         Returns:
-            What :meth:`unsubscribe` takes.
+            What :meth:`unsubscribe` takes. The server has heard of it then.
 
         Raises:
             InvalidNameError: the subject or queue group is not one.
             InvalidOptionError: ``max_messages`` is not positive.
+            PermissionDeniedError: subscribing there is not allowed.
+            RequestTimeoutError: the server does not answer.
             ConnectionLostError: there is no connection for ``reconnect_timeout`` seconds.
         """
         if max_messages is not None and max_messages < 1:
             raise InvalidOptionError(f"max_messages is {max_messages}; it must be at least 1")
         subscription = NATSSubscription(-1, subject, queue, callback, max_messages)
-        self._start_subscription(subscription)
+        wire = self._start_subscription(subscription)
+        try:
+            self.session.ping(self.timeout)
+            if wire.denied is not None:
+                raise wire.denied
+        except BaseException:
+            self.unsubscribe(subscription)
+            raise
         return subscription
 
-    def _start_subscription(self, subscription: NATSSubscription) -> None:
+    def _start_subscription(self, subscription: NATSSubscription) -> Subscription:
         self._user_subscriptions.pop(subscription.sid, None)
-        left = subscription.max_messages
-        wire = self.session.subscribe(
+        before, most = subscription.received_messages, subscription.max_messages
+
+        def prepare(wire: Subscription) -> None:
+            subscription.sid = wire.sid
+            self._user_subscriptions[wire.sid] = _UserSubscription(subscription, wire, before)
+
+        return self.session.subscribe(
             self._vhost(subscription.subject),
             self._handler_of(subscription),
             queue=subscription.queue,
-            max_messages=None if left is None else left - subscription.received_messages,
+            max_messages=None if most is None else most - before,
+            prepare=prepare,
         )
-        subscription.sid = wire.sid
-        self._user_subscriptions[wire.sid] = (subscription, wire)
 
     def _handler_of(self, subscription: NATSSubscription) -> Handler:
-        callbacks, strip = self._callbacks, self._del_vhost
+        # Nothing in here may hold the connection itself: a forgotten one could not be found.
+        callbacks, prefix = self._callbacks, self._vhost_name
         subscriptions = self._user_subscriptions
 
         def handle(message: Message) -> None:
             subscription.received_messages += 1
-            if subscription.received_messages == subscription.max_messages:
+            most = subscription.max_messages
+            if most is not None and subscription.received_messages >= most:
                 subscriptions.pop(message.sid, None)
-            callbacks.put(subscription.callback, Msg(message, strip), len(message.payload))
+            size = len(message.payload) + len(message.header)
+            callbacks.put(subscription.callback, Msg(message, prefix), size)
 
         return handle
 
     def unsubscribe(self, sub: NATSSubscription) -> None:
         """End a subscription; one that has ended already is fine."""
-        pair = self._user_subscriptions.pop(sub.sid, None)
-        if pair is not None:
-            self.session.unsubscribe(pair[1])
+        known = self._user_subscriptions.pop(sub.sid, None)
+        if known is not None:
+            self.session.unsubscribe(known.wire)
 
     def auto_unsubscribe(self, sub: NATSSubscription) -> None:
         """Let a subscription end after its ``max_messages``, counted from its beginning."""
-        pair = self._user_subscriptions.get(sub.sid)
-        if pair is not None and sub.max_messages is not None:
-            self.session.limit(pair[1], sub.max_messages - sub.received_messages)
+        known = self._user_subscriptions.get(sub.sid)
+        if known is not None and sub.max_messages is not None:
+            self.session.limit(known.wire, sub.max_messages - known.before)
+            if sub.received_messages >= sub.max_messages:
+                self._user_subscriptions.pop(sub.sid, None)
 
     def request(
         self,
@@ -386,10 +420,24 @@ class Connection(NATSClient):
         message = self.inbox.request(
             self._vhost(subject),
             _flat(payload),
-            timeout=self.timeout if timeout is None else timeout,
+            timeout=self.timeout if timeout is None else _seconds("timeout", timeout, zero=True),
             header=encode_headers(headers) if headers else b"",
         )
-        return Msg(message, self._del_vhost)
+        return Msg(message, self._vhost_name)
+
+
+class _UserSubscription(NamedTuple):
+    """A subscription with a callback.
+
+    Attributes:
+        public: what the user has of it.
+        wire: what the session has.
+        before: how many messages had come before the session began to count.
+    """
+
+    public: NATSSubscription
+    wire: Subscription
+    before: int
 
 
 def _flat(payload: Buffer) -> Buffer:

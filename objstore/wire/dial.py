@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +26,22 @@ from objstore.errors import (
 )
 from objstore.version import __version__
 from objstore.wire.auth import Login, TLSOptions
-from objstore.wire.protocol import PING, Err, Event, Info, Parser, Pong, encode_connect
+from objstore.wire.protocol import (
+    PING,
+    PONG,
+    Err,
+    Event,
+    Info,
+    Parser,
+    Ping,
+    Pong,
+    encode_connect,
+)
 from objstore.wire.servers import Server, ServerPool
+from objstore.wire.subscriptions import again
 from objstore.wire.transport import TLSTransport, Transport
 
-__all__ = ["DialOptions", "Link", "dial", "dial_any", "error_of"]
+__all__ = ["DialOptions", "Link", "broken", "dial", "dial_any", "error_of", "no_connection"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Link:
         transport: the bytes' way there and back.
         parser: what was received so far is in it.
         info: the server's INFO.
-        early: events that came with the answer; the reader has to handle them first.
+        early: events that came behind the answer; the reader has to handle them first.
     """
 
     server: Server
@@ -75,14 +87,23 @@ class Link:
     early: list[Event] = field(default_factory=list)
 
 
-def dial_any(pool: ServerPool, options: DialOptions) -> Link:
+def dial_any(
+    pool: ServerPool, options: DialOptions, wanted: Callable[[], bool] = lambda: True
+) -> Link:
     """Connect to the first server that takes us; each is tried once.
+
+    Arguments:
+        pool: the servers.
+        options: how to greet them.
+        wanted: asked before each but the first, whether to go on.
 
     Raises:
         ObjStoreError: the error that says most, when none does; see :func:`dial`.
     """
     errors: list[ObjStoreError] = []
     for server in pool.round():
+        if errors and not wanted():
+            break
         try:
             link = dial(server, options)
         except ObjStoreError as error:
@@ -94,7 +115,7 @@ def dial_any(pool: ServerPool, options: DialOptions) -> Link:
     telling += [e for e in errors if type(e) is not ConnectionLostError]
     if telling or len(errors) == 1:
         raise (telling or errors)[0]
-    raise ConnectionLostError("no server answers: " + "; ".join(map(str, errors)))
+    raise ConnectionLostError("no server answers: " + "; ".join(map(str, errors))) from errors[0]
 
 
 def dial(server: Server, options: DialOptions) -> Link:
@@ -170,7 +191,7 @@ class _Handshake:
             self._forbid_early_bytes()
             self._start_tls()
         self._greet(info)
-        self._await_pong()
+        self._await_pong(info)
         return Link(server, self.transport, self.parser, info, self.events)
 
     def _start_tls(self) -> None:
@@ -210,15 +231,25 @@ class _Handshake:
         nonce = info.get("nonce")
         given = options.login.connect_fields(nonce if isinstance(nonce, str) else None)
         fields.update(given or _url_login(server))
-        self.transport.send([encode_connect(fields), PING])
+        try:
+            self.transport.send([encode_connect(fields), PING])
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it has closed: why, is still to be read (TLS's alert, an -ERR)
 
-    def _await_pong(self) -> None:
+    def _await_pong(self, info: dict[str, Any]) -> None:
+        """Wait until the server has accepted the login. What it says before that counts, too."""
         while True:
             event = self._next_event()
             if isinstance(event, Pong):
                 return
             if isinstance(event, Err):
                 raise error_of(event.text)
+            if isinstance(event, Info):
+                info.update(event.fields)
+            elif isinstance(event, Ping):
+                self.transport.send([PONG])
 
     def _next_event(self) -> Event:
         while not self.events:
@@ -242,9 +273,32 @@ def _url_login(server: Server) -> dict[str, str]:
     return {"user": server.user, "pass": server.password}
 
 
-# --- what -ERR means
+# --- what a break, an absence and an -ERR mean
 
-_PERMISSION = re.compile(r'Permissions Violation for (\w+) (?:to|of|from) "(.*?)"', re.IGNORECASE)
+
+def broken(link: Link, error: OSError) -> ConnectionLostError:
+    """Translate an error of an established connection."""
+    if isinstance(error, TimeoutError):
+        text = f"{link.server.url} stopped reading"
+    else:
+        text = _reason(error)
+    lost = ConnectionLostError(text)
+    lost.__cause__ = error
+    return lost
+
+
+def no_connection(cause: ObjStoreError | None, timeout: float) -> ObjStoreError:
+    """Say why there is no connection after waiting for one, ``timeout`` seconds."""
+    if isinstance(cause, AuthorizationError):
+        return again(cause)
+    error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}")
+    error.__cause__ = cause
+    return error
+
+
+_PERMISSION = re.compile(
+    r'Permissions Violation for (\w+)(?: with Reply)? (?:to|of|from) "(.*?)"', re.IGNORECASE
+)
 
 
 def error_of(text: str) -> ObjStoreError:

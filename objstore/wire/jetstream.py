@@ -12,7 +12,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ __all__ = [
     "PendingGet",
     "PubAck",
     "make_prefix",
+    "parse_answer",
     "parse_pub_ack",
     "parse_ttl",
     "ttl_header",
@@ -120,7 +121,7 @@ class JetStream:
         self.connection = connection
         self.timeout = timeout
         self.patience = patience
-        self._prefix = prefix
+        self.prefix = self._prefix = prefix
 
     # --- what the server is
 
@@ -175,10 +176,7 @@ class JetStream:
                 subject=subject,
                 code=error.code,
             ) from error
-        answer = _json(message.payload, what)
-        if "error" in answer:
-            raise api_error(answer["error"], what)
-        return answer
+        return parse_answer(message, what)
 
     def _request(
         self, subject: str, payload: Buffer, *, header: bytes = b"", repeat: bool = True
@@ -232,22 +230,6 @@ class JetStream:
             BucketNotFoundError: there is none; and as :meth:`call`.
         """
         self.call(f"STREAM.DELETE.{stream}", None, f"deleting stream {stream}", repeat=False)
-
-    def streams(self, subject: str) -> Iterator[dict[str, Any]]:
-        """All streams that listen on a subject, page by page.
-
-        Raises:
-            ObjStoreError: as :meth:`call`.
-        """
-        offset = 0
-        while True:
-            request = {"subject": subject, "offset": offset}
-            page = self.call("STREAM.LIST", request, "listing streams")
-            streams = page.get("streams") or []
-            yield from streams
-            offset += len(streams)
-            if not streams or offset >= int(page.get("total", 0)):
-                return
 
     def subjects(self, stream: str, pattern: str) -> dict[str, int]:
         """The subjects of a stream that match a pattern, each with its number of messages.
@@ -441,6 +423,18 @@ def _leader_answer(message: Message, stream: str) -> StoredMessage | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise APIError(f"{what}: a malformed answer") from error
+
+
+def parse_answer(message: Message, what: str) -> dict[str, Any]:
+    """The JSON of the API's answer.
+
+    Raises:
+        ObjStoreError: JetStream's error, by the table in :mod:`objstore.errors`.
+    """
+    answer = _json(message.payload, what)
+    if "error" in answer:
+        raise api_error(answer["error"], what)
+    return answer
 
 
 def _json(payload: bytes | memoryview, what: str) -> dict[str, Any]:

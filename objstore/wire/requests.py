@@ -16,10 +16,11 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
 )
+from objstore.wire import forks
 from objstore.wire.nuid import next_nuid
 from objstore.wire.protocol import Buffer, Message, check_subject, encode_publish
 from objstore.wire.session import Session
-from objstore.wire.subscriptions import Handler, Subscription
+from objstore.wire.subscriptions import Handler, Latch, Subscription
 
 __all__ = ["Inbox", "Reply", "publish_parts"]
 
@@ -49,12 +50,11 @@ class Reply:
         subject: where the request went.
     """
 
-    __slots__ = ("_error", "_lock", "_message", "subject")
+    __slots__ = ("_error", "_latch", "_message", "subject")
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self._lock = threading.Lock()  # held until the reply is there: cheaper than an Event
-        self._lock.acquire()
+        self._latch = Latch()
         self._message: Message | None = None
         self._error: ObjStoreError | None = None
 
@@ -62,13 +62,13 @@ class Reply:
         """Take the reply; later ones are ignored."""
         if self._message is None and self._error is None:
             self._message = message
-            self._lock.release()
+            self._latch.open()
 
     def fail(self, error: ObjStoreError) -> None:
         """End the waiting with an error."""
         if self._message is None and self._error is None:
             self._error = error
-            self._lock.release()
+            self._latch.open()
 
     def wait(self, timeout: float) -> Message:
         """The reply.
@@ -77,16 +77,16 @@ class Reply:
             RequestTimeoutError: none came within ``timeout`` seconds.
             ObjStoreError: what :meth:`fail` was given.
         """
-        if not self._lock.acquire(timeout=timeout):
+        if not self._latch.wait(timeout):
             raise RequestTimeoutError(
                 f"no reply from {self.subject} in {timeout:g} s",
                 subject=self.subject,
                 timeout=timeout,
             )
-        if self._error is not None:
-            raise self._error
-        assert self._message is not None  # noqa: S101 - the lock says so
-        return self._message
+        if self._message is not None:
+            return self._message
+        assert self._error is not None  # noqa: S101 - the lock says so
+        raise self._error
 
 
 class Inbox:
@@ -101,11 +101,10 @@ class Inbox:
         check_subject(prefix, "inbox prefix")
         self._session = session
         self._prefix = prefix
-        self._lock = threading.Lock()
-        self._forget()
-        session.on_fork.append(self._forget)
+        self.after_fork()
+        forks.register(self)
 
-    def _forget(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew. A forked child takes another prefix, or it would get the parent's replies."""
         self._lock = threading.Lock()
         self._base = f"{self._prefix}.{next_nuid()}."
@@ -119,13 +118,27 @@ class Inbox:
         The handler is called by the reader thread and must not block. Call :meth:`close` with
         the subject in the end.
         """
-        if self._subscription is None:
-            with self._lock:
-                if self._subscription is None:
-                    self._subscription = self._session.subscribe(f"{self._base}>", self._deliver)
+        if self._subscription is None or self._subscription.denied is not None:
+            self._subscribe()
         token = str(next(self._tokens))
         self._handlers[token] = handler
         return self._base + token
+
+    def _subscribe(self) -> None:
+        with self._lock:
+            old = self._subscription
+            if old is not None:
+                if old.denied is None:
+                    return  # another thread was faster
+                self._session.unsubscribe(old)
+            # Never blocks: the server hears of it before the first request.
+            self._subscription = self._session.subscribe(
+                f"{self._base}>", self._deliver, replies=True
+            )
+
+    def new_subject(self) -> str:
+        """A subject beside this inbox, for a subscription of its own."""
+        return f"{self._prefix}.{next_nuid()}"
 
     def close(self, subject: str) -> None:
         """Give a token back; what still arrives for it is dropped."""

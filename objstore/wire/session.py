@@ -2,11 +2,9 @@
 
 The locks, and who may hold them:
 
-- ``_lock`` guards the state, is held for a few instructions, and never during I/O.
-- ``_write_lock`` is held by the one thread that sends. The reader thread never waits for it:
-  what the reader has to send (PONG) goes into ``_urgent``, and whoever holds the write lock
-  sends that before or after its own. A peer that stops reading therefore blocks writers until
-  their time-out, and never the reader or :meth:`Session.close`.
+- ``_lock`` guards the state, is held for a few instructions, and never during I/O. It is
+  reentrant, for the garbage collector: that may close a forgotten connection in any thread.
+- ``_out.lock`` is held by the one thread that sends; see :mod:`objstore.wire.outbox`.
 
 Whoever waits for something from the server is registered as :class:`Waiting`; when the
 connection ends, each of them is told at once, with the first cause.
@@ -14,16 +12,12 @@ connection ends, each of them is told at once, with the first cause.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
-import weakref
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
 
 from objstore.errors import (
-    AuthorizationError,
     ConnectionClosedError,
     ConnectionLostError,
     ObjStoreError,
@@ -31,7 +25,9 @@ from objstore.errors import (
     ProtocolError,
     RequestTimeoutError,
 )
-from objstore.wire.dial import DialOptions, Link, dial_any, error_of
+from objstore.wire import forks
+from objstore.wire.dial import DialOptions, Link, broken, dial_any, error_of, no_connection
+from objstore.wire.outbox import Outbox
 from objstore.wire.protocol import (
     PING,
     PONG,
@@ -47,16 +43,22 @@ from objstore.wire.protocol import (
 from objstore.wire.servers import ServerPool
 from objstore.wire.subscriptions import (
     Handler,
+    Latch,
     Signal,
     Subscription,
     Subscriptions,
     Waiting,
     WaitingRoom,
+    fail_all,
 )
 
 __all__ = ["Session"]
 
 LOG = logging.getLogger("objstore")
+
+
+def _closed_error() -> ConnectionClosedError:
+    return ConnectionClosedError("the connection was closed")
 
 
 class Session:
@@ -86,28 +88,27 @@ class Session:
         self.info: dict[str, object] = {}
         #: How many connections there have been, this one included.
         self.connects = 0
-        #: Called after a fork in the child, to forget what belongs to the parent.
-        self.on_fork: list[Callable[[], None]] = []
         self._prepare()
-        _sessions.add(self)
+        forks.register(self)
 
     def _prepare(self) -> None:
         """The state of a session that has not connected; in a forked child, again."""
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)  # _link or _ended changed
-        self._write_lock = threading.Lock()
+        self._lock = threading.RLock()
         self._start_lock = threading.Lock()  # held while the first connection is made
-        self._link: Link | None = None  # None: there is no connection at the moment
         self._ended: ObjStoreError | None = None  # why there will never be one again
+        self._over = Latch()  # opened at that moment
+        self._wanted_by: set[Signal] = set()  # who waits for a connection
         self._cause: ObjStoreError | None = None  # why there is none
-        self._complaint: ObjStoreError | None = None  # the last -ERR, which explains a close
+        self._complaint: ObjStoreError | None = None  # an -ERR just now, which explains a close
         self._thread: threading.Thread | None = None
         self._subscriptions = Subscriptions()
         self._waiting = WaitingRoom()
-        self._urgent: deque[bytes] = deque()  # short commands for whoever sends next
-        self._pongs: deque[Signal | None] = deque()  # who waits for the PONGs to come
+        self._out = Outbox(self._subscriptions, self._waiting)  # and the link, if there is one
         self._lame = False  # the server is about to leave
-        self._pid = os.getpid()
+
+    @property
+    def _link(self) -> Link | None:
+        return self._out.link
 
     # --- the life of a session
 
@@ -137,32 +138,37 @@ class Session:
         """
         with self._start_lock:
             if self._ended is not None:
-                raise self._closed_error()
+                raise _closed_error()
             if self._thread is not None:
                 return
             link = dial_any(self._pool, self._options)
-            self._install(link)
-            thread = threading.Thread(
-                target=self._run, args=(link,), name="objstore-reader", daemon=True
-            )
-            self._thread = thread
-            thread.start()
+            try:
+                self._install(link)
+                self._thread = threading.Thread(
+                    target=self._run, args=(link,), name="objstore-reader", daemon=True
+                )
+                self._thread.start()
+            except BaseException:  # no more threads, or Ctrl-C
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = self._out.link = None
+                    link.transport.close()
+                raise
 
     def close(self) -> None:
         """End the session: everybody who waits is woken. Never waits for a blocked writer."""
-        with self._changed:
+        with self._lock:
             if self._ended is not None:
                 return
-            self._ended = ConnectionClosedError("the connection was closed")
-            link, self._link = self._link, None
+            self._ended = _closed_error()
+            link, self._out.link = self._out.link, None
             thread = self._thread
-            waiting = self._take_waiting()
-            self._changed.notify_all()
+            waiting = self._waiting.empty()
+            wanted_by = list(self._wanted_by)
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
-        for each in waiting:
-            each.fail(self._closed_error())
-        if thread is not None and thread is not threading.current_thread():
+        self._over.open()
+        fail_all([*waiting, *wanted_by], _closed_error())
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             thread.join(timeout=2.0)
 
     def drop(self) -> None:
@@ -188,38 +194,73 @@ class Session:
             ConnectionLostError: there is no connection, for ``reconnect_timeout`` seconds.
             ConnectionClosedError: the session is closed.
         """
-        while not self._write(self._link or self._await_link(), parts, waiting):
-            pass
+        if self._write(self._link or self.wait_connected(self._reconnect_timeout), parts, waiting):
+            return
+        # A server that accepts connections and takes nothing must not hold us for ever.
+        deadline = time.monotonic() + self._reconnect_timeout
+        while True:
+            left = max(deadline - time.monotonic(), 0.0)
+            if self._write(self.wait_connected(left), parts, waiting):
+                return
+            if time.monotonic() >= deadline:
+                raise no_connection(self._cause, self._reconnect_timeout)
+
+    def send_soon(self, command: bytes, waiting: Waiting | None = None) -> bool:
+        """As :meth:`transmit`, for a short command; never blocks. False: there is no connection."""
+        if waiting is not None:
+            self._waiting.enter(waiting)  # first in, then look: who takes the link away tells it
+        self._out.send_soon(command)
+        return self._link is not None
 
     def forget(self, waiting: Waiting) -> None:
         """Whoever waited does so no longer."""
         self._waiting.leave(waiting)
 
     def subscribe(
-        self, subject: str, handler: Handler, *, queue: str = "", max_messages: int | None = None
+        self,
+        subject: str,
+        handler: Handler,
+        *,
+        queue: str = "",
+        max_messages: int | None = None,
+        replies: bool = False,
+        prepare: Callable[[Subscription], object] | None = None,
     ) -> Subscription:
-        """Subscribe; the subscription is restored at every reconnect.
+        """Subscribe. Never blocks; the server is told before anything that is sent later.
+
+        Without a connection the next one begins with it, as every one does after.
+
+        Arguments:
+            subject, handler, queue, max_messages, replies: see :class:`Subscription`.
+            prepare: called with the subscription before the first message can come.
 
         Raises:
             InvalidNameError: the subject or queue group is not one.
-            ConnectionLostError, ConnectionClosedError: as for :meth:`transmit`.
         """
-        subscription = self._subscriptions.new(subject, handler, queue, max_messages)
-        commands = subscription.commands()
-        link = self._link or self._await_link()
-        while not self._write(link, [commands], None, subscription):
-            link = self._link or self._await_link()
+        sid = self._subscriptions.next_sid()
+        subscription = Subscription(
+            sid, subject, handler, queue=queue, limit=max_messages, replies=replies
+        )
+        if prepare is not None:
+            prepare(subscription)
+        if replies:
+            self._waiting.expect_replies()
+        self._subscriptions.add(subscription)
+        self._out.send_soon(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. Never blocks and never fails: without a connection it is over."""
         if self._subscriptions.remove(subscription):
-            self.send_soon(encode_unsubscribe(subscription.sid))
+            self._out.send_soon(encode_unsubscribe(subscription.sid))
 
-    def limit(self, subscription: Subscription, max_messages: int) -> None:
-        """Let a subscription end after some more messages."""
-        subscription.remaining = max_messages
-        self.send_soon(encode_unsubscribe(subscription.sid, max_messages))
+    def limit(self, subscription: Subscription, messages: int) -> None:
+        """Let a subscription end after so many messages, those that have come included."""
+        subscription.limit = messages
+        if subscription.received >= messages:
+            self.unsubscribe(subscription)
+        else:
+            self._out.send_soon(subscription.limit_command())
 
     def ping(self, timeout: float) -> None:
         """Send a PING and wait for its PONG: all that was sent before has been received.
@@ -240,161 +281,127 @@ class Session:
         if signal.error is not None:
             raise signal.error
 
-    def send_soon(self, command: bytes) -> None:
-        """Send a short command without ever blocking: at once, or with whatever is sent next."""
-        self._urgent.append(command)
-        self._send_urgent()
+    def flush(self, timeout: float) -> None:
+        """Give the server time to receive what was sent. Never fails.
 
-    def _write(
-        self,
-        link: Link,
-        parts: Sequence[Buffer],
-        waiting: Waiting | None,
-        subscription: Subscription | None = None,
-    ) -> bool:
-        """Send over one link; False: it was no longer there, or broke."""
-        failure: OSError | None = None
-        with self._write_lock:
-            if self._link is not link:
-                return False
-            if waiting is not None:
-                self._waiting.enter(waiting)
-                if isinstance(waiting, Signal):
-                    self._pongs.append(waiting)
-            if subscription is not None:
-                self._subscriptions.add(subscription)
-            try:
-                link.transport.send(parts)
-            except OSError as error:
-                failure = error
-            except BaseException:
-                # Interrupted (Ctrl-C): half a command may have gone. The stream is spoilt.
-                link.transport.abort()
-                raise
-        if failure is not None:
-            if waiting is not None:
-                self.forget(waiting)
-            self._lose(link, _broken(link, failure))
-            return False
-        if self._urgent:
-            self._send_urgent()
-        return True
-
-    def _send_urgent(self) -> None:
-        """Send the short commands, if that blocks neither on the lock nor on the socket.
-
-        Who finds the lock taken may leave: its holder looks into the queue after releasing it.
+        Where a writer is blocked, or there is no connection, nothing can be done.
         """
-        while self._urgent and self._write_lock.acquire(blocking=False):
-            try:
-                link = self._link
-                if link is None:
-                    self._urgent.clear()  # a new connection begins without these
-                    return
-                command = self._urgent[0]
-                if not link.transport.send_if_writable(command):
-                    return  # the socket is full: they go with the next send
-                self._urgent.popleft()
-                if command is PING:
-                    self._pongs.append(None)
-            except OSError:
-                return  # the reader sees the same and reconnects
-            finally:
-                self._write_lock.release()
+        signal = Signal()
+        self._waiting.enter(signal)
+        if self._link is not None:
+            self._out.send_soon(signal)
+            signal.wait(timeout)
+        self.forget(signal)
+
+    def _write(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
+        """Send over one link; False: it was no longer there, or broke, so try the next."""
+        try:
+            return self._out.write(link, parts, waiting) or not self._untold(waiting)
+        except OSError as error:
+            untold = self._untold(waiting)
+            self._lose(link, broken(link, error))
+            return not untold
+
+    def _untold(self, waiting: Waiting | None) -> bool:
+        """Whether nobody has told it of the link's end, so that its command may go again."""
+        return waiting is None or self._waiting.leave(waiting)
 
     # --- losing the connection and getting the next
 
-    def _await_link(self) -> Link:
-        """The connection, as soon as there is one."""
+    def wait_connected(self, timeout: float) -> Link:
+        """The connection, as soon as there is one.
+
+        Raises:
+            ConnectionLostError, AuthorizationError: there is none within ``timeout`` seconds.
+            ConnectionClosedError: the session is closed.
+        """
         if self._thread is None:
             self.start()
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._link is not None or self._ended is not None,
-                timeout=self._reconnect_timeout,
-            )
+        deadline = time.monotonic() + timeout
+        while True:
+            signal = Signal()
+            try:
+                with self._lock:
+                    self._wanted_by.add(signal)
+                left = max(deadline - time.monotonic(), 0.0)
+                if self._link is None and self._ended is None and not signal.wait(left):
+                    raise no_connection(self._cause, timeout)
+            finally:
+                self._wanted_by.discard(signal)
+            link = self._link
+            if link is not None:
+                return link
             if self._ended is not None:
-                raise self._closed_error()
-            if self._link is not None:
-                return self._link
-            cause = self._cause
-        if isinstance(cause, AuthorizationError):
-            raise cause.with_traceback(None)
-        raise ConnectionLostError(
-            f"no connection for {self._reconnect_timeout:g} s: {cause}"
-        ) from cause
-
-    def _closed_error(self) -> ConnectionClosedError:
-        return ConnectionClosedError("the connection was closed")
+                raise _closed_error()
 
     def _lose(self, link: Link, cause: ObjStoreError) -> None:
         """Note the end of a connection, once; wake who waits. The reader closes the socket."""
-        with self._changed:
+        with self._lock:
             if self._link is not link:
                 return
-            self._link = None
-            self._cause = self._complaint or cause
-            cause = self._cause
-            waiting = self._take_waiting()
-            self._changed.notify_all()
+            self._out.link = None
+            self._cause = cause = self._complaint or cause
+            waiting = self._waiting.empty()
         link.transport.abort()
-        for each in waiting:
-            if isinstance(cause, AuthorizationError):
-                each.fail(cause)
-                continue
-            error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")
-            error.__cause__ = cause
-            each.fail(error)
-
-    def _take_waiting(self) -> list[Waiting]:
-        self._pongs.clear()
-        return self._waiting.empty()
+        error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")
+        error.__cause__ = cause
+        fail_all(waiting, error)
 
     def _install(self, link: Link) -> None:
-        """Make a connection the current one, with all subscriptions restored."""
-        with self._write_lock:
-            self._urgent.clear()
-            self._lame = False
-            self._complaint = None
-            commands = self._subscriptions.commands()
-            if commands:
-                link.transport.send([commands])
-            with self._changed:
-                if self._ended is None:
-                    self._link = link
+        """Make a connection the current one, with all subscriptions restored.
+
+        Raises:
+            ConnectionLostError: it broke at once, or the session was closed. It is closed, too.
+        """
+        try:
+            with self._out.lock:
+                self._complaint = None
+                self._waiting.expect_replies()
+                self._out.begin(link)
+                with self._lock:
+                    if self._ended is not None:
+                        raise _closed_error()
+                    self._take_info(link, link.info)
+                    self._lame = False  # whatever its INFO says: it has taken us just now
+                    self._out.link = link
                     self.connects += 1
-                    self._take_info(link.info)
-                self._changed.notify_all()
+                    wanted_by = list(self._wanted_by)
+        except BaseException as error:
+            link.transport.close()
+            if isinstance(error, OSError) and not isinstance(error, ObjStoreError):
+                raise broken(link, error) from error
+            raise
+        for each in wanted_by:
+            each.set()
+        self._out.send_urgent()  # what came while the lock was held
 
     def _reconnect(self) -> Link | None:
         """Try until a server answers or the session is closed (None)."""
         while self._ended is None:
             try:
-                link = dial_any(self._pool, self._options)
-                try:
-                    self._install(link)
-                except OSError as error:
-                    link.transport.close()
-                    self._cause = _broken(link, error)
-                else:
-                    if self._link is link:
-                        LOG.info("reconnected to %s", link.server.url)
-                        return link
-                    link.transport.close()  # closed while the server was being greeted
+                link = dial_any(self._pool, self._options, lambda: self._ended is None)
+                self._install(link)
             except ObjStoreError as error:
                 self._cause = error
                 LOG.debug("reconnecting: %s", error)
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._ended is not None, timeout=self._pool.next_pause()
-                )
+            except Exception as error:  # a defect must not end the reader: all would wait for it
+                LOG.exception("objstore's reader failed to reconnect")
+                self._cause = ProtocolError(f"internal error while reconnecting: {error!r}")
+            else:
+                LOG.info("reconnected to %s", link.server.url)
+                return link
+            self._over.wait(self._pool.next_pause())
         return None
 
     # --- the reader thread
 
     def _run(self, link: Link | None) -> None:
         """Read until the session is closed, over one connection after the other."""
+        if threading.current_thread() is not self._thread:
+            return  # Ctrl-C made start() give up in the last moment
+        hasty = 0  # connections in a row that were lost at once
         while link is not None:
+            began = time.monotonic()
             try:
                 cause = self._read(link)
             except Exception as error:
@@ -402,17 +409,20 @@ class Session:
                 cause = ProtocolError(f"internal error of the reader: {error!r}")
             self._lose(link, cause)
             link.transport.abort()
-            with self._write_lock:  # nobody sends any more: the descriptor can be given back
+            with self._out.lock:  # nobody sends any more: the descriptor can be given back
                 link.transport.close()
             if self._ended is None:
-                LOG.info("lost the connection to %s: %s", link.server.url, cause)
+                LOG.info("lost the connection to %s: %s", link.server.url, self._cause)
+            hasty = min(hasty + 1, 5) if time.monotonic() - began < 1.0 else 0
+            if hasty > 1:  # a server that accepts us only to close is not to be stormed
+                self._over.wait(0.01 * 2**hasty)
             link = self._reconnect()
 
     def _read(self, link: Link) -> ObjStoreError:
         """Receive and hand on; returns why that ended."""
         transport, parser = link.transport, link.parser
         transport.set_receive_timeout(self._ping_interval)
-        self._handle(link.early)
+        self._handle(link, link.early)
         silences = 0
         while not self._lame:
             try:
@@ -424,37 +434,40 @@ class Session:
                 silences += 1
                 if silences > 2:
                     return ConnectionLostError("the server no longer answers")
-                self.send_soon(PING)
+                self._out.send_soon(Signal())
                 continue
             except ProtocolError as error:
                 return error
             except OSError as error:
-                return _broken(link, error)
+                return broken(link, error)
             silences = 0
-            self._handle(events)
+            if events:
+                self._complaint = None  # the server went on after it
+            self._handle(link, events)
         return ConnectionLostError("the server is shutting down (lame duck)")
 
-    def _handle(self, events: Sequence[Event]) -> None:
+    def _handle(self, link: Link, events: Sequence[Event]) -> None:
         for event in events:
             if type(event) is Message:
                 self._subscriptions.deliver(event)
             else:
-                self._control(event)
+                self._control(link, event)
 
-    def _control(self, event: Event) -> None:
+    def _control(self, link: Link, event: Event) -> None:
         if isinstance(event, Ping):
-            self.send_soon(PONG)
+            self._out.send_soon(PONG)
         elif isinstance(event, Pong):
-            signal = self._pongs.popleft() if self._pongs else None
-            if signal is not None:
+            if self._out.pongs:
+                signal = self._out.pongs.popleft()
+                self._waiting.leave(signal)
                 signal.set()
         elif isinstance(event, Info):
-            self._take_info(event.fields)
+            self._take_info(link, event.fields)
         elif isinstance(event, Err):
             self._take_complaint(event.text)
 
-    def _take_info(self, fields: dict[str, object]) -> None:
-        self.info = {**self.info, **fields} if self._link is not None else fields
+    def _take_info(self, link: Link, fields: dict[str, object]) -> None:
+        self.info = {**link.info, **fields}
         urls = fields.get("connect_urls")
         if isinstance(urls, list):
             self._pool.discover(url for url in urls if isinstance(url, str))
@@ -468,15 +481,15 @@ class Session:
             LOG.warning("the server says: %s", text)
             self._complaint = error
             return
-        # Where an inbox may not be subscribed to, no reply will ever come.
-        everybody = self._subscriptions.any_to(error.subject)
-        concerned = self._waiting.empty() if everybody else self._waiting.concerned(error.subject)
+        if "subscription" not in text.lower():
+            concerned = self._waiting.concerned(error.subject)
+        elif self._subscriptions.deny(error):
+            concerned = self._waiting.expect_no_replies(error)
+        else:
+            concerned = []
         if not concerned:
             LOG.warning("%s", error)
-        for each in concerned:
-            each.fail(error)
-
-    # --- fork
+        fail_all(concerned, error)
 
     def after_fork(self) -> None:
         """In a child: leave the parent's connection alone; the next operation makes another."""
@@ -484,29 +497,4 @@ class Session:
         self._prepare()
         self._ended = ended
         if link is not None:
-            with contextlib.suppress(OSError):
-                link.transport.close()
-        for forget in self.on_fork:
-            forget()
-
-
-def _broken(link: Link, error: OSError) -> ConnectionLostError:
-    if isinstance(error, TimeoutError):
-        text = f"{link.server.url} stopped reading"
-    else:
-        text = error.strerror or str(error) or type(error).__name__
-    broken = ConnectionLostError(text)
-    broken.__cause__ = error
-    return broken
-
-
-_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for session in list(_sessions):
-        session.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+            link.transport.close()

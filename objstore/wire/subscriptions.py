@@ -1,21 +1,32 @@
-"""What a session is subscribed to, and who waits on it. State only: nothing here does I/O."""
+"""What a session is subscribed to, and who waits on it. State only: nothing here does I/O.
+
+The locks are reentrant: the garbage collector may run while one is held, and what it finds
+(a forgotten reader, a forgotten connection) leaves the waiting room in the same thread.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from objstore.errors import ObjStoreError
-from objstore.wire.protocol import (
-    Message,
-    check_subject,
-    encode_subscribe,
-    encode_unsubscribe,
-)
+from objstore.wire.protocol import Message, check_subject, encode_subscribe, encode_unsubscribe
 
-__all__ = ["Handler", "Signal", "Subscription", "Subscriptions", "Waiting", "WaitingRoom"]
+__all__ = [
+    "Handler",
+    "Latch",
+    "Signal",
+    "Subscription",
+    "Subscriptions",
+    "Waiting",
+    "WaitingRoom",
+    "again",
+    "fail_all",
+]
 
 LOG = logging.getLogger("objstore")
 
@@ -30,34 +41,71 @@ class Subscription:
         subject: what it is to.
         queue: the queue group, or ``""``.
         handler: called by the reader thread for each message: must not block.
-        remaining: after how many more messages it ends; None: never.
+        limit: how many messages it is for, from its beginning; None: any number.
+        replies: whether it is an inbox, to which the replies to all requests come.
+        received: how many messages have come.
+        announced: whether the present server was told of it.
+        denied: why the present server does not let it be.
     """
 
-    __slots__ = ("handler", "queue", "remaining", "sid", "subject")
+    __slots__ = (
+        "_before",
+        "announced",
+        "denied",
+        "handler",
+        "limit",
+        "queue",
+        "received",
+        "replies",
+        "sid",
+        "subject",
+    )
 
     def __init__(
-        self, sid: int, subject: str, queue: str, handler: Handler, remaining: int | None
+        self,
+        sid: int,
+        subject: str,
+        handler: Handler,
+        *,
+        queue: str = "",
+        limit: int | None = None,
+        replies: bool = False,
     ) -> None:
+        check_subject(subject)
+        if queue:
+            check_subject(queue, "queue group")
         self.sid = sid
         self.subject = subject
         self.queue = queue
         self.handler = handler
-        self.remaining = remaining
+        self.limit = limit
+        self.replies = replies
+        self.received = 0
+        self.announced = False
+        self.denied: ObjStoreError | None = None
+        self._before = 0  # how many came before the present server was told: it counts from there
+        self.commands()  # raises where the subject is too long
 
     def commands(self) -> bytes:
         """What tells a server of it.
 
         Raises:
-            InvalidNameError: its subject or queue group is not one.
+            InvalidNameError: its subject or queue group is too long.
         """
-        subscribe = encode_subscribe(
-            check_subject(self.subject),
-            self.sid,
-            check_subject(self.queue, "queue group") if self.queue else b"",
-        )
-        if self.remaining is None:
-            return subscribe
-        return subscribe + encode_unsubscribe(self.sid, self.remaining)
+        subscribe = encode_subscribe(self.subject.encode(), self.sid, self.queue.encode())
+        return subscribe if self.limit is None else subscribe + self.limit_command()
+
+    def limit_command(self) -> bytes:
+        """What tells the server of the limit, in the server's counting."""
+        left = None if self.limit is None else max(self.limit - self._before, 1)
+        return encode_unsubscribe(self.sid, left)
+
+    def announce(self) -> bytes:
+        """As :meth:`commands`, and note that they are sent to a new server."""
+        self.announced = True
+        self.denied = None
+        self._before = self.received
+        return self.commands()
 
 
 class Subscriptions:
@@ -68,13 +116,11 @@ class Subscriptions:
         self._lock = threading.Lock()
         self._last_sid = 0
 
-    def new(
-        self, subject: str, handler: Handler, queue: str, max_messages: int | None
-    ) -> Subscription:
-        """Make one with the next number; it is not among them before :meth:`add`."""
+    def next_sid(self) -> int:
+        """A number that no other has."""
         with self._lock:
             self._last_sid += 1
-            return Subscription(self._last_sid, subject, queue, handler, max_messages)
+            return self._last_sid
 
     def add(self, subscription: Subscription) -> None:
         """From now on its messages are delivered, and reconnects restore it."""
@@ -84,23 +130,31 @@ class Subscriptions:
         """Forget it; False: it was not there."""
         return self._by_sid.pop(subscription.sid, None) is not None
 
-    def commands(self) -> bytes:
-        """What tells a new server of all of them."""
-        return b"".join(each.commands() for each in list(self._by_sid.values()))
+    def announce(self, subscription: Subscription) -> bytes:
+        """What tells the present server of one; nothing where it knows already, or need not."""
+        if subscription.announced or subscription.sid not in self._by_sid:
+            return b""
+        return subscription.announce()
 
-    def any_to(self, subject: str | None) -> bool:
-        """Whether one of them is to exactly this subject."""
-        return any(each.subject == subject for each in list(self._by_sid.values()))
+    def announce_all(self) -> bytes:
+        """What tells a new server of all of them."""
+        return b"".join(each.announce() for each in list(self._by_sid.values()))
+
+    def deny(self, error: ObjStoreError) -> bool:
+        """Note that the server refuses those to a subject; tell whether an inbox is among them."""
+        denied = [each for each in list(self._by_sid.values()) if each.subject == error.subject]
+        for each in denied:
+            each.denied = error
+        return any(each.replies for each in denied)
 
     def deliver(self, message: Message) -> None:
         """Give a message to its handler. A handler's failure is logged and goes no further."""
         subscription = self._by_sid.get(message.sid)
         if subscription is None:
             return  # it ended while the message was on its way
-        if subscription.remaining is not None:
-            subscription.remaining -= 1
-            if subscription.remaining <= 0:
-                self._by_sid.pop(subscription.sid, None)
+        subscription.received += 1
+        if subscription.limit is not None and subscription.received >= subscription.limit:
+            self.remove(subscription)
         try:
             subscription.handler(message)
         except Exception:
@@ -115,36 +169,65 @@ class Waiting(Protocol):
         """The subject published to, by which a refused permission finds its operation."""
 
     def fail(self, error: ObjStoreError) -> None:
-        """Wake up with an error. Called by the reader thread: must not block."""
+        """Wake up with an error. Called by any thread: must not block."""
+
+
+class Latch:
+    """What one thread waits behind until another opens it.
+
+    Rejected: ``threading.Event`` and ``Condition``. They take their locks in Python code, where
+    Ctrl-C can strike just after: the lock stays taken, and who wants to wake the waiter, the
+    reader thread, hangs. A plain lock is also a tenth of the cost.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let the thread through."""
+        # Two threads may come here at once, a reply with one and the end of the connection with
+        # the other: the second finds the lock released.
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait, once; False: it was not opened in time."""
+        return self._lock.acquire(timeout=timeout)
 
 
 class Signal:
-    """A waiting thread, woken once: by success or by failure.
+    """A thread that waits for a PONG, woken once: by success or by failure.
 
     Attributes:
-        subject: none; it waits for a PONG.
+        subject: none.
         error: why it failed.
     """
 
-    __slots__ = ("_woken", "error", "subject")
+    __slots__ = ("_done", "_latch", "error", "subject")
 
     def __init__(self) -> None:
         self.subject = ""
         self.error: ObjStoreError | None = None
-        self._woken = threading.Event()
+        self._done = False
+        self._latch = Latch()
 
     def set(self) -> None:
         """Wake it."""
-        self._woken.set()
+        self._done = True
+        self._latch.open()
 
     def fail(self, error: ObjStoreError) -> None:
-        """Wake it with an error."""
-        self.error = error
-        self._woken.set()
+        """Wake it with an error, unless it has succeeded."""
+        if not self._done:
+            self.error = error
+            self.set()
 
     def wait(self, timeout: float) -> bool:
         """Wait; False: nothing happened in time."""
-        return self._woken.wait(timeout)
+        return self._latch.wait(timeout)
 
 
 class WaitingRoom:
@@ -152,28 +235,65 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         self._waiting: set[Waiting] = set()
-        self._lock = threading.Lock()
+        self._no_replies: ObjStoreError | None = None  # why none come: the inbox is denied
+        self._lock = threading.RLock()
 
-    def enter(self, waiting: Waiting) -> None:
-        """Wait from now on."""
-        with self._lock:
-            self._waiting.add(waiting)
+    def __len__(self) -> int:
+        return len(self._waiting)
 
-    def leave(self, waiting: Waiting) -> None:
-        """Wait no longer; who has left already may leave again."""
+    def enter(self, waiting: Waiting) -> bool:
+        """Wait from now on; False: it waits for a reply, none can come, and it was told so."""
         with self._lock:
+            denied = None if isinstance(waiting, Signal) else self._no_replies
+            if denied is None:
+                self._waiting.add(waiting)
+                return True
+        fail_all([waiting], denied)
+        return False
+
+    def leave(self, waiting: Waiting) -> bool:
+        """Wait no longer; False: it was not there, so somebody tells it or has told it."""
+        with self._lock:
+            there = waiting in self._waiting
             self._waiting.discard(waiting)
+            return there
 
     def empty(self) -> list[Waiting]:
         """Send everybody out, to be told why by the caller."""
+        return self._take(lambda _: True)
+
+    def expect_no_replies(self, error: ObjStoreError) -> list[Waiting]:
+        """Send those out who wait for replies, and let nobody in who will."""
         with self._lock:
-            waiting = list(self._waiting)
-            self._waiting.clear()
-            return waiting
+            self._no_replies = error
+            return self._take(lambda each: not isinstance(each, Signal))
+
+    def expect_replies(self) -> None:
+        """Let everybody in again."""
+        self._no_replies = None
 
     def concerned(self, subject: str | None) -> list[Waiting]:
         """Send those out who published to a subject."""
+        return self._take(lambda each: each.subject == subject)
+
+    def _take(self, wanted: Callable[[Waiting], bool]) -> list[Waiting]:
         with self._lock:
-            concerned = [each for each in self._waiting if each.subject == subject]
-            self._waiting.difference_update(concerned)
-            return concerned
+            taken = [each for each in list(self._waiting) if wanted(each)]
+            self._waiting.difference_update(taken)
+            return taken
+
+
+def again(error: ObjStoreError) -> ObjStoreError:
+    """The same error, for one more thread to raise: an instance has but one traceback."""
+    another = copy.copy(error)
+    another.__cause__ = error.__cause__
+    return another
+
+
+def fail_all(waiting: Iterable[Waiting], error: ObjStoreError) -> None:
+    """Tell everybody, each with an error of its own."""
+    for each in waiting:
+        try:
+            each.fail(again(error))
+        except Exception:
+            LOG.exception("somebody who waited could not be told")

@@ -44,14 +44,34 @@ class Transport:
     def connect(cls, host: str, port: int, timeout: float, *, keepalive: bool = False) -> Transport:
         """Connect over IPv6 or IPv4, whichever the name leads to.
 
+        A name with several addresses: each gets its share of the time.
+
         Raises:
             OSError: nobody answers there.
         """
-        sock = socket.create_connection((host, port), timeout)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if keepalive:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return cls(sock, timeout)
+        deadline = time.monotonic() + timeout
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:
+            raise OSError(f"{host!r} cannot be a host's name ({error})") from error
+        failure: OSError | None = None
+        for index, (family, kind, proto, _, address) in enumerate(found):
+            share = max(deadline - time.monotonic(), 0.001) / (len(found) - index)
+            sock = socket.socket(family, kind, proto)
+            try:
+                sock.settimeout(share)
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if keepalive:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                return cls(sock, timeout)
+            except OSError as error:
+                sock.close()
+                failure = failure or error
+            except BaseException:
+                sock.close()
+                raise
+        raise failure or OSError(f"{host} has no address")
 
     def set_receive_timeout(self, seconds: float) -> None:
         """How long :meth:`receive_into` waits; then it raises ``TimeoutError``."""
@@ -73,21 +93,25 @@ class Transport:
                 (``TimeoutError``); a part of the bytes may have gone.
         """
         sent = self._sender.sendmsg(parts)
-        for index, part in enumerate(parts):
+        for part in parts:
             size = len(part)
             if sent < size:
-                self._sender.sendall(memoryview(part)[sent:])
-                for later in parts[index + 1 :]:
-                    self._sender.sendall(later)
-                return
-            sent -= size
+                self._send_rest(memoryview(part)[sent:])
+            sent = max(sent - size, 0)
 
-    def send_if_writable(self, data: bytes) -> bool:
-        """Send a few bytes if that cannot block; tell whether they went."""
-        if not _is_writable(self._sender):
-            return False
-        self.send([data])
-        return True
+    def _send_rest(self, data: memoryview) -> None:
+        """Not ``sendall``: its time-out is for the whole, and a slow line is not a dead one."""
+        while data:
+            data = data[self._sender.send(data) :]
+
+    def is_writable(self) -> bool:
+        """Whether a few bytes can be sent without blocking."""
+        return _is_writable(self._sender)
+
+    def finish(self) -> None:
+        """Send no more. What the other side still sends arrives, until it closes too."""
+        with contextlib.suppress(OSError):
+            self._sender.shutdown(socket.SHUT_WR)
 
     def abort(self) -> None:
         """Break the connection, waking whoever receives or sends. Never blocks."""

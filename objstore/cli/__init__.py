@@ -1,0 +1,58 @@
+"""The command line: ``objstore``, and ``python -m objstore``.
+
+Each command is a function in one of the rooms beside this one; it is listed here. Commands call
+objstore's public face alone, and raise its errors: ``options.py`` turns them into a line on
+stderr and an exit code.
+"""
+
+from __future__ import annotations
+
+import click
+
+from objstore.cli import buckets, demo, objects
+from objstore.cli.options import USAGE, Group
+from objstore.version import __version__
+
+__all__ = ["cli", "main"]
+
+
+@click.group(cls=Group, invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...")
+@click.version_option(__version__, prog_name="objstore")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Files in NATS JetStream Object Store.
+
+    The options here may also stand after the command.
+
+    \b
+    Examples:
+      objstore demo                                    see it work, without a server
+      objstore put photos cat.jpg --create             on $NATS_URL, or the local server
+      objstore ls photos -l
+      objstore get photos cat.jpg -o - | display
+      objstore --embedded ./data put photos cat.jpg    without a server, kept in ./data
+
+    \b
+    Exit codes: 0 ok, 1 not found, 2 usage, 3 connection, 4 any other error.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(USAGE)
+
+
+for _command in (
+    objects.put,
+    objects.get,
+    objects.cat,
+    objects.rm,
+    buckets.ls,
+    buckets.info,
+    buckets.create,
+    demo.demo,
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    cli.main()

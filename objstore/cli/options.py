@@ -1,0 +1,236 @@
+"""What all commands share: the global options, connecting, and what becomes of errors.
+
+Exit codes: 0 ok, 1 not found, 2 usage, 3 connection, 4 any other error, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import click
+
+import objstore
+from objstore.cli import show
+
+OK, NOT_FOUND, USAGE, CONNECTION, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+#: The first entry that fits decides; what fits none is :data:`OTHER`.
+_CODES: list[tuple[tuple[type[Exception], ...], int]] = [
+    ((click.ClickException,), USAGE),
+    ((objstore.ObjectNotFoundError, objstore.BucketNotFoundError), NOT_FOUND),
+    (
+        (
+            objstore.InvalidNameError,
+            objstore.InvalidOptionError,
+            objstore.InvalidPayloadError,
+            objstore.PayloadFileError,
+        ),
+        USAGE,
+    ),
+    (
+        (
+            objstore.ConnectionLostError,
+            objstore.AuthorizationError,
+            objstore.ServerStartError,
+            objstore.RequestTimeoutError,
+        ),
+        CONNECTION,
+    ),
+]
+
+
+# --- the global options
+
+
+@dataclass
+class Settings:
+    """The global options, wherever they stood on the line.
+
+    Attributes:
+        server, context, creds, embedded: where the buckets are.
+        json: print JSON.
+        debug: print tracebacks.
+    """
+
+    server: str | None = None
+    context: str | None = None
+    creds: str | None = None
+    embedded: str | None = None
+    json: bool = False
+    debug: bool = False
+
+    def take(self, name: str, value: str | bool | None) -> None:
+        """Note an option, from before or after the command.
+
+        Raises:
+            click.UsageError: it stood in both places, with different values.
+        """
+        if value is None or value is False:
+            return
+        if getattr(self, name) not in (None, False, value):
+            raise click.UsageError(f"--{name} is given twice, with different values")
+        setattr(self, name, value)
+
+    def check(self) -> None:
+        """See that the options do not contradict each other.
+
+        Raises:
+            click.UsageError: they do.
+        """
+        if self.embedded is not None:
+            self.refuse("--embedded starts a server of its own", ("server", "context", "creds"))
+        if self.context is not None:
+            self.refuse("--context says where the server is", ("server", "creds"))
+
+    def refuse(self, why: str, options: tuple[str, ...]) -> None:
+        """Refuse options.
+
+        Raises:
+            click.UsageError: one of them was given.
+        """
+        for name in options:
+            if getattr(self, name) is not None:
+                raise click.UsageError(f"{why}: it does not go together with --{name}")
+
+    @property
+    def bars(self) -> bool:
+        """Whether progress bars are shown: to people only."""
+        return not self.json and sys.stderr is not None and sys.stderr.isatty()
+
+    def connect(self) -> objstore.Client:
+        """Connect to the server that the options name, or start the embedded one."""
+        if self.embedded is not None:
+            return objstore.local(self.embedded)
+        return objstore.connect(self.server, credentials=self.creds, context=self.context)
+
+    @contextmanager
+    def bucket(self, name: str, *, create: bool = False) -> Iterator[objstore.ObjectStore]:
+        """Connect, and open a bucket."""
+        with self.connect() as client:
+            yield client.object_store(name, create=create)
+
+    def line_to_create(self, bucket: str) -> str:
+        """The command line that creates a bucket where these options lead, without secrets."""
+        words = ["objstore"]
+        for name in ("server", "context", "creds", "embedded"):
+            value = getattr(self, name)
+            if value is not None:
+                # What stands before the @ of an address is a token or a password.
+                hidden = re.sub(r"(^|//|,)[^/,]*@", r"\1***@", value)
+                words += [f"--{name}", hidden if name == "server" else value]
+        return shlex.join([*words, "create", bucket])
+
+
+def _take(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    ctx.ensure_object(Settings).take(str(param.name), value)
+
+
+def _global_options() -> list[click.Parameter]:
+    """The global options, for the group and for each command."""
+    option = partial(click.Option, expose_value=False, callback=_take)
+    file = click.Path(exists=True, dir_okay=False)
+    return [
+        option(["--server"], metavar="URL", help="The server. [default: $NATS_URL, or local]"),
+        option(["--context"], metavar="NAME", help="A context of the nats command line."),
+        option(["--creds"], metavar="FILE", type=file, help="A .creds file to log in with."),
+        option(
+            ["--embedded"],
+            metavar="DIR",
+            type=click.Path(file_okay=False),
+            help="No server: keep the data in DIR, by a nats-server run for this command.",
+        ),
+        option(["--json"], is_flag=True, help="Print JSON."),
+        option(["--debug"], is_flag=True, help="Print the traceback of an error."),
+    ]
+
+
+class Command(click.Command):
+    """A command that takes the global options too."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params.extend(_global_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, if the options make sense."""
+        ctx.ensure_object(Settings).check()
+        return super().invoke(ctx)
+
+
+def command() -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command, named after it."""
+    return click.command(cls=Command)
+
+
+pass_settings = click.make_pass_decorator(Settings)
+
+
+class Group(click.Group):
+    """The commands: the global options before them, and the one place where errors end."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params.extend(_global_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A reader that has seen enough (``| head``) is not an error."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            show.silence_stdout()
+            return OK
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line, and end the process with its exit code."""
+        settings = Settings()
+        extra.update(prog_name="objstore", obj=settings, standalone_mode=False)
+        sys.exit(_exit_code(partial(super().main, *args, **extra), settings))
+
+
+# --- errors
+
+
+def _exit_code(run: Callable[[], Any], settings: Settings) -> int:
+    try:
+        code = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code if isinstance(code, int) else OK
+    except click.exceptions.Abort:  # Ctrl-C; click has ended the line
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last one who can tell the user
+        show_error(error, settings)
+        if isinstance(error, OSError):  # perhaps stdout's own: a full disk
+            show.silence_unless_writable()
+        return next((code for kinds, code in _CODES if isinstance(error, kinds)), OTHER)
+
+
+def show_error(error: Exception, settings: Settings) -> None:
+    """Tell of an error on one line; with --debug, and if it is a bug, with its traceback."""
+    expected = isinstance(error, (click.ClickException, objstore.ObjStoreError, OSError))
+    if settings.debug or not expected:
+        text = "".join(traceback.format_exception(error))
+        click.echo(text.encode("utf-8", "backslashreplace"), err=True, nl=False)
+    show.complain(_message(error, settings))
+
+
+def _message(error: Exception, settings: Settings) -> str:
+    if isinstance(error, click.ClickException):
+        ctx = getattr(error, "ctx", None)
+        path = "objstore" if ctx is None else ctx.command_path
+        return f"{error.format_message()} (`{path} --help` says more)"
+    if isinstance(error, objstore.BucketNotFoundError) and error.bucket:
+        return f"{error}; create it with: {settings.line_to_create(error.bucket)}"
+    if isinstance(error, objstore.ObjStoreError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,183 @@
+"""What the command line prints: lines, tables and JSON, safe on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, TextIO
+
+import click
+
+from objstore import ObjectInfo, ObjectStoreStatus
+
+#: Characters that command a terminal or turn the order of the text after them: the controls
+#: (C0, DEL, C1), the separators of lines, the bidirectional marks, lone surrogates.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal but appear on it."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shown(text: str) -> str:
+    """A text as it goes to stdout: escaped on a terminal, as it is in a pipe or a file."""
+    return printable(text) if sys.stdout is not None and sys.stdout.isatty() else text
+
+
+def line(text: str) -> None:
+    """Print a line that was asked for.
+
+    In bytes, because ``click.echo`` takes escape sequences out of text, and because it is UTF-8
+    whatever the locale says.
+
+    Raises:
+        BrokenPipeError: the reader has gone, so that printing on is pointless.
+    """
+    click.echo(text.encode("utf-8", "surrogateescape"))
+
+
+def note(text: str) -> None:
+    """Print a line that tells of work done; the work goes on when nobody reads it."""
+    try:
+        line(text)
+    except BrokenPipeError:
+        silence_stdout()
+
+
+def complain(text: str) -> None:
+    """Print one line on stderr, whatever the text holds."""
+    one_line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    click.echo(f"objstore: {printable(one_line)}".encode(), err=True)
+
+
+def binary(stream: TextIO | None) -> BinaryIO:
+    """What stands behind stdin or stdout.
+
+    Raises:
+        OSError: it is closed.
+    """
+    if stream is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "stdin or stdout")
+    return stream.buffer
+
+
+def silence_stdout() -> None:
+    """Let stdout lead nowhere: else Python would fail on what is left in it when it ends."""
+    with contextlib.suppress(io.UnsupportedOperation, AttributeError):  # it is no real file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, sys.stdout.fileno())
+        finally:
+            os.close(nowhere)
+
+
+def silence_unless_writable() -> None:
+    """Let stdout lead nowhere if what is left in it cannot be written: a full disk."""
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError):  # AttributeError: there is no stdout
+        silence_stdout()
+
+
+def as_json(fields: Mapping[str, Any]) -> str:
+    r"""JSON on one line, in UTF-8, with what is unsafe on a terminal as ``\uXXXX``."""
+    text = json.dumps(fields, ensure_ascii=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def human_size(size: int) -> str:
+    """A size for people: ``999 B``, ``1.5 KiB``."""
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # pragma: no branch - none is larger
+        value /= 1024
+        if value < 1023.95 or unit == "PiB":
+            break
+    return f"{value:.1f} {unit}"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
+    """Lines with aligned columns.
+
+    Arguments:
+        rows: the cells.
+        right: the columns that are aligned at their right end.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if widths and len(widths) - 1 not in right:
+        widths[-1] = 0  # nothing is put behind the last cell
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+
+
+def object_fields(info: ObjectInfo) -> dict[str, Any]:
+    """An object as ``--json`` prints it; ``ttl`` is in seconds."""
+    link = info.link
+    return dict(  # noqa: C408 - the same names, not those that ADR-20's JSON happens to have
+        bucket=info.bucket,
+        name=info.name,
+        size=info.size,
+        mtime=None if info.mtime is None else info.mtime.isoformat(),
+        mime=info.mime,
+        digest=info.digest,
+        description=info.description,
+        headers={name: list(values) for name, values in info.header_values.items()},
+        metadata=dict(info.metadata),
+        link=None if link is None else {"bucket": link.bucket, "name": link.name},
+        ttl=None if info.ttl is None else info.ttl.total_seconds(),
+        deleted=info.deleted,
+        chunks=info.chunks,
+        chunk_size=info.options.chunk_size,
+        nuid=info.nuid,
+        revision=info.revision,
+    )
+
+
+def bucket_fields(status: ObjectStoreStatus) -> dict[str, Any]:
+    """A bucket as ``--json`` prints it; ``ttl`` is in seconds."""
+    return {
+        "bucket": status.bucket,
+        "size": status.size,
+        "bytes": status.bytes,
+        "description": status.description,
+        "ttl": status.ttl.total_seconds(),
+        "storage": status.storage.value,
+        "replicas": status.replicas,
+        "compression": status.compression.value,
+        "sealed": status.sealed,
+        "max_object_size": status.max_object_size,
+        "metadata": dict(status.metadata),
+    }
+
+
+def fields_table(fields: Mapping[str, Any]) -> list[str]:
+    """Lines for people: one for each field that says something."""
+    rows = []
+    for name, value in fields.items():
+        if value is None or value == "" or value == {}:
+            continue
+        if name in ("size", "bytes", "chunk_size", "max_object_size"):
+            text = f"{human_size(value)} ({value:,} bytes)"
+        elif isinstance(value, bool):
+            text = "yes" if value else "no"
+        elif isinstance(value, dict):
+            text = as_json(value)
+        else:
+            text = str(value)
+        rows.append([name.replace("_", " "), shown(text)])
+    return table(rows)

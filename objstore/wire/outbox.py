@@ -1,0 +1,203 @@
+"""What goes to the server: one sender at a time, and short commands without ever blocking.
+
+The write lock is held by the one thread that sends. The reader thread never waits for it while
+a connection lasts: what the reader has to send (PONG) is queued, and whoever holds the lock
+sends that before or after its own. A peer that stops reading therefore blocks writers until
+their time-out, and never the reader or the session's ``close``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from objstore.wire.dial import Link
+from objstore.wire.protocol import PING, PONG, Buffer
+from objstore.wire.subscriptions import Signal, Subscription, Subscriptions, Waiting, WaitingRoom
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """The sending side of a session.
+
+    Arguments:
+        subscriptions: those to announce to a server.
+        waiting: where whoever waits for an answer is registered.
+
+    Attributes:
+        link: what is sent over; None: nothing, at the moment. The session sets it.
+        pongs: who waits for the PONGs to come, in order.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, waiting: WaitingRoom) -> None:
+        self.link: Link | None = None
+        self.pongs: deque[Signal] = deque()
+        #: Reentrant not to be entered twice, but since such a lock knows whose it is.
+        self.lock = threading.RLock()
+        self._subscriptions = subscriptions
+        self._waiting = waiting
+        self._urgent = _Urgent()
+
+    def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
+        """Send whole commands, which waits while others send.
+
+        Arguments:
+            link: to send over.
+            parts: the bytes of the commands.
+            waiting: is registered before they go. Whoever loses the link tells it.
+
+        Returns:
+            False when the link is no longer the one in use: nothing was sent. True also when
+            ``waiting`` was told that it waits in vain.
+
+        Raises:
+            OSError: it broke.
+            RuntimeError: this is a signal handler or a finalizer that interrupts a send.
+        """
+        if self._is_mine():
+            raise RuntimeError("a send cannot be interrupted by another send of the same thread")
+        with self.lock:
+            try:
+                # First in, then look: whoever takes the link away from now on tells it.
+                if waiting is not None and not self._waiting.enter(waiting):
+                    return True
+                if self.link is not link:
+                    return False
+                if self._urgent:
+                    parts = [self._all_urgent(), *parts]
+                if isinstance(waiting, Signal):
+                    self.pongs.append(waiting)
+                link.transport.send(parts)
+            except OSError:
+                raise
+            except BaseException:
+                # Interrupted (Ctrl-C): half a command may have gone. The stream is spoilt, and
+                # ends here; the reader notices when the server has taken all before and closes.
+                link.transport.finish()
+                raise
+        if self._urgent:
+            self.send_urgent()
+        return True
+
+    def send_soon(self, item: bytes | Subscription | Signal) -> None:
+        """Send a short command without ever blocking: at once, or with whatever is sent next.
+
+        Arguments:
+            item: the command; a subscription to announce; or who waits for the PONG of a PING.
+        """
+        self._urgent.put(item)
+        self.send_urgent()
+
+    def begin(self, link: Link) -> None:
+        """Tell a new server of all subscriptions; the caller holds the lock.
+
+        Raises:
+            OSError: the link broke.
+        """
+        self._urgent.clear()
+        self.pongs.clear()
+        commands = self._subscriptions.announce_all()
+        if commands:
+            link.transport.send([commands])
+
+    def _is_mine(self) -> bool:
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]
+
+    def send_urgent(self) -> None:
+        """Send the short commands, if that blocks neither on the lock nor on the socket.
+
+        Who finds the lock taken may leave: its holder looks into the queue after releasing it.
+        """
+        while self._urgent and not self._is_mine():
+            try:
+                if not self._send_one_if_free():
+                    return
+            finally:
+                self._release()
+
+    def _send_one_if_free(self) -> bool:
+        """Send the first short command; False: that would block, or the link is broken."""
+        try:
+            return self.lock.acquire(blocking=False) and self._send_one(self.link)
+        except OSError:
+            return False  # the reader sees the same and reconnects
+        except BaseException:
+            self._abort()  # half of it may have gone
+            raise
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Release the lock, if it is this thread's.
+
+        Asked of the lock, not of a flag, and called twice: Ctrl-C may strike just after the lock
+        was taken, and just before it is released. (A `with` has neither gap, but it blocks.)
+        """
+        if self._is_mine():
+            self.lock.release()
+
+    def _abort(self) -> None:
+        link = self.link
+        if link is not None and self._is_mine():
+            link.transport.abort()
+
+    def _send_one(self, link: Link | None) -> bool:
+        if link is None:
+            self._urgent.clear()  # a new connection begins without these
+        elif not link.transport.is_writable():
+            return False  # they go with the next send
+        elif self._urgent:
+            link.transport.send([self._next_urgent()])
+        return True
+
+    def _all_urgent(self) -> bytes:
+        commands = []
+        while self._urgent:
+            commands.append(self._next_urgent())
+        return b"".join(commands)
+
+    def _next_urgent(self) -> bytes:
+        """The next short command, to be sent now."""
+        item = self._urgent.pop()
+        if isinstance(item, Subscription):
+            return self._subscriptions.announce(item)
+        if isinstance(item, Signal):
+            self.pongs.append(item)
+            return PING
+        return item
+
+
+class _Urgent:
+    """Short commands that must not wait for a blocked writer.
+
+    However many PINGs come, one PONG answers them: a server that sends PINGs and does not read
+    costs no memory.
+    """
+
+    def __init__(self) -> None:
+        self._queue: deque[bytes | Subscription | Signal] = deque()
+        self._pong_due = False
+
+    def __bool__(self) -> bool:
+        return self._pong_due or bool(self._queue)
+
+    def put(self, item: bytes | Subscription | Signal) -> None:
+        """Add one at the end; by any thread."""
+        if item is PONG:
+            self._pong_due = True
+        else:
+            self._queue.append(item)
+
+    def pop(self) -> bytes | Subscription | Signal:
+        """Take the first; only the holder of the write lock takes."""
+        if self._pong_due:
+            self._pong_due = False
+            return PONG
+        return self._queue.popleft()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._pong_due = False
+        self._queue.clear()

@@ -1,0 +1,332 @@
+"""put, get, cat and rm."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import threading
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+import click
+import pytest
+
+from objstore import Client, ObjectStore
+from objstore.cli import objects
+from tests.cli.conftest import Run
+
+BINARY = bytes(range(256)) * 40
+
+NAMES = [
+    "with space.txt",
+    "Grüße/猫.bin",
+    "-leading",
+    "--json",
+    "a/b/c",
+    "line\nbreak",
+    "tab\tand \x1b[31mred",
+    "../../etc/passwd",
+    "x" * 200,
+]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def digest(data: bytes) -> str:
+    return "SHA-256=" + urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
+
+
+# --- put
+
+
+def test_put_prints_name_size_and_digest(run: Run, store: ObjectStore, here: Path) -> None:
+    (here / "cat.jpg").write_bytes(BINARY)
+    result = run("put", store.name, "cat.jpg")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"cat.jpg  10.0 KiB  {digest(BINARY)[8:20]}\n"
+    info = store.info("cat.jpg")
+    assert info is not None
+    assert info.mime == "image/jpeg"
+    assert store.read_bytes("cat.jpg") == BINARY
+
+
+def test_put_with_everything(run: Run, store: ObjectStore, here: Path) -> None:
+    (here / "a").write_bytes(BINARY)
+    options = ["--name", "x/y", "--mime", "text/x-test", "--description", "Früchte"]
+    options += ["--header", "Author: Joe", "--header", "Author: Ann", "--header", "K:V"]
+    result = run("put", store.name, "a", *options, "--chunk-size", "1k", "--json")
+    assert result.exit_code == 0
+    fields = json.loads(result.stdout)
+    info = store.info("x/y")
+    assert info is not None
+    assert info.header_values == {
+        "Author": ["Joe", "Ann"],
+        "K": ["V"],
+        "Content-Type": ["text/x-test"],
+    }
+    assert (info.description, info.chunks, info.options.chunk_size) == ("Früchte", 10, 1024)
+    assert fields["name"] == "x/y"
+    assert fields["digest"] == digest(BINARY)
+    assert fields["headers"] == info.header_values
+    assert (fields["size"], fields["chunks"], fields["mime"]) == (10240, 10, "text/x-test")
+    assert fields["revision"] == info.revision
+
+
+def test_put_of_what_expires(run: Run, store: ObjectStore) -> None:
+    result = run("put", store.name, "-", "--name", "x", "--ttl", "1h30m", "--json", stdin=BINARY)
+    assert result.exit_code == 0
+    assert 5390 < json.loads(result.stdout)["ttl"] <= 5400
+    assert run("put", store.name, "-", "--name", "y", "--ttl", "0", stdin=b"").exit_code == 2
+    assert run("put", store.name, "-", "--name", "y", "--ttl", "soon").exit_code == 2
+
+
+def test_put_of_several_files(run: Run, store: ObjectStore, here: Path) -> None:
+    for name in ("a", "b", "c"):
+        (here / name).write_bytes(name.encode())
+    result = run("--json", "put", store.name, "a", "b", "./c")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["name"] for line in lines] == ["a", "b", "c"]
+    assert store.read_bytes("c") == b"c"
+
+
+def test_put_of_stdin(run: Run, store: ObjectStore) -> None:
+    assert run("put", store.name, "-", "--name", "a.json", stdin=BINARY).exit_code == 0
+    assert store.read_bytes("a.json") == BINARY
+    info = store.info("a.json")
+    assert info is not None
+    assert info.mime == "application/json"
+    run("put", store.name, "-", "--name", "a.json", "--mime", "x/y", stdin=b"")
+    info = store.info("a.json")
+    assert info is not None
+    assert (info.mime, info.size) == ("x/y", 0)
+
+
+def test_put_of_a_fifo(run: Run, store: ObjectStore, here: Path) -> None:
+    os.mkfifo(here / "fifo")
+    writer = threading.Thread(target=(here / "fifo").write_bytes, args=[BINARY])
+    writer.start()
+    assert run("put", store.name, "fifo").exit_code == 0
+    writer.join()
+    assert store.read_bytes("fifo") == BINARY
+
+
+def test_nothing_is_sent_unless_all_can_be(run: Run, store: ObjectStore, here: Path) -> None:
+    (here / "a").write_bytes(b"a")
+    (here / "d").mkdir()
+    (here / "d" / "a").write_bytes(b"a")
+    os.close(os.open(b"bad\xff", os.O_CREAT))
+    for words, complaint in [
+        (["a", "missing"], "missing"),
+        (["a", "d"], "directory"),
+        (["a", "d/a"], "two of the files"),
+        (["a", "-"], "stdin (-) is stored alone"),
+        (["a", "d/a", "--name", "x"], "--name names one object"),
+        (["-"], "needs a --name"),
+        (["a", os.fsdecode(b"bad\xff")], "is not UTF-8"),
+        ([], "FILE"),
+        (["a", "--chunk-size", "many"], "'many' is not a size"),
+        (["a", "--chunk-size", "0"], "chunk_size is 0"),
+        (["a", "--header", "x"], "NAME:VALUE"),
+        (["a", "--name", ""], "cannot be empty"),
+    ]:
+        result = run("put", store.name, *words)
+        assert result.exit_code == 2, words
+        assert complaint in result.stderr, words
+        assert result.stderr.count("\n") == 1
+        assert result.stdout == ""
+    assert list(store.list()) == []
+    assert run("put", store.name, os.fsdecode(b"bad\xff"), "--name", "good").exit_code == 0
+
+
+def test_put_creates_a_bucket_if_asked(run: Run, client: Client, here: Path) -> None:
+    (here / "a").write_bytes(b"a")
+    assert run("put", "created-by-put", "a").exit_code == 1
+    try:
+        assert run("put", "created-by-put", "a", "--create").exit_code == 0
+        assert run("cat", "created-by-put", "a").stdout == "a"
+    finally:
+        assert client.delete_store("created-by-put")
+
+
+# --- get
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_there_and_back(run: Run, store: ObjectStore, here: Path, name: str) -> None:
+    data = name.encode() + BINARY
+    (here / "source").write_bytes(data)
+    assert run("put", store.name, "source", f"--name={name}").exit_code == 0
+    assert run("ls", store.name).stdout_bytes == name.encode() + b"\n"
+    assert json.loads(run("ls", store.name, "--json").stdout)["name"] == name
+    assert json.loads(run("info", "--json", store.name, "--", name).stdout)["name"] == name
+    assert run("get", store.name, "-o", "copy", "--", name).exit_code == 0
+    assert (here / "copy").read_bytes() == data
+    assert run("get", store.name, "--", name).exit_code == 0
+    last = name.rpartition("/")[2]
+    assert sorted(path.name for path in here.iterdir()) == sorted({"source", "copy", last})
+    assert (here / last).read_bytes() == data
+    assert run("cat", store.name, "--", name).stdout_bytes == data
+    assert run("rm", store.name, "--", name).exit_code == 0
+    assert name not in store
+
+
+@pytest.mark.parametrize("name", ["a/", "/", "..", ".", "a/..", "nul\0"])
+def test_names_that_no_file_can_have(run: Run, store: ObjectStore, here: Path, name: str) -> None:
+    store.put(name, BINARY)
+    result = run("get", store.name, name)
+    assert result.exit_code == 2
+    assert "no file can be named after" in result.stderr
+    assert list(here.iterdir()) == []
+    assert run("get", store.name, name, "-o", "x").exit_code == 0
+    assert (here / "x").read_bytes() == BINARY
+
+
+def test_a_second_separator_is_none_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "altsep", "\\")
+    with pytest.raises(click.UsageError):
+        objects._last_part("a\\b")
+
+
+def test_where_get_writes(run: Run, store: ObjectStore, here: Path) -> None:
+    store.put("a/b.txt", BINARY)
+    (here / "d").mkdir()
+    for output, path in [("d", "d/b.txt"), ("d/", "d/b.txt"), ("d/c", "d/c"), ("e", "e")]:
+        result = run("get", store.name, "a/b.txt", "-o", output)
+        assert result.exit_code == 0
+        assert (here / path).read_bytes() == BINARY
+        assert result.stdout == f"{path}  10.0 KiB  {digest(BINARY)[8:20]}\n"
+    fields = json.loads(run("get", store.name, "a/b.txt", "--json").stdout)
+    assert (fields["path"], fields["name"]) == ("b.txt", "a/b.txt")
+    assert run("get", store.name, "a/b.txt", "-o", "-").stdout_bytes == BINARY
+    assert run("get", store.name, "a/b.txt", "-o", "-", "--json").stdout_bytes == BINARY
+
+
+def test_where_get_cannot_write(run: Run, store: ObjectStore, here: Path) -> None:
+    store.put("a/d", BINARY)
+    (here / "d").mkdir()
+    for words, complaint in [
+        (["a/d"], "'d' is a directory"),
+        (["a/d", "-o", "nowhere/"], "no directory 'nowhere'"),
+        (["a/d", "-o", "nowhere/x"], "no directory 'nowhere'"),
+    ]:
+        result = run("get", store.name, *words)
+        assert result.exit_code == 2
+        assert complaint in result.stderr
+    assert [path.name for path in here.iterdir()] == ["d"]
+
+
+def test_a_file_is_replaced_only_by_a_whole_one(
+    run: Run, client: Client, store: ObjectStore, here: Path
+) -> None:
+    info = store.put("a", BINARY, chunk_size=1000)
+    (here / "a").write_bytes(b"old")
+    # A chunk vanishes behind the object's back.
+    client._jetstream.call(
+        f"STREAM.MSG.DELETE.OBJ_{store.name}", {"seq": info.revision - 3}, "deleting"
+    )
+    result = run("get", store.name, "a")
+    assert result.exit_code == 4
+    assert "damaged" in result.stderr
+    assert (here / "a").read_bytes() == b"old"
+    assert [path.name for path in here.iterdir()] == ["a"]
+    store.put("a", BINARY)
+    assert run("get", store.name, "a").exit_code == 0
+    assert (here / "a").read_bytes() == BINARY
+
+
+def test_a_link_is_kept_and_its_target_replaced(run: Run, store: ObjectStore, here: Path) -> None:
+    store.put("a", BINARY)
+    (here / "d").mkdir()
+    (here / "d" / "real").write_bytes(b"old")
+    (here / "a").symlink_to("d/real")
+    assert run("get", store.name, "a").exit_code == 0
+    assert (here / "a").is_symlink()
+    assert (here / "d" / "real").read_bytes() == BINARY
+
+
+def test_what_is_no_file_is_written_and_not_replaced(
+    run: Run, store: ObjectStore, here: Path
+) -> None:
+    store.put("a", BINARY)
+    assert run("get", store.name, "a", "-o", os.devnull).exit_code == 0
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    os.mkfifo(here / "fifo")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((here / "fifo").read_bytes()))
+    reader.start()
+    assert run("get", store.name, "a", "-o", "fifo").exit_code == 0
+    reader.join()
+    assert read == [BINARY]
+    assert stat.S_ISFIFO(os.stat(here / "fifo").st_mode)
+
+
+def test_what_is_not_there(run: Run, store: ObjectStore, here: Path) -> None:
+    for words in [
+        ("get", store.name, "x"),
+        ("get", store.name, "x", "-o", "-"),
+        ("cat", store.name, "x"),
+        ("info", store.name, "x"),
+        ("rm", store.name, "x"),
+    ]:
+        result = run(*words)
+        assert result.exit_code == 1, words
+        assert result.stderr == f"objstore: there is no object 'x' in bucket {store.name}\n"
+        assert result.stdout == ""
+    assert list(here.iterdir()) == []
+
+
+# --- cat
+
+
+@pytest.mark.parametrize("chunk_size", [None, 100, 7])
+@pytest.mark.parametrize(
+    ("part", "cut"),
+    [("0-99", slice(0, 100)), ("250-", slice(250, None)), ("-16", slice(-16, None)),
+     ("99-100", slice(99, 101)), ("5-5", slice(5, 6)), ("0-9999", slice(None)),
+     ("400-500", slice(0, 0))],
+)  # fmt: skip
+def test_cat_of_a_range(
+    run: Run, store: ObjectStore, part: str, cut: slice, chunk_size: int | None
+) -> None:
+    data = bytes(range(256)) + b"tail"
+    store.put("a", data, chunk_size=chunk_size)
+    result = run("cat", store.name, "a", "--range", part)
+    assert (result.exit_code, result.stdout_bytes) == (0, data[cut])
+
+
+def test_cat_of_several(run: Run, store: ObjectStore) -> None:
+    store.put("a", b"A\r\n")
+    store.put("b", b"\0B")
+    store.put("empty", b"")
+    assert run("cat", store.name, "a", "empty", "b", "a").stdout_bytes == b"A\r\n\0BA\r\n"
+    assert run("cat", store.name, "a", "b", "--range", "1-1").stdout_bytes == b"\rB"
+
+
+def test_cat_refuses_bad_ranges(run: Run, store: ObjectStore) -> None:
+    assert run("cat", store.name, "a", "--range", "3-2").exit_code == 2
+    assert run("cat", store.name).exit_code == 2
+
+
+# --- rm
+
+
+def test_rm_goes_on_when_one_is_missing(run: Run, store: ObjectStore) -> None:
+    for name in ("a", "b", "c"):
+        store.put(name, name.encode())
+    result = run("rm", store.name, "a", "nothing", "b")
+    assert result.exit_code == 1
+    assert result.stderr == f"objstore: there is no object 'nothing' in bucket {store.name}\n"
+    assert [info.name for info in store.list()] == ["c"]
+    result = run("rm", store.name, "c", "d", "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["name"], line["deleted"]) for line in lines] == [("c", True), ("d", False)]
+    assert result.exit_code == 1

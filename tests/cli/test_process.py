@@ -1,0 +1,304 @@
+"""The command line as a process: pipes, terminals, signals, large files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pty
+import runpy
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from objstore import LocalServer, ObjectStore
+from tests.cli.conftest import Process, wait_until
+
+BINARY = bytes(range(256)) * 5000
+HOSTILE = "evil\x1b[2J\x07\n\u202etxt"
+
+
+def messages(store: ObjectStore) -> int:
+    """How many messages the bucket's stream has."""
+    return store.status().stream_info.state.messages
+
+
+def on_terminal(process: Process, *words: str, only: str | None = None) -> tuple[bytes, bytes]:
+    """Run on a pseudo-terminal, or with only stderr on it: what came there, and what elsewhere."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))
+    files = {"stdout": slave, "stderr": slave} if only is None else {only: slave}
+    child = process.start(*words, **files)
+    os.close(slave)
+    shown = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+            while block := os.read(master, 65536):
+                shown.extend(block)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    elsewhere, _ = child.communicate(timeout=60)
+    reader.join()
+    os.close(master)
+    assert child.returncode == 0
+    return bytes(shown), elsewhere or b""
+
+
+# --- pipes
+
+
+def test_importing_the_library_does_not_import_the_command_line(process: Process) -> None:
+    code = "import objstore, sys; print({'click', 'tqdm', 'objstore.cli'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=process.env, capture_output=True, check=True
+    )
+    assert done.stdout == b"set()\n"
+
+
+def test_binary_through_pipes(process: Process, store: ObjectStore) -> None:
+    done = process.run("put", store.name, "-", "--name", "x", input=BINARY)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"x  1.2 MiB  ")
+    for words in (("cat", store.name, "x"), ("get", store.name, "x", "-o", "-")):
+        done = process.run(*words)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout == BINARY
+
+
+def test_names_are_utf8_in_any_locale(process: Process, store: ObjectStore) -> None:
+    store.put("Grüße 猫", b"")
+    store.put(HOSTILE, b"")
+    for encoding in ("ascii", "latin-1", "utf-8"):
+        process.env["PYTHONIOENCODING"] = encoding
+        done = process.run("ls", store.name)
+        assert done.stdout == f"Grüße 猫\n{HOSTILE}\n".encode()
+        assert process.run("rm", store.name, "ü").stderr == (
+            f"objstore: there is no object 'ü' in bucket {store.name}\n".encode()
+        )
+        assert process.run("--help").returncode == 0
+
+
+def test_a_reader_that_has_seen_enough(process: Process, store: ObjectStore) -> None:
+    store.put("x", b"0123456789" * 3_000_000)
+    for words in (("cat", store.name, "x"), ("get", store.name, "x", "-o", "-")):
+        with process.start(*words) as child:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            assert child.stdout.read(10) == b"0123456789"
+            child.stdout.close()
+            assert child.stderr.read() == b""
+        assert child.returncode == 0
+
+
+def test_a_reader_that_was_never_there(
+    process: Process, store: ObjectStore, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "b").write_bytes(b"b")
+    files = [str(tmp_path / "a"), str(tmp_path / "b")]
+    for words in (["put", store.name, *files], ["ls", store.name], ["--help"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with process.start(*words, stdout=writer) as child:
+            os.close(writer)
+            assert child.stderr is not None
+            assert child.stderr.read() == b""
+        assert child.returncode == 0 or words == ["--help"]
+    assert sorted(info.name for info in store.list()) == ["a", "b"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk(process: Process, store: ObjectStore) -> None:
+    store.put("x", b"x")
+    for words in (["cat", store.name, "x"], ["ls", store.name]):
+        with open("/dev/full", "wb") as full:
+            done = process.run(*words, stdout=full, stderr=subprocess.PIPE, capture_output=False)
+        assert done.returncode == 4
+        assert done.stderr == b"objstore: [Errno 28] No space left on device\n"
+
+
+def test_closed_streams(process: Process, store: ObjectStore) -> None:
+    store.put("x", b"x")
+    objstore = f"{sys.executable} -m objstore"
+    for line, code in [
+        (f"{objstore} cat {store.name} x >&-", 4),
+        (f"{objstore} put {store.name} - --name y <&-", 4),
+        (f"{objstore} ls {store.name} >&-", 0),
+        (f"{objstore} ls nope 2>&-", 1),
+    ]:
+        done = subprocess.run(line, shell=True, env=process.env, capture_output=True, check=False)
+        assert done.returncode == code, line
+        assert b"Traceback" not in done.stderr
+
+
+def test_300_mb_there_and_back(process: Process, store: ObjectStore, tmp_path: Path) -> None:
+    hasher = hashlib.sha256()
+    source, copy = tmp_path / "large.bin", tmp_path / "copy.bin"
+    with open(source, "wb") as file:
+        for _ in range(30):
+            block = os.urandom(10_000_000) + b"\r\n\x1a\0"  # no multiple of any chunk
+            hasher.update(block)
+            file.write(block)
+    done = process.run("put", store.name, str(source), "--json")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["size"] == 300_000_120
+    source.unlink()
+    done = process.run("get", store.name, "large.bin", "-o", str(copy))
+    assert (done.returncode, done.stderr) == (0, b"")
+    copied = hashlib.sha256()
+    with open(copy, "rb") as file:
+        while block := file.read(1 << 20):
+            copied.update(block)
+    assert copied.hexdigest() == hasher.hexdigest()
+
+
+# --- embedded
+
+
+def test_embedded_keeps_its_data(process: Process, tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "tmp"
+    folder.mkdir()
+    process.env["TMPDIR"] = str(folder)
+    words = ("--embedded", str(data))
+    done = process.run(*words, "put", "photos", "-", "--name", "a", input=BINARY)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert process.run("ls", "photos", *words).stdout == b"a\n"
+    assert process.run("cat", "photos", "a", *words).stdout == BINARY
+    assert process.run("ls", "nope", *words).returncode == 1
+    assert list(folder.iterdir()) == []
+
+
+# --- terminals
+
+
+def test_bars_on_a_terminal(process: Process, store: ObjectStore, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(BINARY)
+    words = ("put", store.name, str(source), "--name", HOSTILE)
+    shown, elsewhere = on_terminal(process, *words, only="stderr")
+    assert b"100%|" in shown
+    assert b"B/s]" in shown
+    assert b"evil?[2J??" in shown
+    assert elsewhere.startswith(HOSTILE.encode())
+    target = str(tmp_path / "copy")
+    shown, elsewhere = on_terminal(process, "get", store.name, HOSTILE, "-o", target, only="stderr")
+    assert b"100%|" in shown
+    assert b"\x1b[2J" not in shown
+    shown, elsewhere = on_terminal(process, "get", store.name, HOSTILE, "-o", "-", only="stderr")
+    assert b"100%|" in shown
+    assert elsewhere == BINARY
+    assert on_terminal(process, *words, "--json", only="stderr")[0] == b""
+    assert on_terminal(process, "cat", store.name, HOSTILE, only="stderr") == (b"", BINARY)
+
+
+def test_a_name_cannot_attack_a_terminal(process: Process, store: ObjectStore) -> None:
+    store.put(HOSTILE, b"", mime="x\x1b[2J")
+    for words in (["ls"], ["ls", "-l"], ["ls", "--json"], ["info"]):
+        name = [HOSTILE] if words == ["info"] else []
+        shown, _ = on_terminal(process, *words, store.name, *name)
+        assert b"evil" in shown
+        for attack in (b"\x1b", b"\x07", "\u202e".encode()):
+            assert attack not in shown
+
+
+# --- Ctrl-C
+
+
+def test_ctrl_c_in_a_put_of_stdin(process: Process, store: ObjectStore) -> None:
+    before = store.put("x", b"old")
+    there = messages(store)
+    with process.start("put", store.name, "-", "--name", "x") as child:
+        assert child.stdin is not None
+        child.stdin.write(BINARY * 8)  # 10 MB, and no end
+        child.stdin.flush()
+        wait_until(lambda: messages(store) > there + 3)
+        child.send_signal(signal.SIGINT)
+        child.stdin.close()  # as when the whole pipeline is interrupted
+        assert child.wait(60) == 130
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert (child.stdout.read(), child.stderr.read()) == (b"", b"\n")
+    assert messages(store) == there
+    assert store.info("x") == before.with_changes(mtime=store.info("x").mtime)  # type: ignore[union-attr]
+    assert store.read_bytes("x") == b"old"
+
+
+def test_ctrl_c_in_a_put_of_a_file(process: Process, store: ObjectStore, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with process.start("put", store.name, str(fifo)) as child, open(fifo, "wb") as file:
+        file.write(BINARY * 8)
+        file.flush()
+        wait_until(lambda: messages(store) > 3)
+        child.send_signal(signal.SIGINT)
+        file.close()
+        assert child.wait(60) == 130
+        assert child.stderr is not None
+        assert child.stderr.read() == b"\n"
+    assert messages(store) == 0
+    assert store.info("fifo") is None
+
+
+def test_ctrl_c_in_a_put_into_an_embedded_server(process: Process, tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "tmp"
+    folder.mkdir()
+    process.env["TMPDIR"] = str(folder)
+    with process.start("put", "b", "-", "--name", "x", "--embedded", str(data)) as child:
+        assert child.stdin is not None
+        child.stdin.write(BINARY * 20)  # more than the pipe and one chunk hold: it is stored
+        child.stdin.flush()
+        child.send_signal(signal.SIGINT)
+        child.stdin.close()
+        assert child.wait(60) == 130
+    assert list(folder.iterdir()) == []
+    with LocalServer(data) as server:
+        process.env["NATS_URL"] = server.url
+        done = process.run("info", "b", "--json")
+        fields = json.loads(done.stdout)
+        assert (fields["size"], fields["bytes"]) == (0, 0)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_ctrl_c_in_a_get(
+    process: Process, store: ObjectStore, tmp_path: Path, replaced: bool
+) -> None:
+    store.put("x", (bytes(1 << 20) for _ in range(400)))
+    target = tmp_path / "x"
+    if replaced:
+        target.write_bytes(b"old")
+
+    def under_way() -> bool:
+        parts = [path for path in tmp_path.iterdir() if path != target]
+        return any(path.stat().st_size for path in parts)
+
+    with process.start("get", store.name, "x", cwd=tmp_path) as child:
+        wait_until(under_way)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == 130
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert (child.stdout.read(), child.stderr.read()) == (b"", b"\n")
+    assert [path.name for path in tmp_path.iterdir()] == (["x"] if replaced else [])
+    if replaced:
+        assert target.read_bytes() == b"old"
+
+
+def test_the_entry_point(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["objstore", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("objstore", run_name="__main__")
+    assert ended.value.code == 0
+    assert capfd.readouterr().out.startswith("objstore, version ")
+    assert "objstore = objstore.cli:main" in (Path(__file__).parents[2] / "setup.cfg").read_text()
