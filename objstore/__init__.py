@@ -11,14 +11,26 @@
             ...
 """
 
-from objstore.bucket import BucketOptions, ObjectStoreStatus, StorageType, StoreCompression
+from objstore.bucket import ObjectStoreStatus
 from objstore.client import Client, connect
 from objstore.errors import *  # noqa: F403 - the tree is public as a whole
 from objstore.errors import __all__ as _errors
+from objstore.gc import GarbageReport
+from objstore.metrics import StoreMetrics
 from objstore.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
+from objstore.options import (
+    BucketOptions,
+    Placement,
+    Republish,
+    StorageType,
+    StoreCompression,
+)
 from objstore.reader import ObjectResult
 from objstore.server import LocalServer, local
+from objstore.sourcing import ExternalStream, StreamSource
 from objstore.store import ObjectStore
+from objstore.stream import LostStreamData, StreamAlternate, StreamInfo, StreamState
+from objstore.verify import VerifyProblem, VerifyReport
 from objstore.version import __version__
 from objstore.watch import Watcher
 from objstore.wire.connection import Connection
@@ -27,7 +39,10 @@ __all__ = [
     "BucketOptions",
     "Client",
     "Connection",
+    "ExternalStream",
+    "GarbageReport",
     "LocalServer",
+    "LostStreamData",
     "ObjectInfo",
     "ObjectLink",
     "ObjectMeta",
@@ -35,8 +50,17 @@ __all__ = [
     "ObjectResult",
     "ObjectStore",
     "ObjectStoreStatus",
+    "Placement",
+    "Republish",
     "StorageType",
     "StoreCompression",
+    "StoreMetrics",
+    "StreamAlternate",
+    "StreamInfo",
+    "StreamSource",
+    "StreamState",
+    "VerifyProblem",
+    "VerifyReport",
     "Watcher",
     "__version__",
     "connect",

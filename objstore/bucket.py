@@ -1,8 +1,7 @@
-"""A bucket's options, and the stream that stands behind them (ADR-20). Pure data."""
+"""The stream that stands behind a bucket (ADR-20): new, existing, changed, copied. Pure data."""
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,42 +10,34 @@ from typing import Any
 
 from objstore.errors import BucketConfigError, InvalidOptionError
 from objstore.objects import (
+    all_meta_subject,
+    bucket_of_stream,
     check_bucket_name,
     chunk_subject,
-    description_text,
-    metadata_dict,
     stream_name,
 )
+from objstore.options import (
+    MAX_OBJECT_SIZE,
+    SERVER_METADATA,
+    BucketOptions,
+    StorageType,
+    StoreCompression,
+)
+from objstore.sourcing import actual_sources
+from objstore.stream import StreamInfo, parse_stream_info
 
 __all__ = [
+    "CLONING",
+    "MAX_OBJECT_SIZE",
     "BucketOptions",
     "ObjectStoreStatus",
     "StorageType",
     "StoreCompression",
 ]
 
-#: In the stream's metadata, so that every objstore client enforces the same limit.
-MAX_OBJECT_SIZE = "objstore.max_object_size"
 
-#: Seconds that fit as nanoseconds into the server's 64 bits.
-_LONGEST = (1 << 63) // 1_000_000_000
-
-#: nats-server writes keys of its own there; they are not the user's.
-_SERVER_METADATA = "_nats."
-
-
-class StorageType(str, enum.Enum):
-    """Where a bucket's messages are kept."""
-
-    FILE = "file"
-    MEMORY = "memory"
-
-
-class StoreCompression(str, enum.Enum):
-    """How a bucket's messages are compressed on disk."""
-
-    NONE = "none"
-    S2 = "s2"
+#: In the stream's metadata, as long as a clone is not complete.
+CLONING = "objstore.cloning"
 
 
 @dataclass(frozen=True)
@@ -78,95 +69,8 @@ class ObjectStoreStatus:
     sealed: bool
     max_object_size: int | None
     metadata: Mapping[str, str]
-    stream_info: Mapping[str, Any] = field(repr=False)
+    stream_info: StreamInfo = field(repr=False)
     backing_store: str = "JetStream"
-
-
-@dataclass(frozen=True)
-class BucketOptions:
-    """What a user may ask of a bucket; None: nothing was said.
-
-    Attributes:
-        description: free text.
-        max_object_size: the largest object, in bytes.
-        max_bytes: the largest size of the stream, in bytes.
-        storage: on file or in memory.
-        replicas: how many servers hold a copy.
-        ttl: after how long objects expire: a timedelta or seconds.
-        compression: of the stream on disk; True is S2.
-        metadata: free pairs of text.
-    """
-
-    description: str | None = None
-    max_object_size: int | None = None
-    max_bytes: int | None = None
-    storage: StorageType | str | None = None
-    replicas: int | None = None
-    ttl: timedelta | float | None = None
-    compression: StoreCompression | str | bool | None = None
-    metadata: Mapping[str, str] | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """The stream's configuration, of what was said.
-
-        Raises:
-            InvalidOptionError: a value is impossible.
-        """
-        fields: dict[str, Any] = {}
-        if self.description is not None:
-            fields["description"] = description_text(self.description)
-        if self.max_bytes is not None:
-            fields["max_bytes"] = _positive("max_bytes", self.max_bytes)
-        if self.storage is not None:
-            fields["storage"] = _member("storage", StorageType, self.storage)
-        if self.replicas is not None:
-            fields["num_replicas"] = _positive("replicas", self.replicas)
-        if self.ttl is not None:
-            fields["max_age"] = _nanoseconds("ttl", self.ttl)
-        if self.compression is not None:
-            fields["compression"] = self._compression(self.compression)
-        if self.metadata is not None or self.max_object_size is not None:
-            fields["metadata"] = self._metadata()
-        return fields
-
-    @staticmethod
-    def _compression(value: StoreCompression | str | bool) -> str:
-        if isinstance(value, bool):
-            value = StoreCompression.S2 if value else StoreCompression.NONE
-        return _member("compression", StoreCompression, value)
-
-    def _metadata(self) -> dict[str, str]:
-        pairs = metadata_dict(self.metadata)
-        if self.max_object_size is not None:
-            pairs[MAX_OBJECT_SIZE] = str(_positive("max_object_size", self.max_object_size))
-        return pairs
-
-
-def _positive(option: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidOptionError(f"{option} is {value!r}; it must be a positive whole number")
-    return value
-
-
-def _member(option: str, kind: type[enum.Enum], value: object) -> str:
-    try:
-        return str(kind(value).value)
-    except ValueError:
-        known = ", ".join(str(member.value) for member in kind)
-        raise InvalidOptionError(f"{option} is {value!r}; it must be one of {known}") from None
-
-
-def _nanoseconds(option: str, value: object) -> int:
-    nanoseconds = -1
-    if isinstance(value, timedelta):  # exactly: as a float of seconds long ones lose some
-        nanoseconds = value // timedelta(microseconds=1) * 1000
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        nanoseconds = round(value * 1_000_000_000) if 0 <= value < _LONGEST else -1
-    if not 0 <= nanoseconds < 1 << 63:
-        raise InvalidOptionError(
-            f"{option} is {value!r}; it must be a timedelta or seconds, of at most 292 years"
-        )
-    return nanoseconds
 
 
 # --- the stream
@@ -202,7 +106,110 @@ def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]
         config["allow_msg_ttl"] = True
     if supports.get("fast-ingest batches"):
         config["allow_batched"] = True
-    config.update(options.fields())
+    config.update(options.fields(bucket))
+    return _as_mirror(config) if config.get("mirror") else config
+
+
+def _as_mirror(config: dict[str, Any]) -> dict[str, Any]:
+    """What the server wants of a mirror: no batches, no answers in its source's name."""
+    config.pop("allow_batched", None)
+    return {**config, "mirror_direct": False}
+
+
+def updated_stream(
+    bucket: str, options: BucketOptions, config: Mapping[str, Any], supports: Mapping[str, bool]
+) -> dict[str, Any]:
+    """The configuration of an existing bucket's stream with some options changed.
+
+    What the server has learned since the bucket was created is turned on too.
+
+    Arguments:
+        bucket: its name.
+        options: what shall change.
+        config: of the stream, as it is.
+        supports: as for :func:`new_stream`.
+
+    Raises:
+        InvalidOptionError: an option is impossible.
+        BucketConfigError: it cannot change any more.
+    """
+    fields = options.fields(bucket)
+    if options.mirror is not None and config.get("mirror"):  # the server changes no mirror
+        check_existing(bucket, BucketOptions(mirror=options.mirror), config)
+        for name in ("mirror", "sources", "subjects"):
+            fields.pop(name, None)
+    storage = config.get("storage", "file")
+    if fields.get("storage", storage) != storage:
+        raise BucketConfigError(
+            f"bucket {bucket} keeps its storage: {storage}",
+            bucket=bucket,
+            differences={"storage": (storage, fields["storage"])},
+        )
+    if "metadata" in fields:
+        fields["metadata"] = merged_metadata(options, config)
+    changed = {**config, "allow_direct": True, **fields}
+    if options.sources is not None:
+        changed.pop("mirror", None)  # from now on it is written, so it is no mirror any more
+    if supports.get("message TTL"):
+        changed["allow_msg_ttl"] = True
+    if supports.get("fast-ingest batches"):
+        changed["allow_batched"] = True
+    longest = fields.get("max_age") or 0
+    if longest and int(changed.get("duplicate_window") or 0) > longest:
+        changed["duplicate_window"] = longest  # the server wants it so
+    return _as_mirror(changed) if changed.get("mirror") else changed
+
+
+def merged_metadata(options: BucketOptions, config: Mapping[str, Any]) -> dict[str, str]:
+    """A stream's metadata where ``options`` change the user's pairs, the limit, or both."""
+    old = config.get("metadata") or {}
+    said = BucketOptions(metadata=options.metadata, max_object_size=options.max_object_size)
+    pairs: dict[str, str] = said.fields().get("metadata", {})
+    if options.metadata is None:
+        pairs = {**user_metadata(old), **pairs}
+    elif options.max_object_size is None and MAX_OBJECT_SIZE in old:
+        pairs = {**pairs, MAX_OBJECT_SIZE: old[MAX_OBJECT_SIZE]}
+    return {**{k: v for k, v in old.items() if k.startswith(SERVER_METADATA)}, **pairs}
+
+
+def check_clone(options: BucketOptions) -> None:
+    """Refuse options that make no sense for a clone.
+
+    Raises:
+        InvalidOptionError: a mirror or sources are among them.
+    """
+    if options.mirror is not None or options.sources is not None:
+        raise InvalidOptionError("a clone takes no mirror and no sources")
+
+
+#: What a clone takes over from its source's stream.
+_CLONED = (
+    "description", "max_bytes", "max_age", "storage", "num_replicas", "compression", "placement",
+)  # fmt: skip
+
+
+def cloned_stream(
+    bucket: str, options: BucketOptions, source: Mapping[str, Any], supports: Mapping[str, bool]
+) -> dict[str, Any]:
+    """The configuration of a bucket's stream like another's, with some options changed.
+
+    Arguments:
+        bucket: the new one's name.
+        options: what shall be otherwise.
+        source: the configuration of the other's stream.
+        supports: as for :func:`new_stream`.
+
+    Raises:
+        InvalidNameError, InvalidOptionError: the name or an option is impossible.
+    """
+    check_clone(options)
+    config = new_stream(bucket, BucketOptions(), supports)
+    config.update({name: source[name] for name in _CLONED if source.get(name)})
+    config.update(options.fields(bucket))
+    old = user_metadata(source.get("metadata"))
+    metadata = merged_metadata(options, {"metadata": old})
+    if metadata:
+        config["metadata"] = metadata
     return config
 
 
@@ -214,9 +221,16 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
         InvalidOptionError: an option is impossible.
     """
     differences: dict[str, tuple[Any, Any]] = {}
-    for name, wanted in options.fields().items():
+    for name, wanted in options.fields(bucket).items():
         actual = config.get(name)
-        if name == "metadata":
+        if name in ("sources", "mirror"):
+            wanted = actual_sources({name: wanted})
+            actual = actual_sources(config)
+        elif name == "subjects":
+            actual = actual or []
+        elif name in ("placement", "republish"):
+            actual = {key: value for key, value in (actual or {}).items() if value}
+        elif name == "metadata":
             actual = user_metadata(actual)
             if options.metadata is None:  # only the limit was asked for
                 actual = {k: v for k, v in actual.items() if k == MAX_OBJECT_SIZE}
@@ -237,11 +251,39 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
         )
 
 
+def marked(config: Mapping[str, Any], nuid: str) -> dict[str, Any]:
+    """A stream's configuration with a mark that no other has.
+
+    A server takes the creation of a stream that exists for done if the settings are the same.
+    With the mark they are not, so that two who make the same bucket learn of each other.
+    """
+    return {**config, "metadata": {**config.get("metadata", {}), CLONING: nuid}}
+
+
+def local_sources(options: BucketOptions) -> list[str]:
+    """The buckets of the same account that options name as mirror or sources."""
+    given = [options.mirror] if options.mirror is not None else list(options.sources or ())
+    return [
+        each if isinstance(each, str) else each.name
+        for each in given
+        if isinstance(each, str) or each.external is None
+    ]
+
+
+def bucket_of_config(config: Mapping[str, Any]) -> str | None:
+    """The bucket that a stream is behind, by its name and its subjects; None: it is no bucket."""
+    bucket = bucket_of_stream(str(config.get("name")))
+    subjects = config.get("subjects")
+    if bucket is None or (subjects and all_meta_subject(bucket) not in subjects):
+        return None
+    return bucket
+
+
 def user_metadata(metadata: object) -> dict[str, str]:
     """A stream's metadata without what the server wrote there."""
     if not isinstance(metadata, Mapping):
         return {}
-    return {k: v for k, v in metadata.items() if not k.startswith(_SERVER_METADATA)}
+    return {k: v for k, v in metadata.items() if not k.startswith(SERVER_METADATA)}
 
 
 def max_object_size(config: Mapping[str, Any]) -> int | None:
@@ -267,5 +309,5 @@ def status_of(bucket: str, info: Mapping[str, Any], size: int | None = None) -> 
         sealed=bool(config.get("sealed")),
         max_object_size=max_object_size(config),
         metadata=metadata,
-        stream_info=info,
+        stream_info=parse_stream_info(info),
     )

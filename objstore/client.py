@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from objstore.bucket import (
     BucketOptions,
     ObjectStoreStatus,
+    bucket_of_config,
+    check_clone,
     check_existing,
+    cloned_stream,
+    local_sources,
+    marked,
     new_stream,
     status_of,
+    updated_stream,
 )
-from objstore.errors import BucketConfigError, BucketNotFoundError, InvalidOptionError
-from objstore.objects import (
-    any_chunk_subject,
-    bucket_of_stream,
-    check_bucket_name,
-    stream_name,
+from objstore.clone import copy_objects
+from objstore.errors import (
+    APIError,
+    BucketConfigError,
+    BucketNotFoundError,
+    InvalidOptionError,
+    ObjStoreError,
 )
+from objstore.metrics import StoreMetrics, measure
+from objstore.objects import check_bucket_name, stream_name
+from objstore.records import Records
 from objstore.store import ObjectStore
+from objstore.stream import parse_stream_info
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.connection import Connection
 from objstore.wire.contexts import ContextSettings, load_context
 from objstore.wire.jetstream import FEATURES, JetStream, make_prefix
+from objstore.wire.listing import all_streams
+from objstore.wire.nuid import next_nuid
 
 __all__ = ["Client", "connect"]
+
+#: JetStream's number for: there is such a stream, with another configuration.
+NAME_IN_USE = 10058
+
+#: … and for: its storage could not be set up.
+STORE_FAILED = 10049
+STORE_TRIES, STORE_PAUSE = 5, 0.05
 
 DEFAULT_SERVER = "nats://127.0.0.1:4222"
 
@@ -171,24 +193,24 @@ class Client:
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
-            BucketNotFoundError: with ``create=False``, there is none.
+            BucketNotFoundError: with ``create=False``, there is none; or there is no bucket
+                that it shall mirror or have as a source.
             BucketConfigError: it exists with other settings, which the error names; or the
                 server refuses them.
             RequestTimeoutError, ConnectionLostError: the server does not answer.
+
+        Source: ADR-20; ADR-59 for mirrors and sources.
         """
-        check_bucket_name(name)
-        if consistency not in ("strong", "eventual"):
-            raise InvalidOptionError(
-                f'consistency is {consistency!r}; it must be "strong" or "eventual"'
-            )
-        asked = _options(options)
-        asked.fields()  # checks the values before anything is sent
+        asked = _checked(name, consistency, options)
         config = self._config(name)
         if config is None:
             if not create:
-                raise BucketNotFoundError(f"there is no bucket {name}", bucket=name)
+                raise _no_bucket(name)
             config = self._create(name, asked)
         check_existing(name, asked, config)
+        return self._store(name, config, consistency)
+
+    def _store(self, name: str, config: Mapping[str, Any], consistency: str) -> ObjectStore:
         return ObjectStore(self._jetstream, name, config, eventual=consistency == "eventual")
 
     def _config(self, name: str) -> dict[str, Any] | None:
@@ -199,29 +221,192 @@ class Client:
         return config
 
     def _create(self, name: str, options: BucketOptions) -> dict[str, Any]:
-        supports = {feature: self._jetstream.supports(feature) for feature in FEATURES}
+        for source in local_sources(options):
+            if self._config(source) is None:
+                raise _no_bucket(source)
         try:
-            created = self._jetstream.stream_create(new_stream(name, options, supports))
-        except BucketConfigError as error:
-            error.bucket = name
+            created = self._make(name, new_stream(name, options, self._supports()))
+        except BucketConfigError:
             config = self._config(name)  # somebody else may have created it just now
             if config is None:
                 raise
             return config
         return dict(created["config"])
 
-    def list_stores(self) -> Iterator[ObjectStoreStatus]:
-        """The account's buckets, in the server's order, page by page as they are asked for.
+    def _make(self, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a stream, which begins empty.
 
-        The ``size`` of each is None: counting it would mean to list it. ``bytes`` is there.
+        A server that is still removing the files of a deleted stream can fail to create another
+        of its name, or find the old messages in it (seen on 2.15.1, once in some hundred
+        times). It is asked again, or what is older than the stream is removed.
 
         Raises:
-            RequestTimeoutError, ConnectionLostError: the server does not answer.
+            BucketConfigError: it exists with other settings, or the server refuses these.
         """
-        for info in self._jetstream.streams(any_chunk_subject()):
-            bucket = bucket_of_stream(info["config"]["name"])
-            if bucket is not None:  # else something else that listens on these subjects
-                yield status_of(bucket, info)
+        for attempt in range(STORE_TRIES):
+            try:
+                created = self._ask(name, self._jetstream.stream_create, config)
+                break
+            except APIError as error:
+                if error.err_code != STORE_FAILED or attempt == STORE_TRIES - 1:
+                    raise
+                time.sleep(STORE_PAUSE)
+        info = parse_stream_info(created)
+        newest, born = info.state.last_ts, info.created
+        if info.state.messages and newest and born and newest < born and config.get("subjects"):
+            self._jetstream.purge(stream_name(name), ">", info.state.last_seq)
+        return created
+
+    def _supports(self) -> dict[str, bool]:
+        return {feature: self._jetstream.supports(feature) for feature in FEATURES}
+
+    def _ask(
+        self,
+        name: str,
+        call: Callable[[Mapping[str, Any]], dict[str, Any]],
+        config: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Create or change a stream; whatever the server does not like is the settings' fault.
+
+        Raises:
+            BucketConfigError: it refuses them.
+        """
+        try:
+            return call(config)
+        except APIError as error:
+            error.bucket = name
+            if error.code != 400:
+                raise
+            facts = dict(error.__dict__)
+            raise BucketConfigError(facts.pop("message"), **facts) from error
+        except ObjStoreError as error:
+            error.bucket = name
+            raise
+
+    def update_store(
+        self, name: str, *, consistency: str = "strong", **options: Any
+    ) -> ObjectStore:
+        """Change a bucket's settings. Only what is given changes.
+
+        What the server has learned since the bucket was created is turned on too: objects that
+        expire by themselves (2.11), fast-ingest batches (2.14); and direct gets.
+
+        Arguments:
+            name: of the bucket.
+            consistency: as for :meth:`object_store`.
+            options: see :class:`objstore.BucketOptions`. ``metadata`` replaces the user's
+                pairs, and leaves ``max_object_size`` alone. ``sources`` given to a mirror (an
+                empty list too) makes it a bucket of its own, which can be written (a mirror of
+                another domain: since 2.12).
+
+        Returns:
+            The bucket with its new settings. Other holds on it see a new ``max_object_size``
+            when they ask for the :meth:`~objstore.ObjectStore.status`.
+
+        Raises:
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            BucketNotFoundError: there is no such bucket, or no such source.
+            BucketConfigError: a setting cannot change any more (``storage``, a mirror's
+                source), which the error names; or the server refuses it.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
+
+        Source: ADR-20; ADR-43 and ADR-50 for what is turned on.
+        """
+        asked = _checked(name, consistency, options)
+        config = self._config(name)
+        if config is None:
+            raise _no_bucket(name)
+        for source in local_sources(asked):
+            if self._config(source) is None:
+                raise _no_bucket(source)
+        changed = updated_stream(name, asked, config, self._supports())
+        answer = self._ask(name, self._jetstream.stream_update, changed)
+        return self._store(name, answer["config"], consistency)
+
+    def list_stores(self) -> Iterator[ObjectStoreStatus]:
+        """The account's buckets, in the order of their names.
+
+        Lazily, a page of some hundred streams for each request; no bucket is looked into, so
+        the ``size`` is None (``status()`` of a bucket counts it), while ``bytes``, that the
+        stream takes, is there.
+
+        Raises:
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
+        """
+        for stream in all_streams(self._jetstream):
+            bucket = bucket_of_config(stream["config"])
+            if bucket is not None:
+                yield status_of(bucket, stream)
+
+    def clone_store(
+        self, source: str, target: str, *, consistency: str = "strong", **options: Any
+    ) -> ObjectStore:
+        """Copy a bucket: its settings and every live object, with all that describes it.
+
+        Objects are streamed one after the other; memory is that of one put. One that changes
+        meanwhile is copied as it was before or after. Links inside the source lead into the
+        clone; others lead where they led. A life time that an object has left goes on. What is
+        not copied: tombstones, malformed records, a seal, republishing, and where the source
+        itself is fed from.
+
+        Arguments:
+            source: the bucket that is copied.
+            target: the name of the new one, which must not exist yet.
+            consistency: as for :meth:`object_store`.
+            options: what shall be otherwise in the clone; see :class:`objstore.BucketOptions`.
+                ``metadata`` replaces the user's pairs.
+
+        Returns:
+            The clone. After a failure, Ctrl-C included, there is none; a program that is
+            killed leaves one with ``objstore.cloning`` among its metadata.
+
+        Raises:
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            BucketNotFoundError: there is no such source.
+            BucketConfigError: the target exists, or the server refuses its settings.
+            ObjectTooLargeError, StorageFullError: an object does not fit into the clone.
+            ObjectCorruptError, DigestMismatchError: an object of the source is damaged.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
+        """
+        check_bucket_name(source)
+        asked = _checked(target, consistency, options)
+        check_clone(asked)
+        config = self._config(source)
+        if config is None:
+            raise _no_bucket(source)
+        if self._config(target) is not None:
+            raise _exists(target)
+        wanted = cloned_stream(target, asked, config, self._supports())
+        try:
+            created = self._make(target, marked(wanted, next_nuid()))
+        except BucketConfigError as error:
+            if error.err_code == NAME_IN_USE:
+                raise _exists(target) from error
+            raise
+        store = self._store(target, created["config"], consistency)
+        try:
+            copy_objects(Records(self._jetstream, source), store)
+            self._ask(target, self._jetstream.stream_update, wanted)
+        except BaseException:
+            with contextlib.suppress(ObjStoreError):
+                self.delete_store(target)
+            raise
+        return store
+
+    def store_metrics(self, name: str) -> StoreMetrics:
+        """Count a bucket's live objects, their bytes and their media types.
+
+        Arguments:
+            name: of the bucket.
+
+        Raises:
+            InvalidNameError: the name cannot be one.
+            BucketNotFoundError: there is no such bucket.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
+
+        Cost: a listing of the bucket; memory is flat.
+        """
+        return measure(Records(self._jetstream, check_bucket_name(name)).all())
 
     def delete_store(self, name: str) -> bool:
         """Delete a bucket with all its objects.
@@ -238,6 +423,26 @@ class Client:
         except BucketNotFoundError:
             return False
         return True
+
+
+def _checked(name: str, consistency: object, options: dict[str, Any]) -> BucketOptions:
+    """A bucket's options, checked before anything is sent."""
+    check_bucket_name(name)
+    if consistency not in ("strong", "eventual"):
+        raise InvalidOptionError(
+            f'consistency is {consistency!r}; it must be "strong" or "eventual"'
+        )
+    asked = _options(options)
+    asked.fields(name)
+    return asked
+
+
+def _no_bucket(name: str) -> BucketNotFoundError:
+    return BucketNotFoundError(f"there is no bucket {name}", bucket=name)
+
+
+def _exists(name: str) -> BucketConfigError:
+    return BucketConfigError(f"bucket {name} exists already", bucket=name)
 
 
 def _options(options: dict[str, Any]) -> BucketOptions:

@@ -22,6 +22,7 @@
          ├─ MissingDependencyError       also ImportError
          ├─ BucketNotFoundError          also FileNotFoundError
          ├─ BucketConfigError
+         ├─ BucketReadOnlyError
          ├─ BucketSealedError
          ├─ StorageFullError
          ├─ APIError                     any other error that JetStream answers with
@@ -62,6 +63,7 @@ __all__ = [
     "AuthorizationError",
     "BucketConfigError",
     "BucketNotFoundError",
+    "BucketReadOnlyError",
     "BucketSealedError",
     "ConnectionClosedError",
     "ConnectionLostError",
@@ -254,6 +256,10 @@ class BucketConfigError(ObjStoreError):
     """
 
     differences: dict[str, tuple[Any, Any]] | None = None
+
+
+class BucketReadOnlyError(ObjStoreError):
+    """The bucket is a mirror: its objects come from another bucket, and only that is written."""
 
 
 class BucketSealedError(ObjStoreError):

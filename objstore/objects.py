@@ -106,11 +106,6 @@ def chunk_subject(bucket: str, nuid: str) -> str:
     return f"$O.{bucket}.C.{nuid}"
 
 
-def any_chunk_subject() -> str:
-    """Where the chunks of all buckets are: streams that listen there are buckets."""
-    return chunk_subject("*", ">")
-
-
 def meta_subject(bucket: str, name: str) -> str:
     """Where an object's metadata are.
 

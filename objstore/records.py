@@ -8,7 +8,7 @@ import logging
 import threading
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from objstore.errors import (
     BucketNotFoundError,
@@ -35,7 +35,7 @@ from objstore.wire.direct import (
 )
 from objstore.wire.jetstream import JetStream, PendingGet, parse_ttl
 
-__all__ = ["Records"]
+__all__ = ["Malformed", "Records"]
 
 LOG = logging.getLogger("objstore")
 
@@ -45,6 +45,13 @@ PAGE, PAGE_BYTES = 512, 2 << 20
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
+
+
+Malformed = Callable[[StoredMessage, ObjectCorruptError], object]
+
+
+def _log(_message: StoredMessage, error: ObjectCorruptError) -> None:
+    LOG.warning("%s", error)
 
 
 class Records:
@@ -183,12 +190,16 @@ class Records:
             raise
         return ack.sequence
 
-    def all(self) -> Iterator[ObjectInfo]:
+    def all(self, malformed: Malformed | None = None) -> Iterator[ObjectInfo]:
         """The last record of each name, in order of storing; tombstones included.
 
         An object that is changed meanwhile comes once, as it was before or after. Malformed
         records are logged and left out. Memory: one page, and 8 bytes for each name. (Some
         clients leave several records of a name behind; such a bucket is collected first.)
+
+        Arguments:
+            malformed: called with each malformed record and what is wrong with it, in place of
+                logging.
 
         Raises:
             BucketNotFoundError: there is no such bucket.
@@ -207,15 +218,19 @@ class Records:
             return
         message, pending = first
         rest = (message for message, _ in messages)
-        records = self._parse_all(itertools.chain([message], rest))
+        records = self._parse_all(itertools.chain([message], rest), malformed or _log)
         yield from _once(records, newest) if pending + 1 == names else _latest(records)
 
-    def _parse_all(self, messages: Iterable[StoredMessage]) -> Iterator[ObjectInfo]:
+    def _parse_all(
+        self, messages: Iterable[StoredMessage], malformed: Malformed
+    ) -> Iterator[ObjectInfo]:
         for message in messages:
             try:
-                yield self.parse(message)
+                info = self.parse(message)
             except ObjectCorruptError as error:
-                LOG.warning("%s", error)
+                malformed(message, error)
+            else:
+                yield info
 
     def _messages(self, subject: str, sequence: int = 1) -> Iterator[tuple[StoredMessage, int]]:
         """Messages of a subject from a sequence on, each with the number of those after it."""

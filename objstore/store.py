@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from objstore.bucket import ObjectStoreStatus, status_of
+from objstore.caring import Caring
 from objstore.describe import check_revision, describe
 from objstore.errors import BucketNotFoundError, InvalidOptionError, ObjectExistsError
 from objstore.objects import ObjectInfo
@@ -19,7 +20,7 @@ from objstore.writing import Writing
 __all__ = ["ObjectStore"]
 
 
-class ObjectStore(Reading, Writing):
+class ObjectStore(Reading, Writing, Caring):
     """One bucket. Thread-safe; what it opens is not, as files are not.
 
     Got from :meth:`objstore.Client.object_store`. Iterating it lists its objects, and
@@ -160,7 +161,9 @@ class ObjectStore(Reading, Writing):
     def status(self) -> ObjectStoreStatus:
         """The bucket's settings and state.
 
-        Its ``size`` is counted by listing the bucket: it costs what :meth:`list` costs.
+        Its ``size`` is counted by listing the bucket: it costs what :meth:`list` costs. The
+        bucket's settings are read again, so that what another client changed since this one
+        opened it, its ``max_object_size`` above all, counts here from now on.
 
         Raises:
             BucketNotFoundError: there is no such bucket.
@@ -201,9 +204,3 @@ class ObjectStore(Reading, Writing):
         except BucketNotFoundError:
             return False
         return True
-
-    def _stream_info(self) -> dict[str, Any]:
-        try:
-            return self._jetstream.stream_info(self._records.stream)
-        except BucketNotFoundError as error:
-            raise self._records.no_bucket() from error

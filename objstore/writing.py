@@ -33,6 +33,7 @@ from objstore.errors import (
 from objstore.links import follow
 from objstore.objects import Headers, ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
 from objstore.progress import ProgressOption, start_progress
+from objstore.records import Records
 from objstore.source import Source, choose_chunk_size
 from objstore.upload import Put
 from objstore.wire.nuid import next_nuid
@@ -166,8 +167,10 @@ class Writing(Bound):
         """What a write will replace.
 
         Raises:
+            BucketReadOnlyError: the bucket is a mirror.
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
+        self._check_writable()
         current = self._records.read(name)
         if if_revision is not None:
             live = 0 if current is None or current.deleted else current.revision
@@ -242,14 +245,17 @@ class Writing(Bound):
         if found is None:
             raise self._not_found(name)
         records, info = found
-        into = self if target is None else target
+        return (self if target is None else target)._take_over(records, info, new_name)
+
+    def _take_over(self, records: Records, info: ObjectInfo, name: str) -> ObjectInfo:
+        """Store what another record describes, with the chunks that it names."""
         copy = without_notes(info).with_changes(
-            bucket=into.name, name=new_name, nuid="", revision=0, mtime=None, deleted=False
+            bucket=self.name, name=name, nuid="", revision=0, mtime=None, deleted=False
         )
-        size = choose_chunk_size(info.options.chunk_size, info.size, into._max_payload(copy))
+        size = choose_chunk_size(info.options.chunk_size, info.size, self._max_payload(copy))
         with closing(chunk_payloads(records, info)) as payloads, Source(payloads) as source:
-            put = into._begin(copy, size, None, None, expected_size=info.size)
-            return into._fill(put, new_name, source, size)
+            put = self._begin(copy, size, None, None, expected_size=info.size)
+            return self._fill(put, name, source, size)
 
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
         """Delete an object: its record becomes a tombstone, then its chunks go.
@@ -427,10 +433,16 @@ class Writing(Bound):
         self, name: str, link: ObjectLink, described: ObjectInfo, if_revision: int | None
     ) -> ObjectInfo:
         check_revision(if_revision)
+        link_to(self._records, link, name)
+        return self._store_link(name, link, described, if_revision)
+
+    def _store_link(
+        self, name: str, link: ObjectLink, described: ObjectInfo, if_revision: int | None
+    ) -> ObjectInfo:
+        """Store a link, wherever it leads."""
         info = described.with_changes(
             nuid=next_nuid(), options=ObjectMetaOptions(link), mtime=datetime.now(timezone.utc)
         )
-        link_to(self._records, link, name)
         current = self._current_for(name, if_revision)
         return overwrite_link(self._records, info, current, only=if_revision is not None)
 

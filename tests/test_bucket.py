@@ -273,7 +273,8 @@ def test_status() -> None:
     assert status.sealed is True
     assert status.max_object_size == 1000
     assert status.metadata == {"k": "v"}
-    assert status.stream_info is info
+    assert status.stream_info.config == info["config"]
+    assert status.stream_info.state.bytes == 123
     assert status.backing_store == "JetStream"
     assert "stream_info" not in repr(status)
     assert pickle.loads(pickle.dumps(status)) == status

@@ -27,7 +27,7 @@ def bucket(client: Client, store: ObjectStore) -> ObjectStore:
 
 
 def messages(store: ObjectStore) -> int:
-    return int(store.status().stream_info["state"]["messages"])
+    return store.status().stream_info.state.messages
 
 
 def test_while_half_a_chunk_is_sent(

@@ -26,18 +26,21 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("server",),
     ("server_process", "server_config"),
     ("client",),
+    ("clone",),
     ("store",),
-    ("reading", "writing"),
-    ("writer", "many"),
-    ("upload", "reader", "watch", "gc"),
+    ("reading", "writing", "caring"),
+    ("writer", "many", "gc", "verify"),
+    ("upload", "reader", "watch", "owners"),
     ("chunks",),
     ("change", "stepped", "links"),
     ("commit", "bound"),
     ("records", "progress", "describe"),
-    ("source",),
+    ("source", "metrics"),
     ("bucket",),
-    ("objects",),
-    ("wire.consumer",),
+    ("options",),
+    ("sourcing",),
+    ("objects", "stream"),
+    ("wire.consumer", "wire.listing"),
     ("wire.asking", "wire.feed"),
     ("wire.jetstream",),
     ("wire.direct",),
@@ -59,7 +62,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 #: What the codec must not know, directly.
 IMPURE = {"socket", "ssl", "select", "selectors", "threading", "time", "random", "asyncio"}
-PURE_ROOMS = ("wire.protocol", "wire.headers", "objects", "bucket")
+PURE_ROOMS = (
+    "wire.protocol",
+    "wire.headers",
+    "objects",
+    "bucket",
+    "options",
+    "sourcing",
+    "stream",
+    "metrics",
+)
 
 #: Modules of Python's that only some rooms may import.
 RESERVED = {

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -231,22 +231,6 @@ class JetStream:
         """
         self.call(f"STREAM.DELETE.{stream}", None, f"deleting stream {stream}", repeat=False)
 
-    def streams(self, subject: str) -> Iterator[dict[str, Any]]:
-        """All streams that listen on a subject, page by page.
-
-        Raises:
-            ObjStoreError: as :meth:`call`.
-        """
-        offset = 0
-        while True:
-            request = {"subject": subject, "offset": offset}
-            page = self.call("STREAM.LIST", request, "listing streams")
-            streams = page.get("streams") or []
-            yield from streams
-            offset += len(streams)
-            if not streams or offset >= int(page.get("total", 0)):
-                return
-
     def subjects(self, stream: str, pattern: str) -> dict[str, int]:
         """The subjects of a stream that match a pattern, each with its number of messages.
 
@@ -262,8 +246,8 @@ class JetStream:
             if not page or len(found) >= int(answer.get("total") or 0):
                 return found
 
-    def purge(self, stream: str, subject: str) -> int:
-        """Remove all messages of a subject.
+    def purge(self, stream: str, subject: str, up_to: int | None = None) -> int:
+        """Remove all messages of a subject, or those up to a sequence.
 
         Returns:
             How many there were.
@@ -271,7 +255,10 @@ class JetStream:
         Raises:
             BucketNotFoundError, BucketSealedError; and as :meth:`call`.
         """
-        answer = self.call(f"STREAM.PURGE.{stream}", {"filter": subject}, f"purging {subject}")
+        request: dict[str, Any] = {"filter": subject}
+        if up_to is not None:
+            request["seq"] = up_to + 1  # the first one that stays
+        answer = self.call(f"STREAM.PURGE.{stream}", request, f"purging {subject}")
         return int(answer.get("purged", 0))
 
     # --- messages

@@ -159,7 +159,7 @@ def test_create_with_everything(run: Run, client: Client, bucket: str) -> None:
         "metadata": {"a": "b", "c": "d"},
     }
     status = client.object_store(bucket, create=False).status()
-    assert status.stream_info["config"]["max_bytes"] == 10 << 20
+    assert status.stream_info.config["max_bytes"] == 10 << 20
     result = run("put", bucket, "-", "--name", "large", stdin=b"x" * (1 << 20) + b"y")
     assert result.exit_code == 4
     assert "larger than the bucket's limit" in result.stderr

@@ -28,7 +28,7 @@ HOSTILE = "evil\x1b[2J\x07\n\u202etxt"
 
 def messages(store: ObjectStore) -> int:
     """How many messages the bucket's stream has."""
-    return int(store.status().stream_info["state"]["messages"])
+    return store.status().stream_info.state.messages
 
 
 def on_terminal(process: Process, *words: str, only: str | None = None) -> tuple[bytes, bytes]:
