@@ -122,9 +122,7 @@ def connect(
     prefix = settings.api_prefix if settings is not None and domain is None else None
     if domain is None and settings is not None and prefix is None:
         domain = settings.domain
-    client = Client(connection, domain=domain, api_prefix=prefix)
-    connection.connect()
-    return client
+    return Client(connection, domain=domain, api_prefix=prefix)
 
 
 def _settings(context: str | None) -> ContextSettings | None:
@@ -139,13 +137,13 @@ class Client:
     """The buckets of an account. Thread-safe; close it, or use it in a with-block.
 
     Arguments:
-        connection: is used, and closed with the client. One that is not connected yet
-            connects at the first use.
+        connection: is connected, if it is not yet; and closed with the client.
         domain: the JetStream domain.
         api_prefix: the prefix of JetStream's API, for accounts that import it elsewhere.
 
     Raises:
         InvalidOptionError: domain and prefix contradict each other.
+        ConnectionLostError, TLSError, AuthorizationError: see :func:`connect`.
     """
 
     def __init__(
@@ -158,6 +156,7 @@ class Client:
             timeout=connection.timeout,
             patience=connection.reconnect_timeout,
         )
+        connection.connect()
 
     def __enter__(self) -> Client:
         self.connection.connect()

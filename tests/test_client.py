@@ -705,3 +705,16 @@ def test_links_in_a_clone_that_lead_in_a_circle(client: Client) -> None:
         clone.get("a")
     for name in ("orig", "copy"):
         client.delete_store(name)
+
+
+def test_a_client_connects_its_connection(server: LocalServer) -> None:
+    """It takes one that is connected, or connects it; and closes it."""
+    connection = Connection(server.url)
+    with Client(connection) as client:
+        assert connection.is_connected
+        assert client.connection is connection
+        assert client.object_store("from-a-connection").put("x", b"1").size == 1
+        client.delete_store("from-a-connection")
+    assert not connection.is_connected
+    with Connection(server.url) as connected, Client(connected) as client:
+        assert [*client.list_stores()] != None
