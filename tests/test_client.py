@@ -712,10 +712,10 @@ def test_a_client_connects_its_connection(server: LocalServer) -> None:
     """It takes one that is connected, or connects it; and closes it."""
     connection = Connection(server.url)
     with Client(connection) as client:
-        assert connection.is_connected
+        connected = connection.is_connected
         assert client.connection is connection
         assert client.object_store("from-a-connection").put("x", b"1").size == 1
         client.delete_store("from-a-connection")
-    assert not connection.is_connected
-    with Connection(server.url) as connected, Client(connected) as client:
-        assert client.connection.session is connected.session
+    assert (connected, connection.is_connected) == (True, False)
+    with Connection(server.url) as another, Client(another) as client:
+        assert client.connection.session is another.session
