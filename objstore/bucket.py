@@ -217,7 +217,7 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
     """Compare an existing bucket with what was asked of it.
 
     Raises:
-        BucketConfigError: they differ; it names the fields.
+        BucketConfigError: they differ; it names the options.
         InvalidOptionError: an option is impossible.
     """
     differences: dict[str, tuple[Any, Any]] = {}
@@ -241,7 +241,7 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
         elif name == "max_age":
             actual = actual or 0
         if actual != wanted:
-            differences[name] = (actual, wanted)
+            differences.update(_in_options_words(name, actual, wanted))
     if differences:
         listed = "; ".join(f"{k} is {a!r}, not {w!r}" for k, (a, w) in differences.items())
         raise BucketConfigError(
@@ -249,6 +249,26 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
             bucket=bucket,
             differences=differences,
         )
+
+
+def _in_options_words(field: str, actual: Any, wanted: Any) -> dict[str, tuple[Any, Any]]:
+    """A difference of a stream's field as one of the options that a user gave."""
+    if field == "max_age":
+        ages = tuple(timedelta(microseconds=age / 1000) for age in (actual, wanted))
+        return {"ttl": (ages[0], ages[1])}
+    if field == "num_replicas":
+        return {"replicas": (actual, wanted)}
+    if field != "metadata":
+        return {field: (actual, wanted)}
+    sides = [dict(actual), dict(wanted)]
+    limits = [side.pop(MAX_OBJECT_SIZE, None) for side in sides]
+    found: dict[str, tuple[Any, Any]] = {}
+    if sides[0] != sides[1]:
+        found["metadata"] = (sides[0], sides[1])
+    if limits[0] != limits[1]:
+        sizes = [None if limit is None else int(limit) for limit in limits]
+        found["max_object_size"] = (sizes[0], sizes[1])
+    return found
 
 
 def marked(config: Mapping[str, Any], nuid: str) -> dict[str, Any]:

@@ -252,7 +252,7 @@ class BucketConfigError(ObjStoreError):
     """The bucket exists with other settings, or the server refuses the settings.
 
     Attributes:
-        differences: for each field that differs a pair: as it is, as it was asked for.
+        differences: for each option that differs a pair: as it is, as it was asked for.
     """
 
     differences: dict[str, tuple[Any, Any]] | None = None

@@ -44,6 +44,10 @@ class ObjectResult(io.BufferedIOBase):
         self._position = 0
         self._error: BaseException | None = None  # what ended the reading before its end
 
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"at {self._position:,}"
+        return f"<objstore.ObjectResult {self.info.name!r}, {self.info.size:,} bytes, {state}>"
+
     @property
     def name(self) -> str:
         """The object's name."""

@@ -204,15 +204,17 @@ def test_the_same_settings(made: dict[str, Any], asked: dict[str, Any]) -> None:
     [
         ({}, {"description": "d"}, {"description": ("", "d")}),
         ({}, {"compression": True}, {"compression": ("none", "s2")}),
-        ({}, {"ttl": 1}, {"max_age": (0, 1_000_000_000)}),
+        ({}, {"ttl": 1}, {"ttl": (timedelta(0), timedelta(seconds=1))}),
         ({}, {"max_bytes": 5}, {"max_bytes": (-1, 5)}),
         ({}, {"metadata": {"a": "b"}}, {"metadata": ({}, {"a": "b"})}),
         ({"metadata": {"a": "b"}}, {"metadata": {}}, {"metadata": ({"a": "b"}, {})}),
-        ({}, {"max_object_size": 5}, {"metadata": ({}, {MAX_OBJECT_SIZE: "5"})}),
+        ({}, {"max_object_size": 5}, {"max_object_size": (None, 5)}),
         ({"max_object_size": 5, "metadata": {"a": "b"}}, {"max_object_size": 6},
-         {"metadata": ({MAX_OBJECT_SIZE: "5"}, {MAX_OBJECT_SIZE: "6"})}),
+         {"max_object_size": (5, 6)}),
+        ({"max_object_size": 5}, {"max_object_size": 6, "metadata": {"a": "b"}},
+         {"max_object_size": (5, 6), "metadata": ({}, {"a": "b"})}),
         ({}, {"storage": "memory", "replicas": 3},
-         {"storage": ("file", "memory"), "num_replicas": (1, 3)}),
+         {"storage": ("file", "memory"), "replicas": (1, 3)}),
     ],
 )  # fmt: skip
 def test_other_settings(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -17,6 +16,7 @@ from objstore import (
     Connection,
     ExternalStream,
     InvalidOptionError,
+    LocalServer,
     Placement,
     Republish,
     StorageType,
@@ -31,12 +31,11 @@ HUB = ExternalStream("$JS.hub.API", "deliver.hub")
 
 
 @pytest.fixture
-def offline() -> Iterator[Client]:
-    """A client that has nobody to talk to: whatever it sends fails."""
-    with_nobody = Connection("nats://127.0.0.1:1", timeout=0.1, reconnect_timeout=0)
-    client = Client(with_nobody)
-    yield client
+def offline(server: LocalServer) -> Client:
+    """A client whose connection is closed: whatever it sends fails."""
+    client = Client(Connection(server.url))
     client.close()
+    return client
 
 
 BAD = [

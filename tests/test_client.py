@@ -71,7 +71,7 @@ def test_other_settings(client: Client) -> None:
         client.object_store("other", ttl=61, description="d", max_object_size=5)
     assert e.value.bucket == "other"
     assert e.value.differences == {
-        "max_age": (60_000_000_000, 61_000_000_000),
+        "ttl": (timedelta(seconds=60), timedelta(seconds=61)),
         "description": ("", "d"),
     }
     with pytest.raises(BucketConfigError):
@@ -124,7 +124,7 @@ def test_two_create_it_differently(client: Client, shared_client: Client) -> Non
         lost = [result for result in results if isinstance(result, BucketConfigError)]
         assert len(lost) == 1, results
         assert lost[0].bucket == name
-        assert set(lost[0].differences or ()) == {"max_age"}
+        assert set(lost[0].differences or ()) == {"ttl"}
         client.delete_store(name)
 
 
@@ -138,9 +138,9 @@ def test_created_between_the_look_and_the_creation(
         return create(self, config)
 
     monkeypatch.setattr(JetStream, "stream_create", late)
-    with pytest.raises(BucketConfigError, match="max_age") as caught:
+    with pytest.raises(BucketConfigError, match="ttl") as caught:
         client.object_store("late", ttl=60)
-    assert caught.value.differences == {"max_age": (5_000_000_000, 60_000_000_000)}
+    assert caught.value.differences == {"ttl": (timedelta(seconds=5), timedelta(seconds=60))}
     assert client.object_store("late").name == "late"
     client.delete_store("late")
 
