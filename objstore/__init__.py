@@ -11,6 +11,8 @@
             ...
 """
 
+from typing import TYPE_CHECKING, Any
+
 from objstore.bucket import ObjectStoreStatus
 from objstore.client import Client, connect
 from objstore.errors import *  # noqa: F403 - the tree is public as a whole
@@ -26,7 +28,6 @@ from objstore.options import (
     StoreCompression,
 )
 from objstore.reader import ObjectResult
-from objstore.server import LocalServer, local
 from objstore.sourcing import ExternalStream, StreamSource
 from objstore.store import ObjectStore
 from objstore.stream import LostStreamData, StreamAlternate, StreamInfo, StreamState
@@ -34,6 +35,10 @@ from objstore.verify import VerifyProblem, VerifyReport
 from objstore.version import __version__
 from objstore.watch import Watcher
 from objstore.wire.connection import Connection
+from objstore.writer import ObjectWriter
+
+if TYPE_CHECKING:
+    from objstore.server import LocalServer, local
 
 __all__ = [
     "BucketOptions",
@@ -50,6 +55,7 @@ __all__ = [
     "ObjectResult",
     "ObjectStore",
     "ObjectStoreStatus",
+    "ObjectWriter",
     "Placement",
     "Republish",
     "StorageType",
@@ -67,3 +73,12 @@ __all__ = [
     "local",
 ]
 __all__ += [name for name in _errors if name != "api_error"]
+
+
+def __getattr__(name: str) -> Any:
+    """The local server, imported at its first use: what starts processes costs 30 ms."""
+    if name in ("LocalServer", "local"):
+        from objstore import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from objstore.bucket import (
     BucketOptions,
@@ -38,10 +38,12 @@ from objstore.store import ObjectStore
 from objstore.stream import parse_stream_info
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.connection import Connection
-from objstore.wire.contexts import ContextSettings, load_context
 from objstore.wire.jetstream import FEATURES, JetStream, make_prefix
 from objstore.wire.listing import all_streams
 from objstore.wire.nuid import next_nuid
+
+if TYPE_CHECKING:
+    from objstore.wire.contexts import ContextSettings
 
 __all__ = ["Client", "connect"]
 
@@ -126,7 +128,11 @@ def connect(
 
 
 def _settings(context: str | None) -> ContextSettings | None:
-    return None if context is None else load_context(context)
+    if context is None:
+        return None
+    from objstore.wire.contexts import load_context  # few use one
+
+    return load_context(context)
 
 
 def _default_servers() -> str:

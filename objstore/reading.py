@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -195,6 +194,8 @@ class Reading(Bound):
             OSError: the file cannot be written.
             And as :meth:`get`.
         """
+        import tempfile  # here: it costs 10 ms, and few download
+
         target = Path(path)
         if target.exists() and not target.is_file():
             raise InvalidOptionError(f"{target} is not a regular file: it would be replaced")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from collections.abc import Mapping
 from contextlib import closing
@@ -473,6 +472,8 @@ _COMPRESSED = {
 
 def _guess_mime(name: str) -> str | None:
     """The media type that a file's name suggests."""
+    import mimetypes  # here: few need it, and all would wait for it
+
     mime, encoding = mimetypes.guess_type(name)
     return mime if encoding is None else _COMPRESSED.get(encoding)
 

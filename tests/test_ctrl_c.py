@@ -17,6 +17,9 @@ from objstore import Client, ObjectStore, upload
 from objstore.wire.protocol import Buffer
 from objstore.wire.transport import Transport
 
+# A Ctrl-C that strikes in coverage's own code leaves coverage's lock taken, and all stand still.
+pytestmark = pytest.mark.interrupts
+
 DATA = os.urandom(6 << 20)
 
 
