@@ -1,0 +1,1 @@
+"""Measurements against a local nats-server: ``python -m benchmarks``."""
