@@ -301,6 +301,10 @@ def _payloads(records: Records, info: ObjectInfo) -> Iterator[Payload]:
         yield from chunks
         done, last = chunks.done
     if done < info.chunks:
+        # Single answers do not tell which chunk they are: the stream counts them beforehand.
+        subject = chunk_subject(records.bucket, info.nuid)
+        if records.jetstream.subjects(records.stream, subject).get(subject) != info.chunks:
+            raise why_incomplete(records, info, done)
         for payload in stepped_chunks(records, info, info.chunks - done, last):
             done += 1
             yield payload

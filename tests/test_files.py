@@ -426,6 +426,7 @@ def test_get_many_across_a_lost_connection(
 # --- life times
 
 
+@pytest.mark.needs_server("2.11")
 def test_an_object_expires(store: ObjectStore, shared_client: Client) -> None:
     """With its chunks; others stay."""
     info = store.put("x", CONTENT, ttl=1, chunk_size=1000)
@@ -439,6 +440,7 @@ def test_an_object_expires(store: ObjectStore, shared_client: Client) -> None:
     assert store.read_bytes("x") == b"again"
 
 
+@pytest.mark.needs_server("2.11")
 def test_the_life_time_is_told_and_kept(store: ObjectStore, shared_client: Client) -> None:
     """An update leaves what is left; a put without it ends it; chunks outlive their record."""
     store.put("x", b"1", ttl=timedelta(hours=1))
@@ -469,6 +471,7 @@ def _ttl_header(client: Client, store: ObjectStore, subject: str) -> int:
     return int(text.partition("Nats-TTL: ")[2].partition("s")[0])
 
 
+@pytest.mark.needs_server("2.11")
 def test_an_update_does_not_prolong_a_life(store: ObjectStore) -> None:
     """What is left after the update is less than what was given."""
     store.put("x", b"1", ttl=3)
