@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -115,7 +115,7 @@ class Writing(Bound):
         with Source(payload) as source:
             size = choose_chunk_size(info.options.chunk_size, source.size, self._max_payload(info))
             bar = start_progress(progress, info.name, source.size)
-            with _closing(bar):
+            with nullcontext() if bar is None else closing(bar):
                 put = self._begin(info, size, if_revision, None, bar, timeout, source.size)
                 return self._fill(put, info.name, source, size)
 
@@ -444,20 +444,6 @@ class Writing(Bound):
         )
         current = self._current_for(name, if_revision)
         return overwrite_link(self._records, info, current, only=if_revision is not None)
-
-
-class _closing:  # noqa: N801 - reads as contextlib's
-    """Close a progress bar at the end of a block, if there is one."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 #: What a file is that was compressed, whatever is in it.
