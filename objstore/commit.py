@@ -14,17 +14,20 @@ from collections.abc import Callable
 from typing import TypeGuard
 
 from objstore.errors import (
+    APIError,
     BucketNotFoundError,
     ConnectionClosedError,
     ConnectionLostError,
+    NoRespondersError,
     ObjStoreError,
     RequestTimeoutError,
     RevisionMismatchError,
+    is_transient,
 )
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.records import Records
 
-__all__ = ["Again", "commit", "remove_chunks", "settled"]
+__all__ = ["Again", "commit", "overtake", "remove_chunks", "settled"]
 
 LOG = logging.getLogger("objstore")
 
@@ -62,6 +65,7 @@ def commit(
 
     Raises:
         RevisionMismatchError: somebody else was faster.
+        BucketNotFoundError: there is no such bucket.
         RequestTimeoutError, ConnectionLostError: it is unknown whether it was stored, even
             after asking again for the connection's patience.
         ObjStoreError: it was not stored.
@@ -74,6 +78,13 @@ def commit(
             return info.with_changes(revision=records.publish(info, expected)), current
         except RevisionMismatchError:
             stored = records.read(info.name, fresh=True)
+        except (NoRespondersError, APIError) as error:
+            # Refused for now, while a leader is elected.
+            if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
+                raise
+            records.check_exists()
+            time.sleep(_PAUSE)
+            continue
         except ConnectionClosedError:
             raise
         except (RequestTimeoutError, ConnectionLostError) as error:
@@ -100,10 +111,8 @@ def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
     while True:
         try:
             return records.read(name, fresh=True)
-        except ConnectionClosedError:
-            raise
-        except (RequestTimeoutError, ConnectionLostError):
-            if time.monotonic() + _PAUSE >= deadline:
+        except ObjStoreError as error:
+            if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
                 raise
             time.sleep(_PAUSE)  # the error may have come at once
 
@@ -130,11 +139,11 @@ def settled(records: Records, info: ObjectInfo) -> ObjectInfo | None:
     Raises:
         ObjStoreError: that could not be found out.
     """
-    _overtake(records, meta_subject(records.bucket, info.name))
+    overtake(records, meta_subject(records.bucket, info.name))
     return records.read(info.name, fresh=True)
 
 
-def _overtake(records: Records, subject: str) -> None:
+def overtake(records: Records, subject: str) -> None:
     """Wait until what was sent to a subject before is stored, or never will be.
 
     A stream stores what it is sent from a queue, in order. So something is sent that it must
@@ -142,6 +151,7 @@ def _overtake(records: Records, subject: str) -> None:
     of sending; so this is tried for one time-out.)
 
     Raises:
+        BucketNotFoundError: there is no such bucket.
         ObjStoreError: no refusal came.
     """
     deadline = time.monotonic() + records.jetstream.timeout
@@ -150,11 +160,14 @@ def _overtake(records: Records, subject: str) -> None:
             records.jetstream.publish(subject, b"", "", expected_sequence=_IMPOSSIBLE)
         except RevisionMismatchError:
             return
-        except ConnectionClosedError:
+        except RequestTimeoutError:
             raise
-        except ConnectionLostError:
-            if time.monotonic() >= deadline:
+        except ObjStoreError as error:
+            if not is_transient(error) or time.monotonic() >= deadline:
                 raise
+            if isinstance(error, NoRespondersError):
+                records.check_exists()
+                time.sleep(_PAUSE)
 
 
 def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> None:
@@ -173,7 +186,7 @@ def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> N
     try:
         if unanswered:
             with contextlib.suppress(ObjStoreError):  # the purge says why, if it fails too
-                _overtake(records, subject)
+                overtake(records, subject)
         records.jetstream.purge(records.stream, subject)
     except BucketNotFoundError:
         pass

@@ -348,6 +348,18 @@ class TLSUnavailableError(TLSError, NATSTCPConnectionRequiredError):
     """TLS was asked for, and the server does not offer it."""
 
 
+def is_transient(error: ObjStoreError) -> bool:
+    """Whether the same may succeed later: the connection, or a leader, is missing at the moment.
+
+    What the server may have done of what failed is to be found out first.
+    """
+    if isinstance(error, APIError):
+        return error.code == 503  # what JetStream answers while its servers change places
+    if isinstance(error, ConnectionClosedError):
+        return False
+    return isinstance(error, (ConnectionLostError, RequestTimeoutError, NoRespondersError))
+
+
 # --- JetStream's numbers (errors.json of nats-server)
 
 _BY_ERR_CODE: dict[int, type[ObjStoreError]] = {

@@ -16,6 +16,7 @@ from objstore.errors import (
     ObjectCorruptError,
     ObjStoreError,
     RequestTimeoutError,
+    is_transient,
 )
 from objstore.objects import (
     ObjectInfo,
@@ -35,7 +36,7 @@ from objstore.wire.direct import (
 )
 from objstore.wire.jetstream import JetStream, PendingGet, parse_ttl
 
-__all__ = ["Malformed", "Records"]
+__all__ = ["Malformed", "PendingRecord", "Records"]
 
 LOG = logging.getLogger("objstore")
 
@@ -141,6 +142,15 @@ class Records:
             ConnectionLostError: there is no connection.
         """
         return self._start_last(meta_subject(self.bucket, name))
+
+    def start_record(self, name: str) -> PendingRecord:
+        """As :meth:`read`, for the answer to be taken later.
+
+        Raises:
+            InvalidNameError: the name cannot be one.
+            ConnectionLostError: there is no connection.
+        """
+        return PendingRecord(self, name)
 
     def _start_last(self, subject: str) -> PendingGet:
         if self.direct and (self._eventual or not self.jetstream.is_clustered):
@@ -320,9 +330,54 @@ class Records:
                         self._names.add(record.nuid, record.name)
             return self._names.of(nuid)
 
+    def check_exists(self) -> None:
+        """Nobody answers for the bucket: is it gone, or just without a leader?
+
+        Raises:
+            BucketNotFoundError: it is gone.
+        """
+        try:
+            self.jetstream.stream_info(self.stream)
+        except BucketNotFoundError as error:
+            raise self.no_bucket() from error
+        except ObjStoreError as error:
+            if not is_transient(error):
+                raise
+
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""
         return BucketNotFoundError(f"there is no bucket {self.bucket}", bucket=self.bucket)
+
+
+class PendingRecord:
+    """The last record of a name, asked for; to be closed, if the answer is not taken."""
+
+    def __init__(self, records: Records, name: str) -> None:
+        self._records = records
+        self._name = name
+        self._pending = records.start_read(name)
+
+    def result(self) -> ObjectInfo | None:
+        """The record; None if there is none.
+
+        Raises:
+            ObjStoreError: as :meth:`Records.read`.
+        """
+        try:
+            stored = self._pending.result()
+        except ObjStoreError as error:
+            if not is_transient(error):
+                raise
+            return self._records.read(self._name)  # which asks again, and elsewhere
+        try:
+            return None if stored is None else self._records.parse(stored)
+        except ObjectCorruptError as error:
+            error.name = self._name
+            raise
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._pending.close()
 
 
 class _NamesByNuid:

@@ -4,6 +4,8 @@
 2. The metadata is the commit (:mod:`objstore.commit`); what it replaced is removed then.
 3. Whatever fails before the commit, Ctrl-C included, removes the new chunks; the old object
    stays as it was.
+
+Faults on the way of the chunks are :mod:`objstore.sending`'s.
 """
 
 from __future__ import annotations
@@ -11,201 +13,94 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import queue
-import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import Protocol
 
 from objstore.change import is_shared
 from objstore.commit import Again, commit, remove_chunks, settled
 from objstore.errors import (
     ConnectionLostError,
-    ObjectCorruptError,
     ObjectTooLargeError,
     ObjStoreError,
     RequestTimeoutError,
 )
 from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
 from objstore.records import Records
-from objstore.wire.jetstream import parse_pub_ack, ttl_header
-from objstore.wire.protocol import Buffer, Message, check_subject
-from objstore.wire.requests import publish_parts
-from objstore.wire.session import Session
+from objstore.sending import ChunkSender
+from objstore.wire.jetstream import ttl_header
+from objstore.wire.protocol import Buffer
 
-__all__ = ["Put"]
+__all__ = ["Known", "Put"]
 
 LOG = logging.getLogger("objstore")
 
-#: Bytes that may be on their way without an acknowledgement.
-WINDOW = 8 << 20
+#: From how many chunks on an object goes by fast-ingest, where its size is known; and after how
+#: many where it is not. A batch costs two round trips, which small objects would feel.
+INGEST_FROM, INGEST_AFTER = 16, 8
 
 
-class _Window:
-    """The chunks that are sent and not acknowledged.
+class Current(Protocol):
+    """What a name has at the moment, asked for and maybe not answered yet."""
 
-    The reader thread calls :meth:`deliver` and :meth:`fail`; the uploading thread waits in
-    :meth:`wait_for`. Memory: :data:`WINDOW` bytes of chunks at most, held by the kernel and
-    the server, not here.
+    def result(self) -> ObjectInfo | None:
+        """It, tombstones included; None: nothing."""
 
-    Attributes:
-        subject: of the chunks.
-    """
+    def close(self) -> None:
+        """It is not needed any more."""
 
-    def __init__(self, subject: str, timeout: float, session: Session) -> None:
-        self.subject = subject
-        self._session = session
-        self._connects = session.connects  # which connection this is
-        self._timeout = timeout
-        # Not a Condition: that is written in Python, and a Ctrl-C between its lines leaves its lock
-        # taken for good. These two are the interpreter's own.
-        self._lock = threading.Lock()
-        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._awaited = False  # the uploading thread waits for news
-        self._sizes: dict[int, int] = {}  # chunk number -> bytes not acknowledged
-        self._outstanding = 0
-        self._acknowledged = 0  # chunks 1 … this are stored
-        self._last_sequence = 0
-        self._error: ObjStoreError | None = None  # why the upload cannot go on
-        self._deaf = False  # no answer will come any more
-        self._accepted = 0
 
-    def sent(self, number: int, size: int) -> None:
-        """A chunk is about to be sent."""
-        with self._lock:
-            self._sizes[number] = size
-            self._outstanding += size
+class Known:
+    """What a name has, where that is known already."""
 
-    def deliver(self, message: Message) -> None:
-        """Take an acknowledgement; its subject ends in the chunk's number."""
-        number = int(message.subject.rpartition(".")[2])
-        error: ObjStoreError | None = None
-        sequence = 0
-        try:
-            sequence = parse_pub_ack(message, f"storing chunk {number}").sequence
-        except ObjStoreError as refused:
-            error = refused
-        with self._lock:
-            if error is None and not self._continues(number, sequence):
-                # Chunks in order, or not at all: a gap or a swap is a corrupt object.
-                error = self._gap(number)
-            self._acknowledged, self._last_sequence = number, sequence
-            self._accepted += bool(sequence)
-            self._outstanding -= self._sizes.pop(number, 0)
-            self._error = self._error or error
-            self._tell()
+    def __init__(self, info: ObjectInfo | None) -> None:
+        self._info = info
 
-    def _continues(self, number: int, sequence: int) -> bool:
-        return number == self._acknowledged + 1 and sequence > self._last_sequence
+    def result(self) -> ObjectInfo | None:
+        """It."""
+        return self._info
 
-    def _gap(self, number: int) -> ObjStoreError:
-        """Why a chunk is not the next: those before it went over another connection, or else."""
-        if self._session.connects != self._connects:
-            return ConnectionLostError("the connection was lost while chunks were under way")
-        return ObjectCorruptError(f"chunk {number} was stored out of order")
-
-    def fail(self, error: ObjStoreError) -> None:
-        """The connection was lost, or the permission is missing."""
-        with self._lock:
-            self._error = self._error or error
-            self._deaf = True
-            self._tell()
-
-    def _tell(self) -> None:
-        """There is news: wake who waits for it."""
-        if self._awaited:
-            self._awaited = False
-            self._news.put(None)
-
-    def _heard(self, timeout: float) -> bool:
-        """Wait for news, which may turn out to be old; False: there was none."""
-        try:
-            self._news.get(timeout=timeout)
-        except queue.Empty:
-            return False
-        return True
-
-    def wait_for(self, room: int) -> None:
-        """Wait until at most ``room`` bytes are outstanding.
-
-        Raises:
-            RequestTimeoutError: no acknowledgement came for one time-out.
-            ObjStoreError: a chunk was refused, or the connection was lost.
-        """
-        while True:
-            with self._lock:
-                if self._error is not None:
-                    raise self._error
-                if self._outstanding <= room:
-                    return
-                before = self._acknowledged
-                self._awaited = True
-            if not self._heard(self._timeout) and self._acknowledged == before:
-                raise RequestTimeoutError(
-                    f"no acknowledgement of chunk {before + 1} in {self._timeout:g} s",
-                    timeout=self._timeout,
-                    subject=self.subject,
-                )
-
-    @property
-    def may_have_stored(self) -> bool:
-        """Whether any chunk was stored, or may have been."""
-        return bool(self._accepted or self._sizes)
-
-    @property
-    def has_unanswered(self) -> bool:
-        """Whether some chunks were sent and never answered."""
-        return bool(self._sizes)
-
-    def settle(self) -> None:
-        """After a failure: wait for the answers to all that was sent, good or bad.
-
-        The server stores from a queue, past which a purge would slip: chunks would be stored
-        after they were to be removed.
-        """
-        deadline = time.monotonic() + self._timeout
-        while True:
-            with self._lock:
-                if self._deaf or not self._outstanding:
-                    return
-                self._awaited = True
-            if not self._heard(max(0.0, deadline - time.monotonic())):
-                return
+    def close(self) -> None:
+        """Nothing was asked for."""
 
 
 class Put:
     """An object on its way into a bucket: send chunks, then commit or abort.
 
-    Memory: :data:`WINDOW` bytes at most, whatever the size.
+    Memory: 8 MiB at most, whatever the size.
 
     Arguments:
         records: the bucket.
         info: what is known of the object; its nuid is where the chunks go.
-        current: what it will replace, tombstones included.
+        current: what it will replace; its answer may come while the first chunk travels.
         limit: the largest size allowed, in bytes.
         again: decides when somebody else changed the object meanwhile, see
             :func:`objstore.commit.commit`.
         progress: told the bytes of each chunk that was sent.
         timeout: for one acknowledgement, in seconds; None: the connection's.
         expected_size: of the payload, in bytes, where it is known.
+        ingests: the bucket takes fast-ingest batches.
     """
 
     def __init__(
         self,
         records: Records,
         info: ObjectInfo,
-        current: ObjectInfo | None,
+        current: Current,
         *,
         limit: int | None,
         again: Again | None,
         progress: Callable[[int], object] | None,
         timeout: float | None = None,
         expected_size: int | None = None,
+        ingests: bool = False,
     ) -> None:
         self._records = records
         self._info = info
-        self._current = current
+        self._awaited: Current | None = current
+        self._current: ObjectInfo | None = None  # what will be replaced, once it is known
         self._limit = limit
         self._again = again
         self._progress = progress
@@ -214,15 +109,15 @@ class Put:
         self._size = 0
         self._undecided = False  # the metadata were published, and may be stored
         self._done = False  # they are, and what they replaced is removed
-        connection = records.jetstream.connection
-        self._session, self._inbox = connection.session, connection.inbox
-        subject = chunk_subject(records.bucket, info.nuid)
-        self._subject = check_subject(subject)
         self._margin = _margin(expected_size)
-        self._header = b"" if info.ttl is None else ttl_header(info.ttl + self._margin)
         self._begun = time.monotonic()
-        self._window = _Window(subject, timeout or records.jetstream.timeout, self._session)
-        self._reply = self._inbox.open(self._window.deliver)
+        self._chunks = ChunkSender(
+            records,
+            chunk_subject(records.bucket, info.nuid),
+            b"" if info.ttl is None else ttl_header(info.ttl + self._margin),
+            timeout or records.jetstream.timeout,
+            _ingest_after(expected_size, info.options.chunk_size) if ingests else None,
+        )
 
     @property
     def described(self) -> ObjectInfo:
@@ -243,12 +138,10 @@ class Put:
                 f"the payload is larger than the bucket's limit of {self._limit:,} bytes",
                 limit=self._limit,
             )
-        self._window.wait_for(max(0, WINDOW - length))
-        reply = f"{self._reply}.{self._count + 1}".encode()
-        parts = publish_parts(self._subject, chunk, reply, self._header)
+        if self._count:
+            self._know_current()  # a damaged record is an error now, not after the whole payload
         self._count += 1
-        self._window.sent(self._count, length)
-        self._session.transmit(parts, self._window)
+        self._chunks.send(chunk)
         self._hasher.update(chunk)
         self._size += length
         if self._progress is not None:
@@ -261,7 +154,9 @@ class Put:
             RevisionMismatchError: somebody else changed the object meanwhile.
             And as :meth:`send`, and :func:`objstore.commit.commit`.
         """
-        self._window.wait_for(0)
+        self._know_current()
+        self._chunks.finish()
+        self._chunks.check_count()
         digest = DIGEST_PREFIX + urlsafe_b64encode(self._hasher.digest()).decode()
         info = self._info.with_changes(
             size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
@@ -296,7 +191,7 @@ class Put:
         """Remove what was sent, unless that has become an object, or may have. Never raises."""
         if self._done:  # interrupted afterwards
             return
-        self._window.settle()
+        self._chunks.settle()
         self._close()
         if self._undecided:
             try:
@@ -310,8 +205,8 @@ class Put:
                     error,
                 )
                 return  # never remove on a guess
-        if self._window.may_have_stored:
-            remove_chunks(self._records, self._info.nuid, unanswered=self._window.has_unanswered)
+        if self._chunks.may_have_stored:
+            remove_chunks(self._records, self._info.nuid, unanswered=self._chunks.has_unanswered)
 
     def _landed(self) -> bool:
         """Whether the metadata were stored after all. Removes what is no longer there.
@@ -346,9 +241,28 @@ class Put:
         late = timedelta(seconds=time.monotonic() - self._begun) - self._margin
         return ttl if late.total_seconds() < 0 else max(timedelta(seconds=1), ttl - late)
 
+    def _know_current(self) -> None:
+        """Wait for what will be replaced.
+
+        Raises:
+            ObjectCorruptError: its record is malformed.
+            BucketNotFoundError, RequestTimeoutError, ConnectionLostError: no answer.
+        """
+        if self._awaited is not None:
+            self._current, self._awaited = self._awaited.result(), None
+
     def _close(self) -> None:
-        self._session.forget(self._window)
-        self._inbox.close(self._reply)
+        self._chunks.close()
+        if self._awaited is not None:
+            self._awaited.close()
+
+
+def _ingest_after(expected_size: int | None, chunk_size: int | None) -> int:
+    """After how many chunks fast-ingest takes over."""
+    if expected_size is None:
+        return INGEST_AFTER
+    chunks = -(-expected_size // (chunk_size or 1))
+    return 0 if chunks >= INGEST_FROM else max(1, chunks)
 
 
 def _margin(expected_size: int | None) -> timedelta:

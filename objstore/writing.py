@@ -32,9 +32,9 @@ from objstore.errors import (
 from objstore.links import follow
 from objstore.objects import Headers, ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
 from objstore.progress import ProgressOption, start_progress
-from objstore.records import Records
+from objstore.records import PendingRecord, Records
 from objstore.source import Source, choose_chunk_size
-from objstore.upload import Put
+from objstore.upload import Known, Put
 from objstore.wire.nuid import next_nuid
 
 __all__ = ["Writing"]
@@ -132,7 +132,7 @@ class Writing(Bound):
         """Start a put of what ``info`` describes, with a nuid of its own."""
         if info.ttl is not None:
             self._check_ttl_support()
-        current = self._current_for(info.name, if_revision)
+        current = self._start_current(info.name, if_revision)
         info = info.with_changes(nuid=next_nuid(), options=ObjectMetaOptions(None, chunk_size))
         if again is None and if_revision is None:
 
@@ -148,7 +148,14 @@ class Writing(Bound):
             progress=None if bar is None else bar.update,
             timeout=timeout,
             expected_size=expected_size,
+            ingests=self._ingests,
         )
+
+    @property
+    def _ingests(self) -> bool:
+        """Whether the bucket takes fast-ingest batches."""
+        supported = self._jetstream.supports("fast-ingest batches")
+        return supported and bool(self._config.get("allow_batched"))
 
     def _fill(self, put: Put, name: str, source: Source, chunk_size: int) -> ObjectInfo:
         """Send all chunks and commit; or leave nothing."""
@@ -161,6 +168,17 @@ class Writing(Bound):
             if isinstance(error, ObjStoreError):
                 error.bucket, error.name = self.name, name
             raise
+
+    def _start_current(self, name: str, if_revision: int | None) -> Known | PendingRecord:
+        """What a put will replace; asked for while the first chunk travels, where it may differ.
+
+        Raises:
+            BucketReadOnlyError, RevisionMismatchError: as :meth:`_current_for`.
+        """
+        if if_revision is not None:
+            return Known(self._current_for(name, if_revision))
+        self._check_writable()
+        return self._records.start_record(name)
 
     def _current_for(self, name: str, if_revision: int | None) -> ObjectInfo | None:
         """What a write will replace.

@@ -34,7 +34,7 @@ from objstore import (
     ObjectStore,
     RequestTimeoutError,
     StorageFullError,
-    upload,
+    window,
 )
 from objstore.chunks import TRIES
 from objstore.objects import chunk_subject
@@ -736,8 +736,8 @@ def test_p21_a_slow_server_holds_a_put_back(
     finally:
         tracemalloc.stop()
     assert payload.taken == 64 << 20
-    assert payload.ahead <= upload.WINDOW + size
-    assert peak < 3 * upload.WINDOW  # the proxy's buffers are among it
+    assert payload.ahead <= window.WINDOW + size
+    assert peak < 3 * window.WINDOW  # the proxy's buffers are among it
     info = store.info("x")
     assert info is not None
     assert info.size == 64 << 20
@@ -754,8 +754,8 @@ def test_p21_a_server_that_stops_acknowledging(
     with pytest.raises(RequestTimeoutError, match="no acknowledgement"):
         in_time(lambda: far_store.put("x", payload, chunk_size=size))
     assert purge.happened.is_set()
-    assert payload.taken <= upload.WINDOW + 2 * size
-    assert payload.taken >= upload.WINDOW
+    assert payload.taken <= window.WINDOW + 2 * size
+    assert payload.taken >= window.WINDOW
     assert orphans(shared_client, store) == set()
 
 

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from objstore.errors import (
     APIError,
-    BucketNotFoundError,
     ConnectionClosedError,
     ConnectionLostError,
     InvalidOptionError,
@@ -52,6 +51,8 @@ ROLLUP = "Nats-Rollup"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_TTL = "Nats-TTL"
 
+_NO_SUCH_MESSAGE = 10043
+
 #: The first nats-server with each feature.
 FEATURES: dict[str, tuple[int, int, int]] = {
     "batched direct get": (2, 11, 0),
@@ -83,12 +84,12 @@ def parse_pub_ack(message: Message, what: str) -> PubAck:
         what: was attempted, to begin an error's message with.
 
     Raises:
-        BucketNotFoundError: no stream takes the subject.
+        NoRespondersError: no stream takes the subject, at this moment.
         ObjStoreError: JetStream refused the message, by the table in
             :mod:`objstore.errors`.
     """
     if message.status == NO_RESPONDERS:
-        raise BucketNotFoundError(f"{what}: no stream takes it (no responders)", code=NO_RESPONDERS)
+        raise NoRespondersError(f"{what}: no stream takes it", code=NO_RESPONDERS)
     answer = _json(message.payload, what)
     if "error" in answer:
         raise api_error(answer["error"], what)
@@ -261,6 +262,19 @@ class JetStream:
         answer = self.call(f"STREAM.PURGE.{stream}", request, f"purging {subject}")
         return int(answer.get("purged", 0))
 
+    def delete_message(self, stream: str, sequence: int) -> None:
+        """Remove one message; one that is gone already is fine.
+
+        Raises:
+            BucketNotFoundError, BucketSealedError; and as :meth:`call`.
+        """
+        request = {"seq": sequence, "no_erase": True}
+        try:
+            self.call(f"STREAM.MSG.DELETE.{stream}", request, f"deleting message {sequence}")
+        except APIError as error:
+            if error.err_code != _NO_SUCH_MESSAGE:
+                raise
+
     # --- messages
 
     def publish(
@@ -287,7 +301,8 @@ class JetStream:
         Raises:
             RevisionMismatchError: the subject's last message is another.
             RequestTimeoutError, ConnectionLostError: whether it was stored is unknown.
-            BucketNotFoundError, BucketSealedError, StorageFullError, APIError: it was not.
+            NoRespondersError: no stream takes the subject: it is gone, or electing a leader.
+            BucketSealedError, StorageFullError, APIError: it was not stored.
         """
         headers: dict[str, str] = {}
         if rollup:
@@ -297,11 +312,7 @@ class JetStream:
         if ttl is not None:
             headers[MESSAGE_TTL] = duration_text(ttl)
         header = encode_headers(headers) if headers else b""
-        try:
-            message = self._request(subject, payload, header=header, repeat=False)
-        except NoRespondersError as error:
-            raise BucketNotFoundError(f"{what}: no stream takes {subject}", code=503) from error
-        return parse_pub_ack(message, what)
+        return parse_pub_ack(self._request(subject, payload, header=header, repeat=False), what)
 
     def last_message(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from the stream's leader: what was acknowledged is seen.

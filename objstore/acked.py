@@ -1,0 +1,148 @@
+"""Chunks published one by one, each acknowledged: what every server and every bucket knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.commit import overtake
+from objstore.errors import ObjStoreError
+from objstore.records import Records
+from objstore.window import WINDOW, OutOfStepError, Window
+from objstore.wire.jetstream import parse_pub_ack
+from objstore.wire.protocol import Buffer, Message, check_subject
+from objstore.wire.requests import publish_parts
+
+__all__ = ["AckedChunks"]
+
+
+class AckedChunks:
+    """A road for chunks: acknowledged publishes, up to :data:`~objstore.window.WINDOW` unanswered.
+
+    Arguments:
+        records: the bucket.
+        subject: of the chunks.
+        header: of each.
+        stored: how many chunks are stored already.
+        sequence: of the last of them.
+        timeout: for one acknowledgement, in seconds.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        subject: str,
+        header: bytes,
+        stored: int,
+        sequence: int,
+        timeout: float,
+    ) -> None:
+        self.sequence = sequence
+        self._records = records
+        self._raw = check_subject(subject)
+        self._header = header
+        self._answered = stored
+        self._timeout = timeout
+        self._window = Window(subject, timeout, stored)
+        connection = records.jetstream.connection
+        self._session, self._inbox = connection.session, connection.inbox
+        self._reply = self._inbox.open(self._deliver)
+
+    @property
+    def stored(self) -> int:
+        """Chunks 1 … this are known to be stored."""
+        return self._window.stored
+
+    @property
+    def may_have_stored(self) -> bool:
+        """Whether any chunk was stored, or may have been."""
+        return self._window.stored > 0 or not self._is_answered()
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether some chunks were sent and never answered."""
+        return not self._is_answered()
+
+    def _is_answered(self) -> bool:
+        return self._answered >= self._window.sent
+
+    def send(self, chunk: Buffer) -> None:
+        """Send the next chunk, as soon as the window has room for it.
+
+        Raises:
+            ObjStoreError: an earlier chunk was not stored, or the connection was lost.
+        """
+        window, room = self._window, max(0, WINDOW - len(chunk))
+        window.wait(lambda: window.outstanding <= room)
+        reply = f"{self._reply}.{window.sent + 1}".encode()
+        parts = publish_parts(self._raw, chunk, reply, self._header)
+        window.add(len(chunk))
+        self._session.transmit(parts, window)
+
+    def finish(self) -> None:
+        """Wait until all that was sent is stored.
+
+        Raises:
+            ObjStoreError: it is not.
+        """
+        window = self._window
+        window.wait(lambda: window.stored == window.sent)
+
+    def _deliver(self, message: Message) -> None:
+        """Take an acknowledgement; its subject ends in the chunk's number."""
+        number = int(message.subject.rpartition(".")[2])
+        self._answered += 1
+        try:
+            ack = parse_pub_ack(message, f"storing chunk {number}")
+        except ObjStoreError as refused:
+            self._window.refuse(refused)
+            return
+        # Chunks in order, or not at all: a gap or a swap would be a corrupt object.
+        if number != self._window.stored + 1 or ack.sequence <= self.sequence:
+            self._window.refuse(OutOfStepError(f"chunk {number} was acknowledged out of order"))
+        else:
+            self.sequence = ack.sequence
+            self._window.confirm(number)
+
+    def settle(self) -> None:
+        """After a failure: wait for the answers to all that was sent, good or bad.
+
+        The server stores from a queue, past which a purge would slip: chunks would be stored
+        after they were to be removed.
+        """
+        self._window.settle(self._is_answered, self._timeout)
+
+    def recover(self, kept: Mapping[int, Buffer]) -> int:
+        """After a failure: find out what is stored, and leave no gap and nothing beyond.
+
+        What was stored after the last acknowledged chunk is compared with what was sent. What
+        continues the object stays; behind a gap, which a change of the stream's leader makes,
+        all is deleted.
+
+        Arguments:
+            kept: the chunks not known to be stored, by number.
+
+        Returns:
+            How many chunks are stored.
+
+        Raises:
+            ObjStoreError: that could not be found out, for now or (BucketNotFoundError) for good.
+        """
+        self.settle()
+        jetstream, stream = self._records.jetstream, self._records.stream
+        overtake(self._records, self._window.subject)
+        number, at = self._window.stored, self.sequence
+        while True:
+            asked = jetstream.start_next(stream, self._window.subject, at + 1, direct=False)
+            message = asked.result()
+            if message is None:
+                return number
+            at = message.sequence
+            if number + 1 in kept and kept[number + 1] == message.payload:
+                number, self.sequence = number + 1, at
+            else:
+                jetstream.delete_message(stream, at)
+
+    def close(self) -> None:
+        """Hear no more. Never fails."""
+        self._session.forget(self._window)
+        self._inbox.close(self._reply)

@@ -1,0 +1,211 @@
+"""An object's chunks on their way into the stream: in order, each once, through faults.
+
+A lost connection, a restarted server or a new leader is no failure. The chunks that are not known
+to be stored are kept; when it is known what arrived, the rest is sent again. So payloads that
+cannot be read a second time survive too.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from objstore.acked import AckedChunks
+from objstore.errors import (
+    APIError,
+    NoRespondersError,
+    ObjectCorruptError,
+    ObjStoreError,
+    is_transient,
+)
+from objstore.ingested import IngestedChunks
+from objstore.records import Records
+from objstore.wire.ingest import NOT_TO_BE_HAD
+from objstore.wire.protocol import Buffer
+
+__all__ = ["ChunkSender"]
+
+#: How long a put tries to go on after a fault without any progress, in seconds, where the
+#: connection's ``reconnect_timeout`` is not shorter. A stream whose leader was killed has
+#: another in 5 to 8 s.
+PATIENCE = 30.0
+
+#: Between two attempts to go on.
+PAUSE = 0.1
+
+
+class _Road(Protocol):
+    """How chunks travel; see :class:`~objstore.acked.AckedChunks`."""
+
+    sequence: int
+
+    @property
+    def stored(self) -> int: ...
+    @property
+    def may_have_stored(self) -> bool: ...
+    @property
+    def has_unanswered(self) -> bool: ...
+    def send(self, chunk: Buffer) -> None: ...
+    def finish(self) -> None: ...
+    def settle(self) -> None: ...
+    def recover(self, kept: dict[int, Buffer], /) -> int: ...
+    def close(self) -> None: ...
+
+
+class ChunkSender:
+    """Sends the chunks of one object.
+
+    Memory: the chunks not known to be stored, :data:`~objstore.window.WINDOW` bytes and one chunk.
+
+    Arguments:
+        records: the bucket.
+        subject: of the chunks.
+        header: of each.
+        timeout: for one acknowledgement, in seconds.
+        ingest_after: after how many chunks fast-ingest batches take over; None: never.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        subject: str,
+        header: bytes,
+        timeout: float,
+        ingest_after: int | None,
+    ) -> None:
+        self._records = records
+        self._subject = subject
+        self._header = header
+        self._timeout = timeout
+        self._ingest_after = ingest_after
+        self._kept: dict[int, Buffer] = {}  # by number, those not known to be stored
+        self._stored = 0  # chunks 1 … this are
+        self._sent = 0
+        self._is_resumed = False
+        self._ingests = False
+        self._road = self._new_road(0, 0)
+
+    def _new_road(self, stored: int, sequence: int) -> _Road:
+        self._ingests = self._ingest_after is not None and stored >= self._ingest_after
+        kind = IngestedChunks if self._ingests else AckedChunks
+        return kind(self._records, self._subject, self._header, stored, sequence, self._timeout)
+
+    @property
+    def may_have_stored(self) -> bool:
+        """Whether any chunk was stored, or may have been."""
+        return self._stored > 0 or self._road.may_have_stored
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether some chunks were sent and never answered."""
+        return self._road.has_unanswered
+
+    def send(self, chunk: Buffer) -> None:
+        """Send the next chunk; it may not be stored yet at return.
+
+        Arguments:
+            chunk: not to be changed as long as this object lives.
+
+        Raises:
+            ObjStoreError: an earlier chunk was not stored, and could not be later.
+        """
+        if self._sent == self._ingest_after and not self._ingests:
+            self.finish()
+            self._change_road(self._sent)
+        self._sent += 1
+        self._kept[self._sent] = chunk
+        try:
+            self._road.send(chunk)
+        except ObjStoreError as error:
+            self._go_on(error)
+        self._forget(self._road.stored)
+
+    def finish(self) -> None:
+        """Wait until all chunks are stored.
+
+        Raises:
+            ObjStoreError: they are not, and could not be later.
+        """
+        while True:
+            try:
+                self._road.finish()
+                break
+            except ObjStoreError as error:
+                self._go_on(error)
+        self._forget(self._sent)
+
+    def check_count(self) -> None:
+        """After faults: look whether the stream has exactly the chunks that were sent.
+
+        Raises:
+            ObjectCorruptError: it has not.
+        """
+        if not self._is_resumed:
+            return
+        found = self._records.jetstream.subjects(self._records.stream, self._subject)
+        stored = found.get(self._subject, 0)
+        if stored != self._sent:
+            raise ObjectCorruptError(f"{stored} chunks are stored, of {self._sent} that were sent")
+
+    def settle(self) -> None:
+        """After a failure: wait for what becomes of the chunks that were sent."""
+        self._road.settle()
+
+    def close(self) -> None:
+        """Send no more. Never fails."""
+        self._road.close()
+        self._kept.clear()
+
+    def _forget(self, stored: int) -> None:
+        """Chunks up to a number are stored, and need not be kept."""
+        while self._stored < stored:
+            self._stored += 1
+            del self._kept[self._stored]
+
+    def _change_road(self, stored: int) -> None:
+        """Go on after so many chunks with a road of its own."""
+        sequence = self._road.sequence
+        self._road.close()
+        self._road = self._new_road(stored, sequence)
+
+    def _go_on(self, cause: ObjStoreError) -> None:
+        """After a failure: find out what is stored, and send the rest again.
+
+        Raises:
+            ObjStoreError: the cause, where it does not pass, or has not passed in time.
+        """
+        patience = min(PATIENCE, self._records.jetstream.patience)
+        deadline = time.monotonic() + patience
+        error = cause
+        while True:
+            if self._is_refused_batch(error):
+                self._ingest_after = None
+            elif not is_transient(error):
+                raise error
+            elif time.monotonic() >= deadline:
+                raise cause
+            try:
+                if isinstance(error, NoRespondersError):
+                    self._records.check_exists()
+                if self._recover():
+                    deadline = time.monotonic() + patience
+                return
+            except ObjStoreError as again:
+                error = again
+            time.sleep(PAUSE)
+
+    def _is_refused_batch(self, error: ObjStoreError) -> bool:
+        return isinstance(error, APIError) and error.err_code in NOT_TO_BE_HAD and self._ingests
+
+    def _recover(self) -> bool:
+        """Find out what is stored, and send the rest again; True: more is stored than before."""
+        before = self._stored
+        stored = self._road.recover(self._kept)
+        if stored < before:
+            raise ObjectCorruptError(f"{stored} chunks are stored, of {before} acknowledged")
+        self._is_resumed = True
+        self._forget(min(stored, self._sent))
+        self._change_road(stored)
+        for chunk in list(self._kept.values()):
+            self._road.send(chunk)
+        return stored > before

@@ -1,0 +1,139 @@
+"""The chunks of an upload that are sent and not acknowledged: bounded in bytes, counted."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from objstore.errors import (
+    ConnectionLostError,
+    ObjStoreError,
+    RequestTimeoutError,
+    is_transient,
+)
+
+__all__ = ["WINDOW", "OutOfStepError", "Window"]
+
+#: Bytes that may be on their way without an acknowledgement.
+WINDOW = 8 << 20
+
+
+class OutOfStepError(ConnectionLostError):
+    """The answers say that chunks were lost on the way. Seen only where nothing is tried again."""
+
+
+class Window:
+    """What is known of chunks under way.
+
+    The reader thread calls :meth:`confirm`, :meth:`refuse` and :meth:`fail`; the uploading thread
+    waits in :meth:`wait` and :meth:`settle`.
+
+    Arguments:
+        subject: of the chunks.
+        timeout: for one acknowledgement, in seconds.
+        stored: how many chunks are stored already.
+
+    Attributes:
+        subject: as above.
+        stored: chunks 1 … this are stored.
+        sent: chunks 1 … this are sent.
+        outstanding: bytes of those sent and not known to be stored.
+        deaf: no answer will come any more.
+    """
+
+    def __init__(self, subject: str, timeout: float, stored: int) -> None:
+        self.subject = subject
+        self.stored = self.sent = stored
+        self.outstanding = 0
+        self.deaf = False
+        self._timeout = timeout
+        # Not a Condition: that is written in Python, and a Ctrl-C between its lines leaves its lock
+        # taken for good. These two are the interpreter's own.
+        self._lock = threading.Lock()
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._awaited = False  # the uploading thread waits for news
+        self._answers = 0  # of any kind
+        self._sizes: deque[int] = deque()  # of the chunks after `stored`
+        self._error: ObjStoreError | None = None  # why the upload cannot go on like this
+
+    def add(self, size: int) -> None:
+        """The next chunk is about to be sent."""
+        with self._lock:
+            self.sent += 1
+            self._sizes.append(size)
+            self.outstanding += size
+
+    def confirm(self, number: int) -> None:
+        """Chunks up to a number are stored."""
+        with self._lock:
+            while self.stored < number and self._sizes:
+                self.stored += 1
+                self.outstanding -= self._sizes.popleft()
+            self._tell()
+
+    def refuse(self, error: ObjStoreError) -> None:
+        """The upload cannot go on like this; the first reason counts, but for a real refusal."""
+        with self._lock:
+            if self._error is None or (is_transient(self._error) and not is_transient(error)):
+                self._error = error
+            self._tell()
+
+    def fail(self, error: ObjStoreError) -> None:
+        """The connection was lost, or the permission is missing."""
+        self.deaf = True
+        self.refuse(error)
+
+    def _tell(self) -> None:
+        """There is news: wake who waits for it."""
+        self._answers += 1
+        if self._awaited:
+            self._awaited = False
+            self._news.put(None)
+
+    def _heard(self, timeout: float) -> bool:
+        """Wait for news, which may turn out to be old; False: there was none."""
+        try:
+            self._news.get(timeout=timeout)
+        except queue.Empty:
+            return False
+        return True
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Wait until something is true, which the answers make true.
+
+        Raises:
+            RequestTimeoutError: no answer came for one time-out.
+            ObjStoreError: a chunk was refused, or the connection was lost.
+        """
+        while True:
+            with self._lock:
+                if self._error is not None:
+                    raise self._error
+                if ready():
+                    return
+                before = self._answers
+                self._awaited = True
+            if not self._heard(self._timeout) and self._answers == before:
+                raise RequestTimeoutError(
+                    f"no acknowledgement of chunk {self.stored + 1} in {self._timeout:g} s",
+                    timeout=self._timeout,
+                    subject=self.subject,
+                )
+
+    def settle(self, ready: Callable[[], bool], timeout: float) -> None:
+        """After a failure: wait until something is true, whatever is refused meanwhile.
+
+        Returns in any case: after a time-out, in seconds, or when no answer will come any more.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._lock:
+                if self.deaf or ready():
+                    return
+                self._awaited = True
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._heard(left):
+                return
