@@ -36,21 +36,20 @@ class AckedChunks:
         sequence: int,
         timeout: float,
     ) -> None:
-        self.sequence = sequence
         self._records = records
         self._raw = check_subject(subject)
+        self._base = stored
         self._header = header
-        self._answered = stored
         self._timeout = timeout
-        self._window = Window(subject, timeout, stored)
+        self._window = Window(subject, timeout, stored, sequence)
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
         self._reply = self._inbox.open(self._deliver)
 
     @property
-    def stored(self) -> int:
-        """Chunks 1 … this are known to be stored."""
-        return self._window.stored
+    def position(self) -> tuple[int, int]:
+        """How many chunks are known to be stored, and the sequence of the last one."""
+        return self._window.position
 
     @property
     def may_have_stored(self) -> bool:
@@ -63,7 +62,7 @@ class AckedChunks:
         return not self._is_answered()
 
     def _is_answered(self) -> bool:
-        return self._answered >= self._window.sent
+        return self._window.answers >= self._window.sent - self._base
 
     def send(self, chunk: Buffer) -> None:
         """Send the next chunk, as soon as the window has room for it.
@@ -90,18 +89,17 @@ class AckedChunks:
     def _deliver(self, message: Message) -> None:
         """Take an acknowledgement; its subject ends in the chunk's number."""
         number = int(message.subject.rpartition(".")[2])
-        self._answered += 1
         try:
             ack = parse_pub_ack(message, f"storing chunk {number}")
         except ObjStoreError as refused:
             self._window.refuse(refused)
             return
         # Chunks in order, or not at all: a gap or a swap would be a corrupt object.
-        if number != self._window.stored + 1 or ack.sequence <= self.sequence:
-            self._window.refuse(OutOfStepError(f"chunk {number} was acknowledged out of order"))
+        stored, sequence = self._window.position
+        if number == stored + 1 and ack.sequence > sequence:
+            self._window.confirm(number, ack.sequence)
         else:
-            self.sequence = ack.sequence
-            self._window.confirm(number)
+            self._window.refuse(OutOfStepError(f"chunk {number} was acknowledged out of order"))
 
     def settle(self) -> None:
         """After a failure: wait for the answers to all that was sent, good or bad.
@@ -111,7 +109,7 @@ class AckedChunks:
         """
         self._window.settle(self._is_answered, self._timeout)
 
-    def recover(self, kept: Mapping[int, Buffer]) -> int:
+    def recover(self, kept: Mapping[int, Buffer]) -> tuple[int, int]:
         """After a failure: find out what is stored, and leave no gap and nothing beyond.
 
         What was stored after the last acknowledged chunk is compared with what was sent. What
@@ -122,7 +120,7 @@ class AckedChunks:
             kept: the chunks not known to be stored, by number.
 
         Returns:
-            How many chunks are stored.
+            How many chunks are stored, and the sequence of the last one.
 
         Raises:
             ObjStoreError: that could not be found out, for now or (BucketNotFoundError) for good.
@@ -130,15 +128,16 @@ class AckedChunks:
         self.settle()
         jetstream, stream = self._records.jetstream, self._records.stream
         overtake(self._records, self._window.subject)
-        number, at = self._window.stored, self.sequence
+        number, last = self._window.position
+        at = last
         while True:
             asked = jetstream.start_next(stream, self._window.subject, at + 1, direct=False)
             message = asked.result()
             if message is None:
-                return number
+                return number, last
             at = message.sequence
             if number + 1 in kept and kept[number + 1] == message.payload:
-                number, self.sequence = number + 1, at
+                number, last = number + 1, at
             else:
                 jetstream.delete_message(stream, at)
 

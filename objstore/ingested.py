@@ -56,11 +56,10 @@ class IngestedChunks:
         sequence: int,
         timeout: float,
     ) -> None:
-        self.sequence = sequence
         self._records = records
         self._raw = check_subject(subject)
         self._header = header
-        self._window = Window(subject, timeout, stored)
+        self._window = Window(subject, timeout, stored, sequence)
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
         self._reply = self._inbox.open(self._deliver)
@@ -75,13 +74,13 @@ class IngestedChunks:
         self._batch = next_nuid()
         self._flow = 0  # the most chunks for one acknowledgement, once chosen
         self._every = 0  # chunks for one acknowledgement, once known
-        self._end: BatchEnd | None = None
+        self._window.ended = False
         self._unknown = False  # the server knows no such batch
 
     @property
-    def stored(self) -> int:
-        """Chunks 1 … this are known to be stored."""
-        return self._window.stored
+    def position(self) -> tuple[int, int]:
+        """How many chunks are known to be stored; after :meth:`finish` also the last sequence."""
+        return self._window.position
 
     @property
     def may_have_stored(self) -> bool:
@@ -91,7 +90,7 @@ class IngestedChunks:
     @property
     def has_unanswered(self) -> bool:
         """Whether some chunks were sent and never answered."""
-        return self._end is None or self._window.stored < self._window.sent
+        return not self._window.ended or self._window.stored < self._window.sent
 
     def send(self, chunk: Buffer) -> None:
         """Send the next chunk, as soon as the window has room for it.
@@ -139,7 +138,7 @@ class IngestedChunks:
         if window.sent == self._base:
             return
         self._publish(b"", window.sent + 1 - self._base, END)
-        window.wait(lambda: self._end is not None)
+        window.wait(lambda: window.ended)
         if window.stored != window.sent:
             raise OutOfStepError(f"{window.stored} of {window.sent} chunks are stored")
 
@@ -152,13 +151,12 @@ class IngestedChunks:
         if isinstance(answer, FlowAck):
             self._every = answer.every
             window.confirm(self._base + answer.number)
-        elif self._end is not None:
+        elif window.ended:
             pass  # what was under way after the end: the server knows no such batch
         elif isinstance(answer, BatchEnd):
-            self._end = answer
-            self.sequence = max(self.sequence, answer.sequence)
-            window.confirm(self._base + answer.stored)
-            if window.stored != window.sent:
+            stored = self._base + answer.stored
+            window.confirm(stored, answer.sequence if answer.stored else None, ended=True)
+            if stored != window.sent:
                 window.refuse(OutOfStepError("the server ended the batch early"))
         elif isinstance(answer, Refusal):
             self._refused(answer)
@@ -181,28 +179,25 @@ class IngestedChunks:
         if not self._is_over and not window.deaf and window.sent > self._base:
             window.settle(lambda: self._is_over, self._timeout)
 
-    def recover(self, _kept: Mapping[int, Buffer]) -> int:
+    def recover(self, _kept: Mapping[int, Buffer]) -> tuple[int, int]:
         """After a failure: end the batch wherever its server is now, and learn what is stored.
 
         Returns:
-            How many chunks are stored: those, and none after them.
+            How many chunks are stored, those and none after them; the sequence of the last one.
 
         Raises:
             ObjStoreError: that could not be found out, for now or (BucketNotFoundError) for good.
         """
         window = self._window
-        if window.sent == self._base:
-            return window.stored
-        if self._end is None and not self._unknown:
+        if window.sent > self._base and not self._is_over:
             self._ask_for_end()
-        if self._end is not None:
-            return window.stored
+        if window.ended or window.sent == self._base:
+            return window.position
         subject, stream = window.subject, self._records.stream
         overtake(self._records, subject)
         stored = self._records.jetstream.subjects(stream, subject).get(subject, 0)
         last = self._records.jetstream.last_message(stream, subject)
-        self.sequence = 0 if last is None else last.sequence
-        return stored
+        return stored, 0 if last is None else last.sequence
 
     def _ask_for_end(self) -> None:
         """Ask whatever server there is now to end the batch; it can be asked again."""
@@ -220,7 +215,7 @@ class IngestedChunks:
 
     @property
     def _is_over(self) -> bool:
-        return self._end is not None or self._unknown
+        return self._window.ended or self._unknown
 
     def close(self) -> None:
         """Hear no more. Never fails."""

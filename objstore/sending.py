@@ -7,6 +7,7 @@ cannot be read a second time survive too.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Protocol
 
@@ -25,6 +26,8 @@ from objstore.wire.protocol import Buffer
 
 __all__ = ["ChunkSender"]
 
+LOG = logging.getLogger("objstore")
+
 #: How long a put tries to go on after a fault without any progress, in seconds, where the
 #: connection's ``reconnect_timeout`` is not shorter. A stream whose leader was killed has
 #: another in 5 to 8 s.
@@ -34,13 +37,15 @@ PATIENCE = 30.0
 PAUSE = 0.1
 
 
+#: How often chunks that came twice are looked for, after one fault.
+RECOUNTS = 5
+
+
 class _Road(Protocol):
     """How chunks travel; see :class:`~objstore.acked.AckedChunks`."""
 
-    sequence: int
-
     @property
-    def stored(self) -> int: ...
+    def position(self) -> tuple[int, int]: ...
     @property
     def may_have_stored(self) -> bool: ...
     @property
@@ -48,7 +53,7 @@ class _Road(Protocol):
     def send(self, chunk: Buffer) -> None: ...
     def finish(self) -> None: ...
     def settle(self) -> None: ...
-    def recover(self, kept: dict[int, Buffer], /) -> int: ...
+    def recover(self, kept: dict[int, Buffer], /) -> tuple[int, int]: ...
     def close(self) -> None: ...
 
 
@@ -82,13 +87,22 @@ class ChunkSender:
         self._stored = 0  # chunks 1 … this are
         self._sent = 0
         self._is_resumed = False
+        self._failing_since: float | None = None  # when it last began to make no progress
         self._ingests = False
         self._road = self._new_road(0, 0)
 
     def _new_road(self, stored: int, sequence: int) -> _Road:
         self._ingests = self._ingest_after is not None and stored >= self._ingest_after
-        kind = IngestedChunks if self._ingests else AckedChunks
-        return kind(self._records, self._subject, self._header, stored, sequence, self._timeout)
+        if not self._ingests:
+            return self._acked_road(stored, sequence)
+        return IngestedChunks(
+            self._records, self._subject, self._header, stored, sequence, self._timeout
+        )
+
+    def _acked_road(self, stored: int, sequence: int) -> AckedChunks:
+        return AckedChunks(
+            self._records, self._subject, self._header, stored, sequence, self._timeout
+        )
 
     @property
     def may_have_stored(self) -> bool:
@@ -98,7 +112,7 @@ class ChunkSender:
     @property
     def has_unanswered(self) -> bool:
         """Whether some chunks were sent and never answered."""
-        return self._road.has_unanswered
+        return self._is_resumed or self._road.has_unanswered
 
     def send(self, chunk: Buffer) -> None:
         """Send the next chunk; it may not be stored yet at return.
@@ -111,14 +125,14 @@ class ChunkSender:
         """
         if self._sent == self._ingest_after and not self._ingests:
             self.finish()
-            self._change_road(self._sent)
+            self._change_road(*self._road.position)
         self._sent += 1
         self._kept[self._sent] = chunk
         try:
             self._road.send(chunk)
         except ObjStoreError as error:
             self._go_on(error)
-        self._forget(self._road.stored)
+        self._forget(self._road.position[0])
 
     def finish(self) -> None:
         """Wait until all chunks are stored.
@@ -140,12 +154,12 @@ class ChunkSender:
         Raises:
             ObjectCorruptError: it has not.
         """
-        if not self._is_resumed:
-            return
-        found = self._records.jetstream.subjects(self._records.stream, self._subject)
-        stored = found.get(self._subject, 0)
-        if stored != self._sent:
+        if self._is_resumed and (stored := self._count_stored()) != self._sent:
             raise ObjectCorruptError(f"{stored} chunks are stored, of {self._sent} that were sent")
+
+    def _count_stored(self) -> int:
+        found = self._records.jetstream.subjects(self._records.stream, self._subject)
+        return found.get(self._subject, 0)
 
     def settle(self) -> None:
         """After a failure: wait for what becomes of the chunks that were sent."""
@@ -161,10 +175,10 @@ class ChunkSender:
         while self._stored < stored:
             self._stored += 1
             del self._kept[self._stored]
+            self._failing_since = None
 
-    def _change_road(self, stored: int) -> None:
+    def _change_road(self, stored: int, sequence: int) -> None:
         """Go on after so many chunks with a road of its own."""
-        sequence = self._road.sequence
         self._road.close()
         self._road = self._new_road(stored, sequence)
 
@@ -174,9 +188,11 @@ class ChunkSender:
         Raises:
             ObjStoreError: the cause, where it does not pass, or has not passed in time.
         """
-        patience = min(PATIENCE, self._records.jetstream.patience)
-        deadline = time.monotonic() + patience
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
+        deadline = self._failing_since + min(PATIENCE, self._records.jetstream.patience)
         error = cause
+        LOG.info("an upload goes on after: %s", cause)
         while True:
             if self._is_refused_batch(error):
                 self._ingest_after = None
@@ -187,8 +203,7 @@ class ChunkSender:
             try:
                 if isinstance(error, NoRespondersError):
                     self._records.check_exists()
-                if self._recover():
-                    deadline = time.monotonic() + patience
+                self._recover()
                 return
             except ObjStoreError as again:
                 error = again
@@ -197,15 +212,25 @@ class ChunkSender:
     def _is_refused_batch(self, error: ObjStoreError) -> bool:
         return isinstance(error, APIError) and error.err_code in NOT_TO_BE_HAD and self._ingests
 
-    def _recover(self) -> bool:
-        """Find out what is stored, and send the rest again; True: more is stored than before."""
-        before = self._stored
-        stored = self._road.recover(self._kept)
-        if stored < before:
-            raise ObjectCorruptError(f"{stored} chunks are stored, of {before} acknowledged")
+    def _recover(self) -> None:
+        """Find out what is stored, and send the rest again.
+
+        Then count. A server may still read what was sent over the connection that was lost, and
+        store it in between; what came twice is deleted, as long as the chunks are here to be
+        compared.
+        """
         self._is_resumed = True
-        self._forget(min(stored, self._sent))
-        self._change_road(stored)
-        for chunk in list(self._kept.values()):
-            self._road.send(chunk)
-        return stored > before
+        stored, sequence = self._road.recover(self._kept)
+        if stored < self._stored:
+            raise ObjectCorruptError(f"{stored} chunks are stored, of {self._stored} acknowledged")
+        for _ in range(RECOUNTS):
+            self._change_road(stored, sequence)
+            for number in range(stored + 1, self._sent + 1):
+                self._road.send(self._kept[number])
+            self._road.finish()
+            if self._count_stored() <= self._sent:
+                break
+            stored, sequence = self._acked_road(stored, sequence).recover(self._kept)
+        self.check_count()
+        self._change_road(*self._road.position)
+        self._forget(self._sent)

@@ -35,27 +35,30 @@ class Window:
         subject: of the chunks.
         timeout: for one acknowledgement, in seconds.
         stored: how many chunks are stored already.
+        sequence: of the last of them in the stream.
 
     Attributes:
         subject: as above.
         stored: chunks 1 … this are stored.
         sent: chunks 1 … this are sent.
         outstanding: bytes of those sent and not known to be stored.
-        deaf: no answer will come any more.
+        answers: how many have come, good or bad.
+        ended: the answer that there will be no more has come.
+        deaf: no answer will come any more, the connection being lost.
     """
 
-    def __init__(self, subject: str, timeout: float, stored: int) -> None:
+    def __init__(self, subject: str, timeout: float, stored: int, sequence: int) -> None:
         self.subject = subject
         self.stored = self.sent = stored
-        self.outstanding = 0
-        self.deaf = False
+        self.outstanding = self.answers = 0
+        self.ended = self.deaf = False
+        self._sequence = sequence
         self._timeout = timeout
         # Not a Condition: that is written in Python, and a Ctrl-C between its lines leaves its lock
         # taken for good. These two are the interpreter's own.
         self._lock = threading.Lock()
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._awaited = False  # the uploading thread waits for news
-        self._answers = 0  # of any kind
         self._sizes: deque[int] = deque()  # of the chunks after `stored`
         self._error: ObjStoreError | None = None  # why the upload cannot go on like this
 
@@ -66,29 +69,47 @@ class Window:
             self._sizes.append(size)
             self.outstanding += size
 
-    def confirm(self, number: int) -> None:
-        """Chunks up to a number are stored."""
+    def confirm(self, number: int, sequence: int | None = None, *, ended: bool = False) -> None:
+        """Chunks up to a number are stored, and the last of them with a sequence.
+
+        Arguments:
+            ended: no further answer will come.
+        """
         with self._lock:
             while self.stored < number and self._sizes:
                 self.stored += 1
                 self.outstanding -= self._sizes.popleft()
+            if sequence is not None:
+                self._sequence = sequence
+            self.ended = self.ended or ended
+            self.answers += 1
             self._tell()
 
     def refuse(self, error: ObjStoreError) -> None:
         """The upload cannot go on like this; the first reason counts, but for a real refusal."""
         with self._lock:
-            if self._error is None or (is_transient(self._error) and not is_transient(error)):
-                self._error = error
-            self._tell()
+            self.answers += 1
+            self._stop(error)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """How many chunks are stored, and the sequence of the last one; both of one moment."""
+        with self._lock:
+            return self.stored, self._sequence
 
     def fail(self, error: ObjStoreError) -> None:
         """The connection was lost, or the permission is missing."""
-        self.deaf = True
-        self.refuse(error)
+        with self._lock:
+            self.deaf = True
+            self._stop(error)
+
+    def _stop(self, error: ObjStoreError) -> None:
+        if self._error is None or (is_transient(self._error) and not is_transient(error)):
+            self._error = error
+        self._tell()
 
     def _tell(self) -> None:
         """There is news: wake who waits for it."""
-        self._answers += 1
         if self._awaited:
             self._awaited = False
             self._news.put(None)
@@ -114,9 +135,9 @@ class Window:
                     raise self._error
                 if ready():
                     return
-                before = self._answers
+                before = self.answers
                 self._awaited = True
-            if not self._heard(self._timeout) and self._answers == before:
+            if not self._heard(self._timeout) and self.answers == before:
                 raise RequestTimeoutError(
                     f"no acknowledgement of chunk {self.stored + 1} in {self._timeout:g} s",
                     timeout=self._timeout,
