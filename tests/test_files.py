@@ -428,7 +428,7 @@ def test_get_many_across_a_lost_connection(
 
 @pytest.mark.needs_server("2.11")
 def test_an_object_expires(store: ObjectStore, shared_client: Client) -> None:
-    """With its chunks; others stay."""
+    """Its chunks go some seconds later, for they were stored before; others stay."""
     info = store.put("x", CONTENT, ttl=1, chunk_size=1000)
     store.put("y", b"1")
     assert info.ttl == timedelta(seconds=1)
@@ -436,6 +436,7 @@ def test_an_object_expires(store: ObjectStore, shared_client: Client) -> None:
     eventually(lambda: "x" not in store)
     assert store.get("x") is None
     assert [each.name for each in store] == ["y"]
+    assert store.collect_garbage(min_age=0).nuids == (info.nuid,)
     assert store.put("x", b"again").ttl is None
     assert store.read_bytes("x") == b"again"
 
@@ -527,7 +528,7 @@ def test_a_file_whose_commit_gets_no_answer(
     proxy: Proxy, server: LocalServer, store: ObjectStore, shared_client: Client
 ) -> None:
     """The error says so; the object is old or new, and whole."""
-    store.put("x", b"old")
+    old = store.put("x", b"old")
     with objstore.connect(proxy.url, timeout=0.3, reconnect_timeout=0) as client:
         far_store = client.object_store(store.name, create=False)
         file = far_store.open("x", "wb")
@@ -538,6 +539,8 @@ def test_a_file_whose_commit_gets_no_answer(
         assert file.closed
     assert store.read_bytes("x") == b"new"
     assert "x" in store
+    # Nothing is removed on a guess: the garbage collection knows.
+    assert store.collect_garbage(min_age=0).nuids == (old.nuid,)
 
 
 # --- Ctrl-C

@@ -585,6 +585,7 @@ def test_metadata_that_do_not_fit_the_chunks(
     )
     with pytest.raises(ObjectCorruptError, match=message):
         store.read_bytes("x")
+    store.collect_garbage(min_age=0)
 
 
 def test_forged_positions(store: ObjectStore, shared_client: Client) -> None:

@@ -194,6 +194,7 @@ def test_chunks_without_an_owner_are_counted(store: ObjectStore, shared_client: 
         file.write(b"12")
         assert store.verify().ok
     assert store.verify().orphaned_chunks == 2
+    assert store.collect_garbage(min_age=0).chunks == 2
 
 
 def test_an_object_that_is_committed_meanwhile(
