@@ -63,6 +63,10 @@ class Writing(Bound):
         The object appears whole or not at all. Until then, and after any failure, Ctrl-C
         included, the old one is there and readable; nothing of the new one remains.
 
+        Where an interrupted rename of another client (nats.go, nats.js) left two names on the
+        same chunks, a put over one takes the other's content along; delete one of them first,
+        which leaves the other whole. :meth:`verify` finds such names.
+
         Arguments:
             meta: the name, or an :class:`~objstore.ObjectMeta`, whose fields the arguments
                 below override. With ``meta.options.link``: a link, see :meth:`link`.

@@ -57,5 +57,3 @@ def test_what_is_left_on_purpose(
     looking.lenient = False
     looking.look_everywhere()
     store.collect_garbage(min_age=0)
-
-
