@@ -263,6 +263,9 @@ class Writing(Bound):
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
         """Delete an object: its record becomes a tombstone, then its chunks go.
 
+        In a bucket that is too full for the tombstone the object goes first, and then the
+        tombstone is stored.
+
         The first call looks through the bucket's records once, for another name that another
         client's interrupted rename left on the same chunks; such chunks stay.
 
