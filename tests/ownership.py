@@ -61,7 +61,7 @@ class Inspector:
 
     def look_around(self) -> None:
         """Look into each bucket that has changed since the last look."""
-        seen = {}
+        seen: dict[str, object] = {}
         changed = []
         for stream in all_streams(self._client._jetstream):
             name, state = stream["config"]["name"], stream["state"]

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from objstore import (
 )
 from tests.proxy import Proxy, calls, chunks_of, metadata_of, nth
 from tests.streams import api, chunk_counts, delete_chunk, orphans, subjects
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,14 +44,6 @@ def pattern(size: int) -> bytes:
 
 
 CONTENT = pattern(5000)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds; the deadline is there for the failing case only."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 # --- reading

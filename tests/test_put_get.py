@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -629,7 +629,7 @@ def test_progress(store: ObjectStore, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_bar_of_a_writer_is_closed(store: ObjectStore) -> None:
     """However the writing ends."""
-    bars = tqdm._instances  # those that are drawn
+    bars: Collection[object] = getattr(tqdm, "_instances", ())  # those that are drawn
     store.put("there", b"1")
     with store.open("x", "wb", progress=True) as file:
         file.write(b"1")
