@@ -54,6 +54,9 @@ class Reading(Bound):
     def resolve(self, name: str) -> ObjectInfo | None:
         """What the bucket says of the object that a name leads to, through links.
 
+        Arguments:
+            name: of the object, or of a link.
+
         Returns:
             None when there is no such object, or a link leads to none.
 
@@ -91,6 +94,9 @@ class Reading(Bound):
     def read_bytes(self, name: str) -> bytes:
         """The whole object. One that is overwritten meanwhile is read again.
 
+        Arguments:
+            name: of the object, or of a link to one.
+
         Raises:
             ObjectNotFoundError: there is no such object.
             And as :meth:`get`.
@@ -109,6 +115,10 @@ class Reading(Bound):
 
     def read_text(self, name: str, encoding: str = "utf-8") -> str:
         """The whole object as text.
+
+        Arguments:
+            name: of the object, or of a link to one.
+            encoding: of the text, as Python calls it.
 
         Raises:
             ObjectNotFoundError: there is no such object.
