@@ -8,7 +8,7 @@ from typing import Any
 
 from objstore.bucket import ObjectStoreStatus, status_of
 from objstore.caring import Caring
-from objstore.describe import check_revision, describe
+from objstore.describe import check_revision, check_timeout, describe
 from objstore.errors import BucketNotFoundError, InvalidOptionError, ObjectExistsError
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, start_progress
@@ -80,6 +80,7 @@ class ObjectStore(Reading, Writing, Caring):
         except TypeError as error:
             raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
         check_revision(if_revision)
+        check_timeout(timeout)
 
         def refuse(found: ObjectInfo | None) -> ObjectInfo:
             if found is not None and not found.deleted:
@@ -114,14 +115,18 @@ class ObjectStore(Reading, Writing, Caring):
             include_deleted: tombstones too.
 
         Raises:
+            InvalidOptionError: the prefix is not text.
             BucketNotFoundError: there is no such bucket.
             RequestTimeoutError, ConnectionLostError: the listing could not be completed.
         """
-        for info in self._records.all():
-            if info.deleted and not include_deleted:
-                continue
-            if prefix is None or info.name.startswith(prefix):
-                yield info
+        if prefix is not None and not isinstance(prefix, str):
+            raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
+        return (
+            info
+            for info in self._records.all()
+            if (include_deleted or not info.deleted)
+            and (prefix is None or info.name.startswith(prefix))
+        )
 
     def __iter__(self) -> Iterator[ObjectInfo]:
         return self.list()
