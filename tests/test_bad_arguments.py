@@ -241,3 +241,33 @@ def test_what_else_methods_take(silent: ObjectStore, tmp_path: Path) -> None:
         with pytest.raises((InvalidOptionError, InvalidNameError)):
             act(silent)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["object_store", "update_store", "clone_store"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"max_bytes": value} for value in (0, "1", True, 1.5)),
+        *({"max_object_size": value} for value in (-5, "1", True)),
+        *({"replicas": value} for value in (0, "1", True)),
+        *({"storage": value} for value in ("tape", 1)),
+        *({"ttl": value} for value in (-1, "1h", float("nan"), True, timedelta(-1))),
+        *({"compression": value} for value in ("zip", 7)),
+        *({"metadata": value} for value in ({"a": 1}, {1: "a"}, ["a"], {"a": "\ud800"})),
+        *({"description": value} for value in (b"x", 1, "\ud800")),
+        *({"placement": value} for value in ("east", 1)),
+        *({"republish": value} for value in ("there.>", 1)),
+        *({"mirror": value} for value in (1, ["x"])),
+        *({"sources": value} for value in ("x", [1], 1)),
+        {"mirror": "a", "sources": ["b"]},
+        {"unknown": 1},
+        {"consistency": "maybe"},
+    ],
+    ids=repr,
+)
+def test_options_of_buckets(
+    method: str, options: dict[str, Any], silent: ObjectStore, far_client: Client
+) -> None:
+    names = [silent.name, "new"] if method == "clone_store" else [silent.name]
+    with pytest.raises((InvalidOptionError, InvalidNameError)):
+        getattr(far_client, method)(*names, **options)
