@@ -290,3 +290,6 @@ def test_without_direct_gets(store: ObjectStore, shared_client: Client) -> None:
     report = store.collect_garbage(min_age=0)
     assert (report.nuids, report.chunks, report.bytes) == (("orphan",), 3, 7)
     assert store.verify().ok
+    # Whoever has not learned yet that there are none, and begins with a listing:
+    assert [info.name for info in shared_client.object_store(store.name)] == ["x"]
+    assert dict(shared_client.object_store(store.name).get_many(["x"])) == {"x": b"12345"}
