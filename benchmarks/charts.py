@@ -84,18 +84,17 @@ def _bars(axes: Any, figures: list[Figure], title: str, label: Callable[[Figure]
         axes.text(max(figure.samples), place, text, va="center", fontsize=9)
 
 
+#: What only objstore has stands beside what it replaces.
+EXTRA = {"get_many": "get", "put_many": "put", "get one by one": ""}
+
+
 def _by_what(figures: list[Figure]) -> Canvas:
     """A panel of bars for each operation, a bar for each client."""
-    whats = list(dict.fromkeys(figure.what for figure in figures))
-    one_client = {what for what in whats if sum(each.what == what for each in figures) == 1}
-    panels = [what for what in whats if what not in one_client]
+    panels = [what for what in dict.fromkeys(each.what for each in figures) if what not in EXTRA]
     canvas, all_axes = _panels(len(panels) or 1)
     for what, axes in zip(panels, all_axes, strict=False):
         own = [figure for figure in figures if figure.what == what]
-        if what == "get":  # what only objstore has stands beside what it replaces
-            own += [figure for figure in figures if figure.what == "get_many"]
-        if what == "put":
-            own += [figure for figure in figures if figure.what == "put_many"]
+        own += [each for each in figures if EXTRA.get(each.what) == what]
         _bars(axes, own, what, lambda each, what=what: _name(each, what))  # type: ignore[misc]
     return canvas
 
@@ -234,7 +233,7 @@ def _draw_promises(report: Report) -> Canvas:
     axes.set_xlabel("measured / target (bars end at 3)")
     for place, (each, part) in enumerate(zip(ratios, parts, strict=True)):
         text = f" {each.measured:.2f} of {each.target:g}"
-        axes.text(min(part, 3), place, text, va="center", fontsize=8)
+        axes.text(max(1.0, min(part, 3)), place, text, va="center", fontsize=8)
     return canvas
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.peers.base import Peer
 from benchmarks.peers.ours import Ours
-from benchmarks.peers.raw import Raw
+from benchmarks.peers.serve import open_client
 
 __all__ = ["main"]
 
@@ -55,19 +55,6 @@ def process_seconds(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def open_client(who: str, url: str, bucket: str) -> Peer:
-    """A client by its name."""
-    if who == "nats-py":
-        from benchmarks.peers.natspy import NatsPy
-
-        return NatsPy(url, bucket)
-    if who == "natsrpy":
-        from benchmarks.peers.natsrpy_client import Natsrpy
-
-        return Natsrpy(url, bucket)
-    return (Ours if who == "objstore" else Raw)(url, bucket, CHUNK)
-
-
 def read_slowly(client: Ours, pause: bool) -> None:
     """Read the object chunk by chunk, with pauses or without."""
     result = client.store.get("object")
@@ -97,7 +84,7 @@ def act(options: argparse.Namespace, client: Peer) -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Do it, and tell what it took."""
-    client = open_client(options.who, options.url, options.bucket)
+    client = open_client(options.who, options.url, options.bucket, CHUNK)
     options.data = b"" if options.streamed or options.do == "get" else os.urandom(options.size)
     client.prepare(options.data)
     client.info(["warm"])

@@ -150,9 +150,7 @@ def ratio_of(
     if above is None or below is None:
         return Ratio(name, target, None, at_most=at_most)
     pairs = _paired(above.samples, below.samples)
-    return Ratio(
-        name, target, above.median / below.median, min(pairs), max(pairs), at_most=at_most
-    )
+    return Ratio(name, target, above.median / below.median, min(pairs), max(pairs), at_most=at_most)
 
 
 def _paired(above: Sequence[float], below: Sequence[float]) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.figures import Figure, Ratio, Report, ratio_of
+from benchmarks.figures import Figure, Ratio, Report, ratio_of, size_text
 
 __all__ = ["promises"]
 
@@ -36,7 +36,7 @@ def _beside_peers(report: Report) -> Iterator[Ratio]:
         ours, theirs = report.find(kind, "objstore", what), report.find(kind, who, what)
         yield ratio_of(f"{size}{what} / {who}", target, ours, theirs)
     several = report.find("small", "objstore", "get_many")
-    one = report.find("small", "objstore", "get")
+    one = report.find("small", "objstore", "get one by one")
     yield ratio_of("1 KiB get_many / get one by one", 3.0, several, one)
 
 
@@ -61,7 +61,8 @@ def _beside_the_socket(report: Report) -> Iterator[Ratio]:
 def _memory(report: Report) -> Iterator[Ratio]:
     for what in ("put", "get", "get, reader paused"):
         figure = report.find("memory", "objstore", what)
-        name = f"peak memory, {what} of 1 GiB"
+        size = 1 << 30 if figure is None else figure.setting["size"]
+        name = f"peak memory, {what}, of {size_text(size)}"
         measured = None if figure is None else figure.median
         yield Ratio(name, 64.0, measured, at_most=True, unit="MiB")
 

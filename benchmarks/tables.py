@@ -159,7 +159,7 @@ def _machine(report: Report) -> str:
         f"{it['system']}, Python {it['python']}, nats-server {it['nats_server']} "
         f"(max_payload {it['max_payload']:,}), objstore {it['objstore']}, "
         f"{it['free_disk_gib']} GiB of free disk; medians of {it['rounds']} rounds{quick}; "
-        f"took {it['seconds']} s."
+        f"took {sum(it['seconds'].values())} s."
     )
 
 

@@ -11,11 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from objstore import ObjectStore
-
 from benchmarks.figures import size_text
 from benchmarks.ground import MIB
 from benchmarks.run import Run
+from objstore import ObjectStore
 
 __all__ = ["costs", "memory"]
 
@@ -114,9 +113,7 @@ def _times(run: Run, store: ObjectStore, who: str, size: int) -> None:
         _note_times(run, who, do, amount, answers)
 
 
-def _note_times(
-    run: Run, who: str, do: str, size: int, answers: list[dict[str, float]]
-) -> None:
+def _note_times(run: Run, who: str, do: str, size: int, answers: list[dict[str, float]]) -> None:
     def add(what: str, unit: str, key: str, divisor: float) -> None:
         samples = tuple(answer[key] / divisor for answer in answers)
         run.add("costs", who, f"{do}: {what}", unit, samples, size=size)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from objstore import ObjectStore
-
 from benchmarks.peers.raw import Raw
 from benchmarks.rounds import Contender
 from benchmarks.run import Run
+from objstore import ObjectStore
 
 __all__ = ["listing"]
 
@@ -28,9 +27,7 @@ def listing(run: Run) -> None:
         run.alternate([each for each, _ in contenders.values()])
     for count, (contender, repeats) in contenders.items():
         rates = contender.rates(count * repeats)
-        run.add(
-            "listing", "objstore", "list", "objects/s", rates, count=count, note=contender.died
-        )
+        run.add("listing", "objstore", "list", "objects/s", rates, count=count, note=contender.died)
 
 
 def _listing(store: ObjectStore, count: int, repeats: int) -> Contender:

@@ -5,92 +5,72 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pynats2
 
-from objstore import ObjectStore
-
 from benchmarks.ground import MIB
-from benchmarks.peers import node
 from benchmarks.peers.base import Peer, address_of
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.raw import Raw, RawSocket
+from benchmarks.peers.remote import Remote, install_node, node_command, python_command
 from benchmarks.rounds import Contender
 from benchmarks.run import Run
+from objstore import ObjectStore
 
 __all__ = ["endurance", "large", "limit", "open_peers", "small", "wire"]
 
-#: Opens a client on a bucket.
-Opener = Callable[[str, str], Peer]
 
-
-def _openers(run: Run) -> dict[str, Opener]:
-    """Who can take part here; who cannot is noted."""
-    openers: dict[str, Opener] = {"objstore": Ours}
+def _commands(run: Run) -> dict[str, list[str]]:
+    """Who can take part here, with what starts them; who cannot is noted."""
+    commands = {"objstore": python_command("objstore")}
     if not run.scale.peers:
         run.skip("other clients: --no-peers")
-        return openers
-    if importlib.util.find_spec("nats"):
-        from benchmarks.peers.natspy import NatsPy
-
-        openers["nats-py"] = NatsPy
-    else:
-        run.skip("nats-py is not installed")
-    if importlib.util.find_spec("natsrpy"):
-        from benchmarks.peers.natsrpy_client import Natsrpy
-
-        openers["natsrpy"] = Natsrpy
-    else:
-        run.skip("natsrpy is not installed")
+        return commands
+    for name, module in (("nats-py", "nats"), ("natsrpy", "natsrpy")):
+        if importlib.util.find_spec(module):
+            commands[name] = python_command(name)
+        else:
+            run.skip(f"{name} is not installed")
     if run.scale.quick:
         run.skip("@nats-io/obj: not in a quick run, for npm must install it")
-    elif (folder := _node_folder(run)) is not None:
-        openers["@nats-io/obj"] = lambda url, bucket: node.Node(url, bucket, folder)
-    return openers
+    elif why_not := _install_node(run):
+        run.skip(f"@nats-io/obj: {why_not}")
+    else:
+        commands["@nats-io/obj"] = node_command(run.ground.folder / "node")
+    return commands
 
 
-def _node_folder(run: Run) -> Path | None:
-    """Where @nats-io/obj is installed, for this run; None when that is not possible."""
-    folder = run.ground.folder / "node"
-    if not (folder / node.SCRIPT.name).exists():
-        run.tell("npm install")
-        folder.mkdir(exist_ok=True)
-        if why_not := node.install(folder):
-            run.skip(f"@nats-io/obj: {why_not}")
-            return None
-    return folder
+def _install_node(run: Run) -> str:
+    """Have @nats-io/obj in the run's folder; why not, or an empty text."""
+    if (run.ground.folder / "node").exists():
+        return ""
+    run.tell("npm install")
+    return install_node(run.ground.folder / "node")
 
 
 @contextlib.contextmanager
 def open_peers(
     run: Run, store: ObjectStore | None = None
-) -> Iterator[list[tuple[Peer, ObjectStore]]]:
+) -> Iterator[list[tuple[Remote, ObjectStore]]]:
     """All who can take part, on one bucket, or each on one of its own where that is None.
 
     A bucket each is for reads: other clients make a consumer for each, and a stream has room for
     1,000. Nobody shall die of the others' consumers.
     """
     with contextlib.ExitStack() as ending:
-        peers = []
-        for name, opener in _openers(run).items():
+        peers: list[tuple[Remote, ObjectStore]] = []
+        for name, command in _commands(run).items():
             bucket = store or ending.enter_context(run.ground.bucket())
             try:
-                peer = opener(run.ground.server.url, bucket.name)
-            except Exception as error:  # noqa: BLE001 - whatever other clients raise
+                peer = Remote(name, command, run.ground.server.url, bucket.name)
+            except (RuntimeError, OSError) as error:
                 run.skip(f"{name} does not start: {type(error).__name__}: {error}")
                 continue
-            ending.callback(_close, run, peer)
+            ending.callback(peer.close)
             peers.append((peer, bucket))
         yield peers
-
-
-def _close(run: Run, peer: Peer) -> None:
-    try:
-        peer.close()
-    except Exception as error:  # noqa: BLE001 - whatever other clients raise
-        run.skip(f"{peer.name} does not close: {type(error).__name__}: {error}")
 
 
 def _putting(peer: Peer, store: ObjectStore, data: bytes, count: int = 1) -> Contender:
@@ -129,14 +109,22 @@ def _note(
 
 
 def large(run: Run) -> None:
-    """16 MiB: put and get into memory; everybody reads the same object of 128 KiB chunks."""
+    """16 MiB: put and get into memory; everybody reads the same object of 128 KiB chunks.
+
+    What is put goes into another bucket: the consumers that other clients leave behind for each
+    get would make every put slower.
+    """
     size = 16 * MIB
     data = run.data(size)
-    with run.ground.bucket() as store, open_peers(run, store) as pairs:
-        peers = [peer for peer, _ in pairs]
-        store.put("object", data, chunk_size=128 << 10)
-        puts = {peer.name: _putting(peer, store, data) for peer in peers}
-        gets = {peer.name: _getting(peer, ["object"], size) for peer in peers}
+    with (
+        run.ground.bucket() as written,
+        run.ground.bucket() as read,
+        open_peers(run, written) as writers,
+        open_peers(run, read) as readers,
+    ):
+        read.put("object", data, chunk_size=128 << 10)
+        puts = {peer.name: _putting(peer, written, data) for peer, _ in writers}
+        gets = {peer.name: _getting(peer, ["object"], size) for peer, _ in readers}
         run.alternate([*puts.values(), *gets.values()])
     _note(run, "large", "put", "MB/s", size / 1e6, puts, size=size)
     _note(run, "large", "get", "MB/s", size / 1e6, gets, size=size)
@@ -157,14 +145,11 @@ def limit(run: Run) -> None:
             for raw in raws:
                 ending.callback(raw.close)
             store.put("object", data, chunk_size=chunk_size)
-            puts = {
-                each.name: _putting(each, store, data) for each in (ours, *raws)
-            }
+            clients: tuple[Peer, ...] = (ours, *raws)
+            puts = {each.name: _putting(each, store, data) for each in clients}
             gets = {
-                "objstore": Contender("get", _checked(lambda: ours.stream(["object"]), size)),
-                "objstore, read_bytes": Contender(
-                    "read_bytes", _checked(lambda: ours.get(["object"]), size)
-                ),
+                "objstore": Contender("get", _checked(partial(ours.stream, ["object"]), size)),
+                "objstore, read_bytes": _getting(ours, ["object"], size),
             }
             gets.update({raw.name: _getting(raw, ["object"], size) for raw in raws})
             run.alternate([*puts.values(), *gets.values()])
@@ -182,22 +167,23 @@ def small(run: Run) -> None:
     with contextlib.ExitStack() as ending:
         bucket = ending.enter_context(run.ground.bucket())
         raw = ending.enter_context(contextlib.closing(_raw(run, bucket)))
-        raw.fill(objects, data)
-        for peer, store in [*ending.enter_context(open_peers(run)), (raw, bucket)]:
-            if peer is not raw:
-                with contextlib.closing(_raw(run, store)) as filler:
-                    filler.fill(objects[:count], data)
+        peers = ending.enter_context(open_peers(run))
+        contenders: list[tuple[Peer, ObjectStore]] = [*peers, (raw, bucket)]
+        for peer, store in contenders:
+            with contextlib.closing(_raw(run, store)) as filler:
+                filler.fill(objects, data)
             puts[peer.name] = _putting(peer, store, data, count)
             gets[peer.name] = _getting(peer, objects[:count], count << 10)
             infos[peer.name] = Contender(f"info with {peer.name}", _infos(peer, objects[:count]))
-        many = _many(run, bucket, objects, data)
-        for each in (puts, gets, many, infos):
-            run.alternate(list(each.values()) + ([gets["objstore"]] if each is many else []))
+        several, one = _many(run, peers[0][0], objects, data)
+        for each in (puts, gets, infos, {**several, "get one by one": one}):
+            run.alternate(list(each.values()))
     unit = "objects/s"
-    for what, contenders in (("put", puts), ("get", gets), ("info", infos)):
-        _note(run, "small", what, unit, count, contenders)
-    for what, contender in many.items():
+    for what, by_client in (("put", puts), ("get", gets), ("info", infos)):
+        _note(run, "small", what, unit, count, by_client)
+    for what, contender in several.items():
         run.add("small", "objstore", what, unit, contender.rates(1000), note=contender.died)
+    run.add("small", "objstore", "get one by one", unit, one.rates(1000), note=one.died)
     _lists(run, objects, data)
 
 
@@ -216,26 +202,20 @@ def _infos(peer: Peer, names: list[str]) -> Callable[[int], None]:
 
 
 def _many(
-    run: Run, store: ObjectStore, names: list[str], data: bytes
-) -> dict[str, Contender]:
-    """get_many, and put_many where this objstore has it."""
+    run: Run, ours: Remote, names: list[str], data: bytes
+) -> tuple[dict[str, Contender], Contender]:
+    """get_many, put_many where this objstore has it; and as many gets one by one beside them."""
+    size = len(names) * len(data)
+    many = {"get_many": Contender("get_many", _checked(partial(ours.get_many, names), size))}
+    if hasattr(ObjectStore, "put_many"):
 
-    def get_many() -> int:
-        return sum(len(content or b"") for _, content in store.get_many(names))
+        def put_many(number: int) -> None:
+            ours.put_many([f"{number} {name}" for name in names], data)
 
-    many = {"get_many": Contender("get_many", _checked(get_many, len(names) << 10))}
-    put_many: Any = getattr(store, "put_many", None)
-    if put_many is None:
+        many["put_many"] = Contender("put_many", put_many)
+    else:
         run.skip("put_many: this objstore has none")
-        return many
-
-    def act(number: int) -> None:
-        done = put_many((f"{number} {name}", data) for name in names)
-        for _info in done or ():  # an iterator does its work as it is iterated
-            pass
-
-    many["put_many"] = Contender("put_many", act)
-    return many
+    return many, _getting(ours, names, size)
 
 
 def _lists(run: Run, names: list[str], data: bytes) -> None:
@@ -244,7 +224,7 @@ def _lists(run: Run, names: list[str], data: bytes) -> None:
         bucket = ending.enter_context(run.ground.bucket())
         raw = ending.enter_context(contextlib.closing(_raw(run, bucket)))
         raw.fill(names, data)
-        peers = [peer for peer, _ in ending.enter_context(open_peers(run, bucket))]
+        peers: list[Peer] = [peer for peer, _ in ending.enter_context(open_peers(run, bucket))]
         lists = {
             peer.name: Contender(f"list with {peer.name}", _checked(peer.list, len(names)))
             for peer in (*peers, raw)

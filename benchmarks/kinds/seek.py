@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from objstore import ObjectStore
-
 from benchmarks.ground import MIB
 from benchmarks.rounds import Contender
 from benchmarks.run import Run
+from objstore import ObjectStore
 
 __all__ = ["seek"]
 

@@ -7,9 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from objstore import ObjectStore
-
 from benchmarks.run import Run
+from objstore import ObjectStore
 
 __all__ = ["threads"]
 

@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from objstore import Client, ObjectStore
-from objstore.errors import ObjStoreError
-
 from benchmarks.figures import size_text
 from benchmarks.ground import MIB, cluster, fresh_bucket
 from benchmarks.rounds import Contender
 from benchmarks.run import Run
+from objstore import Client, ObjectStore
+from objstore.errors import ObjStoreError
 
 __all__ = ["by_chunk_size", "by_object_size", "on_a_cluster"]
 
@@ -89,8 +88,7 @@ def by_chunk_size(run: Run) -> None:
             data = run.data(size)
             with run.ground.bucket(storage=storage) as store:
                 transfers = {
-                    chunk: _Transfers(store, data, size_text(chunk), chunk)
-                    for chunk in CHUNK_SIZES
+                    chunk: _Transfers(store, data, size_text(chunk), chunk) for chunk in CHUNK_SIZES
                 }
                 _run(run, "chunks", transfers, "chunk_size", size=size, storage=storage)
 

@@ -1,4 +1,4 @@
-// Does what node.py says, a line of JSON at a time, with @nats-io/obj.
+// Does what remote.py says, a line of JSON at a time, with @nats-io/obj.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { connect } from "@nats-io/transport-node";

@@ -94,7 +94,7 @@ class RawSocket:
             self._start += len(piece)
             count -= len(piece)
 
-    def bytes(self, count: int) -> bytes:
+    def exactly(self, count: int) -> bytes:
         """The next ``count`` bytes."""
         parts: list[bytes] = []
         self.take(count, lambda piece: parts.append(bytes(piece)))
@@ -103,7 +103,7 @@ class RawSocket:
     def message(self) -> tuple[bytes, bytes]:
         """The next message: headers and payload."""
         headers, size = self.head()
-        whole = self.bytes(size + 2)
+        whole = self.exactly(size + 2)
         return whole[:headers], whole[headers:-2]
 
 
@@ -266,7 +266,7 @@ class Raw:
         size = 0
         while open_batches:
             header_size, whole = self._wire.head()
-            headers = self._wire.bytes(header_size)
+            headers = self._wire.exactly(header_size)
             if whole > header_size:
                 self._wire.take(whole - header_size, use)
                 size += whole - header_size
@@ -274,7 +274,7 @@ class Raw:
                 open_batches += ask() - 1
             else:
                 raise RuntimeError(f"no chunk: {headers!r}")
-            self._wire.bytes(2)
+            self._wire.exactly(2)
         return size
 
     def info(self, names: Sequence[str]) -> None:
