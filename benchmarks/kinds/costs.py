@@ -16,7 +16,7 @@ from benchmarks.ground import MIB
 from benchmarks.run import Run
 from objstore import ObjectStore
 
-__all__ = ["costs", "memory"]
+__all__ = ["compile_counter", "costs", "memory", "traced"]
 
 SOURCE = Path(__file__).parent.parent
 CHUNK = 512 << 10
@@ -79,8 +79,11 @@ def costs(run: Run) -> None:
         store.put("object", run.data(size), chunk_size=CHUNK)
         for who in _clients(run):
             _times(run, store, who, size)
+        if run.scale.quick:
+            run.skip("system calls, copies per byte: not in a quick run")
+            return
         for do in ("put", "get"):
-            _system_calls(run, store, do, 64 * MIB if run.scale.quick else size)
+            _system_calls(run, store, do, size)
             _copies(run, store, do, size)
 
 
@@ -147,7 +150,7 @@ def _system_calls(run: Run, store: ObjectStore, do: str, size: int) -> None:
         except RuntimeError as error:
             run.skip(f"system calls: {error}")
             return
-        counts.append(_traced(path.read_text("utf-8")))
+        counts.append(traced(path.read_text("utf-8")))
     calls = {name: count - counts[1].get(name, 0) for name, count in counts[0].items()}
     chunks = size / CHUNK
     add = run.add
@@ -159,7 +162,7 @@ def _system_calls(run: Run, store: ObjectStore, do: str, size: int) -> None:
     run.report.notes.append(f"System calls of a {do}, per chunk: {parts}.")
 
 
-def _traced(table: str) -> dict[str, int]:
+def traced(table: str) -> dict[str, int]:
     """Read the summary of strace: the calls by name."""
     line = re.compile(r" *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", re.MULTILINE)
     found = {name: int(count) for count, name in line.findall(table)}
@@ -191,18 +194,27 @@ def _copies(run: Run, store: ObjectStore, do: str, size: int) -> None:
 
 
 def _copy_counter(run: Run) -> Path | None:
-    """Compile what counts; None when there is no C compiler, or not this system."""
-    compiler = shutil.which("cc")
-    if compiler is None or not sys.platform.startswith("linux"):
+    """What counts copies, compiled; None when that is not possible here."""
+    if shutil.which("cc") is None or sys.platform != "linux":
         run.skip("copies per byte: no C compiler, or not Linux")
         return None
-    library = run.ground.folder / "copies.so"
+    try:
+        return compile_counter(run.ground.folder)
+    except subprocess.CalledProcessError:
+        run.skip("copies per byte: the counter does not compile")
+        return None
+
+
+def compile_counter(folder: Path) -> Path:
+    """Compile ``copies.c`` into a folder, unless it is there.
+
+    Raises:
+        CalledProcessError: the compiler refuses.
+    """
+    library = folder / "copies.so"
     if not library.exists():
         # -fno-builtin and no loop patterns: else the loop becomes a call of memcpy, of itself.
         options = ["-O1", "-fno-builtin", "-fno-tree-loop-distribute-patterns", "-shared", "-fPIC"]
-        source = str(SOURCE / "copies.c")
-        done = subprocess.run([compiler, *options, "-o", str(library), source], capture_output=True)
-        if done.returncode:
-            run.skip("copies per byte: the counter does not compile")
-            return None
+        command = ["cc", *options, "-o", str(library), str(SOURCE / "copies.c")]
+        subprocess.run(command, capture_output=True, check=True)
     return library

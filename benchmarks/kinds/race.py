@@ -175,15 +175,18 @@ def small(run: Run) -> None:
             puts[peer.name] = _putting(peer, store, data, count)
             gets[peer.name] = _getting(peer, objects[:count], count << 10)
             infos[peer.name] = Contender(f"info with {peer.name}", _infos(peer, objects[:count]))
-        several, one = _many(run, peers[0][0], objects, data)
+        together = objects[: run.scale.pick(1000, 400)]
+        several, one = _many(run, peers[0][0], together, data)
         for each in (puts, gets, infos, {**several, "get one by one": one}):
             run.alternate(list(each.values()))
     unit = "objects/s"
     for what, by_client in (("put", puts), ("get", gets), ("info", infos)):
         _note(run, "small", what, unit, count, by_client)
     for what, contender in several.items():
-        run.add("small", "objstore", what, unit, contender.rates(1000), note=contender.died)
-    run.add("small", "objstore", "get one by one", unit, one.rates(1000), note=one.died)
+        run.add(
+            "small", "objstore", what, unit, contender.rates(len(together)), note=contender.died
+        )
+    run.add("small", "objstore", "get one by one", unit, one.rates(len(together)), note=one.died)
     _lists(run, objects, data)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from benchmarks.run import Run
 from objstore import ObjectStore
 
-__all__ = ["threads"]
+__all__ = ["Crowd", "threads"]
 
 THREADS = (1, 4, 16, 64)
 OBJECTS = 200
@@ -21,7 +21,7 @@ def _content(name: str) -> bytes:
     return name.encode().ljust(1024, b".")
 
 
-class _Crowd:
+class Crowd:
     """So many threads, which do something over and over for some time.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Crowd:
 
 def threads(run: Run) -> None:
     """Gets and puts of 1 KiB by 1 to 64 threads; then every object is read back and compared."""
-    seconds = run.scale.pick(2.0, 0.7)
+    seconds = run.scale.pick(2.0, 0.4)
     with run.ground.bucket() as store:
         names = [f"object {number}" for number in range(OBJECTS)]
         for name in names:
@@ -87,14 +87,15 @@ def threads(run: Run) -> None:
             stored.append(name)
 
         for what, act in (("get", get), ("put", put)):
-            crowds = [_Crowd(size, act, seconds) for size in THREADS]
+            sizes = run.scale.pick(THREADS, (1, 4, 64))
+            crowds = [Crowd(size, act, seconds) for size in sizes]
             _take_turns(run, what, crowds)
         lost = _lost(run, store, stored)
     note = f"{len(stored):,} were put"
     run.add("threads", "objstore", "lost or damaged", "objects", (float(lost),), note=note)
 
 
-def _take_turns(run: Run, what: str, crowds: list[_Crowd]) -> None:
+def _take_turns(run: Run, what: str, crowds: list[Crowd]) -> None:
     rounds = run.scale.pick(min(4, run.scale.rounds), 2)
     for number in range(rounds + 1):
         for crowd in crowds if number % 2 else crowds[::-1]:
