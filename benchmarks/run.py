@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -75,7 +74,3 @@ class Run:
         for each in contenders:
             if each.died:
                 self.skip(f"{each.name}: {each.died}")
-
-    def transfer(self, name: str, act: Callable[[int], object], **around: Any) -> Contender:
-        """A contender."""
-        return Contender(name, act, **around)

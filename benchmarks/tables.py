@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.catalogue import KINDS
 from benchmarks.figures import Figure, Ratio, Report, size_text
 
-__all__ = ["restructured", "terminal"]
+__all__ = ["restructured", "summary", "terminal"]
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,14 @@ def restructured(report: Report, charts: dict[str, str]) -> str:
         lines += ["", "Notes", "-----", "", *(f"- {each}" for each in report.notes)]
         lines += [f"- Not measured: {each}" for each in report.skipped]
     return "\n".join(lines) + "\n"
+
+
+def summary(report: Report) -> list[str]:
+    """The promises, and what the interpreter and the kernel do: for the README."""
+    lines = [_machine(report), "", *_escaped(_promises(report.ratios).lines("="))]
+    for table in _tables("costs", report.of_kind("costs")):
+        lines += ["", f"What a {table.title} costs:", "", *_escaped(table.lines("="))]
+    return [*lines, "", *report.notes]
 
 
 def _escaped(lines: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ from benchmarks.kinds.costs import compile_counter, traced
 from benchmarks.kinds.threads import Crowd
 from benchmarks.peers.raw import Raw
 from benchmarks.promises import promises
+from benchmarks.results import BEGIN, END
 from benchmarks.rounds import Contender, alternate
 from benchmarks.tables import restructured, terminal
 
@@ -60,8 +61,15 @@ def test_a_run_of_one_benchmark(
     assert "raw socket" in printed
     assert "1 KiB put / nats-py" in (results / "results.rst").read_text("utf-8")
 
+    readme = tmp_path / "README.rst"
+    readme.write_text(f"before\n\n{BEGIN}\nold\n\n{END}\nafter\n", "utf-8")
     main(["--redraw", "--results", str(results)])  # from the JSON alone
     assert json.loads((results / "results.json").read_text("utf-8")) == data
+    text = readme.read_text("utf-8")
+    assert "1 KiB put / nats-py" in text
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith(f"{END}\nafter\n")
 
 
 # --- the raw loop is a client of the same store

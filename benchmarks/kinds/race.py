@@ -10,6 +10,7 @@ from typing import Any
 
 import pynats2
 
+import objstore
 from benchmarks.ground import MIB
 from benchmarks.peers.base import Peer, address_of
 from benchmarks.peers.ours import Ours
@@ -292,8 +293,6 @@ def wire(run: Run) -> None:
 @contextlib.contextmanager
 def _echo(run: Run, subject: str) -> Iterator[None]:
     """Answer the request that ends each turn: the server has read all that came before it."""
-    import objstore
-
     with objstore.connect(run.ground.server.url) as client:
         connection = client.connection
 
