@@ -20,7 +20,8 @@ BLOCK = 5 * MIB
 def seek(run: Run) -> None:
     """4 KiB at random places: by seeks, by ranges, and by blocks; and the whole, by three roads."""
     data = run.data(SIZE)
-    places = [random.Random(7).randrange(SIZE - PIECE) for _ in range(200)]  # always the same
+    chance = random.Random(7)  # the same places in every run
+    places = [chance.randrange(SIZE - PIECE) for _ in range(200)]
     with run.ground.bucket() as store:
         store.put("object", data)
         reads: dict[str, tuple[Callable[[], None], int]] = {}

@@ -70,7 +70,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             answer = {"result": server.do(json.loads(line))}
-        except Exception as error:  # noqa: BLE001 - the other end raises it
+        except BaseException as error:  # noqa: BLE001 - the other end raises it; Rust panics so
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
     server.close()
