@@ -75,15 +75,17 @@ class Remote:
         host, port, token = address_of(url)
         self._files: dict[int, tuple[bytes, str]] = {}  # by id, as long as the bytes are kept
         self._folder = tempfile.TemporaryDirectory(prefix="objstore-bench-")
+        self._errors = Path(self._folder.name) / "stderr"
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=variables,
-        )
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=variables,
+            )
         try:
             self.ask("open", url=url, servers=f"{host}:{port}", token=token, bucket=bucket)
         except BaseException:
@@ -103,7 +105,12 @@ class Remote:
                 raise TimeoutError(f"no answer in {PATIENCE:g} s")
         line = self._process.stdout.readline()
         if not line:
-            raise ConnectionError(f"the process of {self.name} ended")
+            status, lines = (
+                self._process.wait(),
+                self._errors.read_text("utf-8", "replace").split("\n"),
+            )
+            last = next((line for line in reversed(lines) if line.strip()), "")
+            raise ConnectionError(f"the process of {self.name} ended with status {status}: {last}")
         answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"])
