@@ -33,17 +33,17 @@ class Kind:
 
 
 KINDS = {
-    "large": Kind("16 MiB objects, beside other clients", large, (60, 12)),
+    "large": Kind("16 MiB objects, beside other clients", large, (60, 8)),
     "limit": Kind("Large objects, beside a plain socket", limit, (60, 10)),
-    "small": Kind("1 KiB objects, beside other clients", small, (60, 10)),
-    "listing": Kind("Listing", listing, (60, 4)),
-    "sizes": Kind("By object size", by_object_size, (120, 8)),
+    "small": Kind("1 KiB objects, beside other clients", small, (40, 10)),
+    "listing": Kind("Listing", listing, (60, 5)),
+    "sizes": Kind("By object size", by_object_size, (120, 5)),
     "memory": Kind("Peak memory", memory, (30, 5)),
-    "threads": Kind("Threads on one client", threads, (90, 9)),
-    "costs": Kind("What a transfer costs", costs, (120, 9)),
+    "threads": Kind("Threads on one client", threads, (90, 8)),
+    "costs": Kind("What a transfer costs", costs, (100, 6)),
     "seek": Kind("Random and sequential reads", seek, (60, 0)),
-    "chunks": Kind("By chunk size", by_chunk_size, (240, 0)),
-    "cluster": Kind("Three servers, three replicas", on_a_cluster, (120, 0)),
+    "chunks": Kind("By chunk size", by_chunk_size, (260, 0)),
+    "cluster": Kind("Three servers, three replicas", on_a_cluster, (60, 0)),
     "wire": Kind("Plain publishes", wire, (10, 0)),
     "endurance": Kind("Gets in a row", endurance, (20, 0)),
 }

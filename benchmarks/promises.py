@@ -78,12 +78,12 @@ def _threads(report: Report) -> Iterator[Ratio]:
 
 
 def _scaling(report: Report) -> Iterator[Ratio]:
-    """A quick run has 16 and 256 MiB, and 10,000 objects, in the place of the large ones."""
+    """A quick run has 16 and 128 MiB, and 10,000 objects, in the place of the large ones."""
     for what in ("put", "get"):
         sizes = report.of_kind("sizes", what, storage="file")
         small, large = (64 << 20, 1 << 30)
         if sizes and max(each.setting["size"] for each in sizes) < large:
-            small, large = (16 << 20, 256 << 20)
+            small, large = (16 << 20, 128 << 20)
         text = f"{large >> 20:,} MiB / {small >> 20} MiB"
         above = report.find("sizes", "objstore", what, size=large, storage="file")
         below = report.find("sizes", "objstore", what, size=small, storage="file")

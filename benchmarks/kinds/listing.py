@@ -22,7 +22,7 @@ def listing(run: Run) -> None:
             store = ending.enter_context(run.ground.bucket())
             with contextlib.closing(Raw(run.ground.server.url, store.name)) as raw:
                 raw.fill([f"object {number}" for number in range(count)], run.data(1 << 10))
-            repeats = max(1, 10_000 // count)
+            repeats = max(1, run.scale.pick(10_000, 4_000) // count)
             contenders[count] = _listing(store, count, repeats), repeats
         run.alternate([each for each, _ in contenders.values()])
     for count, (contender, repeats) in contenders.items():

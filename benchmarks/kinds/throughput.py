@@ -107,9 +107,9 @@ def by_object_size(run: Run) -> None:
 def _large_sizes(run: Run, storage: str) -> None:
     """64 MiB against 1 GiB, in turns, for their ratio is a promise.
 
-    In a quick run 16 MiB against 256 MiB stand for them.
+    In a quick run 16 MiB against 128 MiB stand for them.
     """
-    sizes = run.scale.pick((64 * MIB, 256 * MIB, 1024 * MIB), (16 * MIB, 256 * MIB))
+    sizes = run.scale.pick((64 * MIB, 256 * MIB, 1024 * MIB), (16 * MIB, 128 * MIB))
     if not run.ground.has_room(3 * sum(sizes)):
         run.skip(f"sizes: {run.ground.free >> 30} GiB of free space are too little")
         return
