@@ -18,7 +18,9 @@ from objstore.errors import (
     ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
+    ObjStoreError,
     RevisionMismatchError,
+    StorageFullError,
 )
 from objstore.objects import ObjectInfo, ObjectLink, check_bucket_name, meta_subject, stream_name
 from objstore.records import Records
@@ -68,7 +70,12 @@ def _again(make: _Make) -> _Make:
 
 
 def delete_object(records: Records, name: str, current: ObjectInfo | None, *, only: bool) -> bool:
-    """Put a tombstone in an object's place, then remove its chunks; False: it was not there."""
+    """Put a tombstone in an object's place, then remove its chunks; False: it was not there.
+
+    A full bucket takes no tombstone. There the record is purged, up to just the revision that
+    was found, then the chunks, and the tombstone follows into the room that they leave, for
+    watchers and mirrors. (nats.go and nats-py fail, and so a full bucket cannot be emptied.)
+    """
 
     # All that was found there: where an answer was lost, an earlier one may have been replaced
     # by our tombstone, whose successor then has no chunks to remove.
@@ -80,14 +87,22 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
         seen.append(found)
         return _tombstone(found)
 
-    was_there = True
+    was_there, owed = True, None
     try:
         commit(records, tombstone(current), current, None if only else tombstone)
     except _Gone:
         was_there = False
+    except StorageFullError:
+        owed = seen[-1]
+        subject = meta_subject(records.bucket, name)
+        if not records.jetstream.purge(records.stream, subject, owed.revision):
+            raise  # somebody else replaced it at this very moment
     for info in seen:
         if info.chunks and not is_shared(records, info, thorough=True):
             remove_chunks(records, info.nuid)
+    if owed is not None:
+        with contextlib.suppress(ObjStoreError):  # it is deleted, whoever is told of it
+            records.publish(_tombstone(owed), 0)
     return was_there
 
 
@@ -100,6 +115,13 @@ def _tombstone(info: ObjectInfo) -> ObjectInfo:
 
 def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> bool:
     """Whether another live name needs the same chunks.
+
+    A put over one of two names that *another client's* interrupted rename left is the one case
+    that is not seen: only a look through all records stored since the chunks would find the
+    other name, and nothing that the server tells without it, for the record that is replaced is
+    the untouched first one, and the server knows subjects, not contents. That look costs 0.34 s
+    in a bucket of 10,000 objects and 4.3 s in one of 100,000, once for each process, and 0.5 ms
+    each time after it, where a put takes 1.1 ms. A delete pays it; ``verify`` names such objects.
 
     Arguments:
         records: the bucket.

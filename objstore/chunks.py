@@ -8,6 +8,7 @@ number of messages left, which every answer carries, say exactly which chunk it 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 import warnings
@@ -235,9 +236,14 @@ def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreEr
     if now is None or now.deleted or now.nuid != info.nuid:
         what = "deleted" if now is None or now.deleted else "overwritten"
         return ObjectChangedError(f"{info.name!r} was {what} while it was being read", **facts)
-    return ObjectCorruptError(
-        f"{info.name!r} is damaged: chunk {index} of {info.chunks} is missing", **facts
-    )
+    # Which one is lost in the middle, no answer tells: those before it seem to be one further on.
+    subject, missing = chunk_subject(records.bucket, info.nuid), 0
+    with contextlib.suppress(ObjStoreError):  # counting may not be allowed
+        there = records.jetstream.subjects(records.stream, subject).get(subject, 0)
+        missing = info.chunks - there
+    what = f"{missing} of its {info.chunks} chunks" if missing > 0 else f"chunk {index}"
+    is_or_are = "are" if missing > 1 else "is"
+    return ObjectCorruptError(f"{info.name!r} is damaged: {what} {is_or_are} missing", **facts)
 
 
 def _only_chunk(records: Records, info: ObjectInfo) -> Payload:

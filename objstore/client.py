@@ -416,6 +416,9 @@ class Client:
     def delete_store(self, name: str) -> bool:
         """Delete a bucket with all its objects.
 
+        Arguments:
+            name: of the bucket.
+
         Returns:
             True if it was there.
 

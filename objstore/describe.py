@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from objstore.objects import (
     with_mime,
 )
 
-__all__ = ["UNSET", "Unset", "check_revision", "describe", "redescribe"]
+__all__ = ["UNSET", "Unset", "check_revision", "check_timeout", "describe", "redescribe"]
 
 
 class Unset:
@@ -122,6 +123,19 @@ def check_revision(revision: object) -> None:
         return
     if isinstance(revision, bool) or not isinstance(revision, int) or revision < 0:
         raise InvalidOptionError(f"if_revision is {revision!r}; it must be a revision, or 0")
+
+
+def check_timeout(timeout: object) -> None:
+    """Check a ``timeout``.
+
+    Raises:
+        InvalidOptionError: it is not a number of seconds above zero.
+    """
+    if timeout is None:
+        return
+    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout < math.inf:  # type: ignore[operator]
+        raise InvalidOptionError(f"timeout is {timeout!r}; it must be seconds, more than none")
 
 
 def check_ttl(ttl: timedelta | float | None) -> timedelta | None:

@@ -236,7 +236,11 @@ class ObjectInfo:
         return _mime(self.header_values)
 
     def with_changes(self, **changes: Any) -> ObjectInfo:
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        Arguments:
+            changes: the new values, by the fields' names.
+        """
         return replace(self, **changes)
 
 

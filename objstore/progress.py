@@ -7,7 +7,7 @@ from typing import Any
 
 from objstore.errors import InvalidOptionError
 
-__all__ = ["Progress", "ProgressOption", "start_progress"]
+__all__ = ["Progress", "ProgressOption", "check_progress", "start_progress"]
 
 #: None or False: none. True: a bar of tqdm.auto, in a terminal or a notebook. Or a function,
 #: called with the bytes done and the bytes in all (None: unknown).
@@ -31,12 +31,25 @@ class Progress:
         """Nothing more will come."""
 
 
+def check_progress(option: object) -> None:
+    """Check what was said of progress.
+
+    Raises:
+        InvalidOptionError: it is neither a bool nor callable.
+    """
+    if not (option is None or isinstance(option, bool) or callable(option)):
+        raise InvalidOptionError(
+            f"progress is True or a function of two numbers, not {type(option).__name__}"
+        )
+
+
 def start_progress(option: ProgressOption, name: str, total: int | None) -> Any:
     """What takes ``update(bytes)`` and ``close()``, or None.
 
     Raises:
         InvalidOptionError: the option is neither a bool nor callable.
     """
+    check_progress(option)
     if option is None or option is False:
         return None
     if option is True:
@@ -50,8 +63,4 @@ def start_progress(option: ProgressOption, name: str, total: int | None) -> Any:
             unit_divisor=1024,
             miniters=1,
         )
-    if callable(option):
-        return Progress(option, total)
-    raise InvalidOptionError(
-        f"progress is True or a function of two numbers, not {type(option).__name__}"
-    )
+    return Progress(option, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import operator
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from objstore.errors import InvalidOptionError, ObjectChangedError
 from objstore.links import follow
 from objstore.many import read_many
 from objstore.objects import ObjectInfo
-from objstore.progress import ProgressOption, start_progress
+from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.reader import ObjectResult
 
 __all__ = ["Reading"]
@@ -54,6 +55,9 @@ class Reading(Bound):
     def resolve(self, name: str) -> ObjectInfo | None:
         """What the bucket says of the object that a name leads to, through links.
 
+        Arguments:
+            name: of the object, or of a link.
+
         Returns:
             None when there is no such object, or a link leads to none.
 
@@ -76,11 +80,13 @@ class Reading(Bound):
 
         Raises:
             LinkError: a link leads to a whole bucket, or links lead in a circle.
+            InvalidOptionError: ``progress`` cannot be used.
             And as :meth:`info`; while reading also ObjectChangedError (overwritten or deleted
             in between), ObjectCorruptError, DigestMismatchError.
 
         Source: ADR-20; ADR-31 for the batches of direct gets.
         """
+        check_progress(progress)
         found = follow(self._records, name)
         if found is None:
             return None
@@ -90,6 +96,9 @@ class Reading(Bound):
 
     def read_bytes(self, name: str) -> bytes:
         """The whole object. One that is overwritten meanwhile is read again.
+
+        Arguments:
+            name: of the object, or of a link to one.
 
         Raises:
             ObjectNotFoundError: there is no such object.
@@ -110,6 +119,10 @@ class Reading(Bound):
     def read_text(self, name: str, encoding: str = "utf-8") -> str:
         """The whole object as text.
 
+        Arguments:
+            name: of the object, or of a link to one.
+            encoding: of the text, as Python calls it.
+
         Raises:
             ObjectNotFoundError: there is no such object.
             UnicodeDecodeError: it is not text in that encoding.
@@ -126,9 +139,16 @@ class Reading(Bound):
                 from the end, and what is beyond it is not there.
 
         Raises:
+            InvalidOptionError: they are not whole numbers.
             ObjectNotFoundError: there is no such object.
             And as :meth:`get`.
         """
+        try:
+            start, end = operator.index(start), operator.index(end)
+        except TypeError:
+            raise InvalidOptionError(
+                f"a range is two whole numbers, not {start!r}, {end!r}"
+            ) from None
         result = self.get(name)
         if result is None:
             raise self._not_found(name)

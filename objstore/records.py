@@ -266,6 +266,20 @@ class Records:
 
         Memory: all records, since the subjects come in no order.
         """
+        try:
+            found = self._last_of_each(pattern)
+        except NoRespondersError:
+            self.learn_direct()
+            if self.direct:
+                raise
+            found = self._last_of_each(pattern)
+        found = [stored for stored in found if stored.sequence >= sequence]
+        found.sort(key=lambda stored: stored.sequence)
+        for index, stored in enumerate(found):
+            yield stored, len(found) - 1 - index
+
+    def _last_of_each(self, pattern: str) -> list[StoredMessage]:
+        """The last message of each subject, in no order."""
         subjects = iter(self.jetstream.subjects(self.stream, pattern))
         under_way: deque[PendingGet] = deque()
         found: list[StoredMessage] = []
@@ -273,15 +287,13 @@ class Records:
             under_way.extend(map(self._start_last, itertools.islice(subjects, AHEAD)))
             while under_way:
                 stored = under_way.popleft().result()
-                if stored is not None and stored.sequence >= sequence:
+                if stored is not None:
                     found.append(stored)
                 under_way.extend(map(self._start_last, itertools.islice(subjects, 1)))
         finally:
             for pending in under_way:
                 pending.close()
-        found.sort(key=lambda stored: stored.sequence)
-        for index, stored in enumerate(found):
-            yield stored, len(found) - 1 - index
+        return found
 
     def _page(self, subject: str, sequence: int) -> tuple[list[tuple[StoredMessage, int]], bool]:
         """Some messages from a sequence on, and whether there are more."""

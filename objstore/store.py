@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from objstore.bucket import ObjectStoreStatus, status_of
 from objstore.caring import Caring
-from objstore.describe import check_revision, describe
+from objstore.describe import check_revision, check_timeout, describe
 from objstore.errors import BucketNotFoundError, InvalidOptionError, ObjectExistsError
 from objstore.objects import ObjectInfo
+from objstore.progress import ProgressOption, start_progress
 from objstore.reader import ObjectResult
 from objstore.reading import Reading
 from objstore.source import choose_chunk_size
@@ -38,7 +40,7 @@ class ObjectStore(Reading, Writing, Caring):
             mode: ``"rb"``: to read it, see :meth:`get`. ``"wb"``: to write it; it is stored
                 when the file is closed, and nothing remains when the with-block raises.
                 ``"xb"``: the same, if there is no such object.
-            put_options: for writing, as :meth:`put`.
+            put_options: for writing, as :meth:`put`; ``progress`` is told no total.
 
         Returns:
             An :class:`~objstore.ObjectResult` or :class:`~objstore.ObjectWriter`.
@@ -69,6 +71,7 @@ class ObjectStore(Reading, Writing, Caring):
         exclusive: bool,
         *,
         if_revision: int | None = None,
+        progress: ProgressOption = None,
         timeout: float | None = None,
         **description: Any,
     ) -> ObjectWriter:
@@ -77,6 +80,7 @@ class ObjectStore(Reading, Writing, Caring):
         except TypeError as error:
             raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
         check_revision(if_revision)
+        check_timeout(timeout)
 
         def refuse(found: ObjectInfo | None) -> ObjectInfo:
             if found is not None and not found.deleted:
@@ -85,13 +89,18 @@ class ObjectStore(Reading, Writing, Caring):
                 )
             return put.described
 
-        if exclusive:
-            current = self.info(name)
-            if current is not None:
-                refuse(current)
-        size = choose_chunk_size(info.options.chunk_size, None, self._max_payload(info))
-        put = self._begin(info, size, if_revision, refuse if exclusive else None, None, timeout)
-        return ObjectWriter(put, self.name, name, size)
+        with ExitStack() as resources:
+            bar = start_progress(progress, name, None)
+            if bar is not None:
+                resources.callback(bar.close)
+            if exclusive:
+                current = self.info(name)
+                if current is not None:
+                    refuse(current)
+            size = choose_chunk_size(info.options.chunk_size, None, self._max_payload(info))
+            again = refuse if exclusive else None
+            put = self._begin(info, size, if_revision, again, bar, timeout)
+            return ObjectWriter(put, self.name, name, size, resources.pop_all())
 
     def list(
         self, *, prefix: str | None = None, include_deleted: bool = False
@@ -106,14 +115,18 @@ class ObjectStore(Reading, Writing, Caring):
             include_deleted: tombstones too.
 
         Raises:
+            InvalidOptionError: the prefix is not text.
             BucketNotFoundError: there is no such bucket.
             RequestTimeoutError, ConnectionLostError: the listing could not be completed.
         """
-        for info in self._records.all():
-            if info.deleted and not include_deleted:
-                continue
-            if prefix is None or info.name.startswith(prefix):
-                yield info
+        if prefix is not None and not isinstance(prefix, str):
+            raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
+        return (
+            info
+            for info in self._records.all()
+            if (include_deleted or not info.deleted)
+            and (prefix is None or info.name.startswith(prefix))
+        )
 
     def __iter__(self) -> Iterator[ObjectInfo]:
         return self.list()

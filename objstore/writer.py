@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import ExitStack
 from types import TracebackType
 
 from objstore.errors import ObjStoreError
@@ -26,7 +27,9 @@ class ObjectWriter(io.BufferedIOBase):
         info: the object as stored; None before :meth:`close`.
     """
 
-    def __init__(self, put: Put, bucket: str, name: str, chunk_size: int) -> None:
+    def __init__(
+        self, put: Put, bucket: str, name: str, chunk_size: int, resources: ExitStack
+    ) -> None:
         super().__init__()
         self.info: ObjectInfo | None = None
         self._put = put
@@ -34,6 +37,7 @@ class ObjectWriter(io.BufferedIOBase):
         self._name = name
         self._chunk_size = chunk_size
         self._pending = bytearray()
+        self._resources = resources
         self._written = 0
         self._aborted = False
 
@@ -94,7 +98,7 @@ class ObjectWriter(io.BufferedIOBase):
             if self._pending:
                 self._put.send(bytes(self._pending))
             self.info = self._put.commit()
-            super().close()
+            self._end()
         except BaseException as error:
             self._fail(error)
             raise
@@ -105,14 +109,18 @@ class ObjectWriter(io.BufferedIOBase):
             if not self._aborted:
                 self._aborted = True
                 self._put.abort()
-            super().close()
+            self._end()
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, ObjStoreError):
             error.bucket, error.name = self._bucket, self._name
         self._aborted = True
         self._put.abort()
+        self._end()
+
+    def _end(self) -> None:
         super().close()
+        self._resources.close()
 
     def __exit__(
         self,

@@ -22,7 +22,7 @@ from objstore.change import (
 )
 from objstore.chunks import chunk_payloads
 from objstore.commit import Again
-from objstore.describe import UNSET, Unset, check_revision, describe, redescribe
+from objstore.describe import UNSET, Unset, check_revision, check_timeout, describe, redescribe
 from objstore.errors import (
     InvalidOptionError,
     ObjStoreError,
@@ -30,7 +30,14 @@ from objstore.errors import (
     ServerVersionError,
 )
 from objstore.links import follow
-from objstore.objects import Headers, ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
+from objstore.objects import (
+    Headers,
+    ObjectInfo,
+    ObjectLink,
+    ObjectMeta,
+    ObjectMetaOptions,
+    meta_subject,
+)
 from objstore.progress import ProgressOption, start_progress
 from objstore.records import PendingRecord, Records
 from objstore.source import Source, choose_chunk_size
@@ -62,6 +69,10 @@ class Writing(Bound):
 
         The object appears whole or not at all. Until then, and after any failure, Ctrl-C
         included, the old one is there and readable; nothing of the new one remains.
+
+        Where an interrupted rename of another client (nats.go, nats.js) left two names on the
+        same chunks, a put over one takes the other's content along; delete one of them first,
+        which leaves the other whole. :meth:`verify` finds such names.
 
         Arguments:
             meta: the name, or an :class:`~objstore.ObjectMeta`, whose fields the arguments
@@ -112,6 +123,7 @@ class Writing(Bound):
             ttl=ttl,
         )
         check_revision(if_revision)
+        check_timeout(timeout)
         with Source(payload) as source:
             size = choose_chunk_size(info.options.chunk_size, source.size, self._max_payload(info))
             bar = start_progress(progress, info.name, source.size)
@@ -258,11 +270,15 @@ class Writing(Bound):
             ObjectNotFoundError: there is no such object.
             And as :meth:`get` and :meth:`put`.
         """
+        into = self if target is None else target
+        if not isinstance(into, Writing):
+            raise InvalidOptionError(f"target is {target!r}; it must be an ObjectStore")
+        meta_subject(into.name, new_name)  # checks the name, before anything is read
         found = follow(self._records, name)
         if found is None:
             raise self._not_found(name)
         records, info = found
-        return (self if target is None else target)._take_over(records, info, new_name)
+        return into._take_over(records, info, new_name)
 
     def _take_over(self, records: Records, info: ObjectInfo, name: str) -> ObjectInfo:
         """Store what another record describes, with the chunks that it names."""
@@ -276,6 +292,9 @@ class Writing(Bound):
 
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
         """Delete an object: its record becomes a tombstone, then its chunks go.
+
+        In a bucket that is too full for the tombstone the object goes first, and then the
+        tombstone is stored.
 
         The first call looks through the bucket's records once, for another name that another
         client's interrupted rename left on the same chunks; such chunks stay.
@@ -356,6 +375,8 @@ class Writing(Bound):
             headers=headers,
             metadata=metadata,
         )  # refuses bad input before anything is sent
+        if new_name is not None:
+            meta_subject(self.name, new_name)  # and so does this
         current = self._current_for(name, if_revision)
         if new_name is None or new_name == name:
             return change(self._records, redescribed, current, only=if_revision is not None)
@@ -395,6 +416,7 @@ class Writing(Bound):
             raise InvalidOptionError(
                 "a link's target is an ObjectInfo, or a bucket's and an object's name"
             )
+        meta_subject(link.bucket, link.name)  # type: ignore[arg-type]  # checks the name
         return self._link(name, link, ObjectInfo(self.name, name), if_revision)
 
     def link_store(
@@ -450,6 +472,7 @@ class Writing(Bound):
         self, name: str, link: ObjectLink, described: ObjectInfo, if_revision: int | None
     ) -> ObjectInfo:
         check_revision(if_revision)
+        meta_subject(self.name, name)  # checks the name
         link_to(self._records, link, name)
         return self._store_link(name, link, described, if_revision)
 

@@ -10,6 +10,7 @@ import pytest
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore
+from tests.ownership import Inspector, WatchedClient
 from tests.proxy import Proxy
 from tests.servers import server_of_version
 
@@ -50,23 +51,56 @@ def _needs_server(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[LocalServer]:
-    """The session's nats-server. A missing one fails the run; nothing is skipped."""
+def running_server() -> Iterator[LocalServer]:
+    """The process behind :func:`server`, which some tests have a name for of their own."""
     with LocalServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def shared_client(server: LocalServer) -> Iterator[Client]:
+def inspector(running_server: LocalServer) -> Iterator[Inspector]:
+    """Looks for chunks that nobody owns; at the end of the run over all buckets there are."""
+    inspector = Inspector(running_server.url)
+    yield inspector
+    try:
+        inspector.look_everywhere()
+    finally:
+        inspector.close()
+
+
+@pytest.fixture(scope="session")
+def server(running_server: LocalServer, inspector: Inspector) -> LocalServer:
+    """The session's nats-server. A missing one fails the run; nothing is skipped."""
+    return running_server
+
+
+@pytest.fixture(autouse=True)
+def _no_chunk_without_an_owner(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test leaves in the session's server is somebody's, or it says why not."""
+    if "inspector" not in request.fixturenames:
+        yield
+        return
+    inspector: Inspector = request.getfixturevalue("inspector")
+    inspector.test = request.node.nodeid
+    inspector.lenient = request.node.get_closest_marker("leaves_chunks") is not None
+    yield
+    try:
+        inspector.look_around()
+    finally:
+        inspector.test, inspector.lenient = "the whole run", False
+
+
+@pytest.fixture(scope="session")
+def shared_client(server: LocalServer, inspector: Inspector) -> Iterator[Client]:
     """One client for the tests that do nothing to the connection itself."""
-    with objstore.connect(server.url) as client:
+    with WatchedClient(server.url, inspector) as client:
         yield client
 
 
 @pytest.fixture
-def client(server: LocalServer) -> Iterator[Client]:
+def client(server: LocalServer, inspector: Inspector) -> Iterator[Client]:
     """A client of the test's own."""
-    with objstore.connect(server.url) as client:
+    with WatchedClient(server.url, inspector) as client:
         yield client
 
 

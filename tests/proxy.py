@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
+from tests.listener import Listener
+
 __all__ = [
     "Direction",
     "Line",
@@ -290,24 +292,19 @@ class Proxy:
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
         self._buffer = buffer
-        self._closing = threading.Event()
         self._lock = threading.Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        if buffer:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        port = self._listener.getsockname()[1]
+        self._listener = Listener(self._connect, buffer=buffer)
         login = parts.netloc.rpartition("@")[0]
-        self.url = f"nats://{login}{'@' if login else ''}127.0.0.1:{port}"
+        self.url = f"nats://{login}{'@' if login else ''}127.0.0.1:{self._listener.port}"
         self.connections = 0
         self.refusing = False
-        self.up = Direction(self.sever, self._closing)
-        self.down = Direction(self.sever, self._closing)
+        self.up = Direction(self.sever, self._listener.closing)
+        self.down = Direction(self.sever, self._listener.closing)
         self.up.opposite, self.down.opposite = self.down, self.up
 
     def __enter__(self) -> Proxy:
-        self._start(self._accept)
+        self._listener.open()
         return self
 
     def __exit__(
@@ -316,14 +313,7 @@ class Proxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closing.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.sever()
-        for thread in self._threads:
-            thread.join(PATIENCE)
-            assert not thread.is_alive()
+        self._listener.close(self.sever)
 
     # --- what a test says
 
@@ -353,35 +343,25 @@ class Proxy:
 
     # --- the pumps
 
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, name="proxy", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            if self.refusing:
-                client.close()
-                continue
-            try:
-                server = socket.create_connection(self._target, PATIENCE)
-            except OSError:  # the server is down
-                client.close()
-                continue
-            server.settimeout(None)
-            for each in (client, server):
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._buffer:
-                    each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
-            pair = (client, server)
-            with self._lock:
-                self._pairs.add(pair)
-                self.connections += 1
-            self._start(self._carry, pair)
+    def _connect(self, client: socket.socket) -> None:
+        if self.refusing:
+            client.close()
+            return
+        try:
+            server = socket.create_connection(self._target, PATIENCE)
+        except OSError:  # the server is down
+            client.close()
+            return
+        server.settimeout(None)
+        for each in (client, server):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._buffer:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
+        pair = (client, server)
+        with self._lock:
+            self._pairs.add(pair)
+            self.connections += 1
+        self._listener.start(self._carry, pair)
 
     def _carry(self, pair: tuple[socket.socket, socket.socket]) -> None:
         """Both directions of a connection, until one of them ends."""

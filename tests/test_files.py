@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from objstore import (
 )
 from tests.proxy import Proxy, calls, chunks_of, metadata_of, nth
 from tests.streams import api, chunk_counts, delete_chunk, orphans, subjects
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,14 +44,6 @@ def pattern(size: int) -> bytes:
 
 
 CONTENT = pattern(5000)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds; the deadline is there for the failing case only."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 # --- reading
@@ -428,7 +421,7 @@ def test_get_many_across_a_lost_connection(
 
 @pytest.mark.needs_server("2.11")
 def test_an_object_expires(store: ObjectStore, shared_client: Client) -> None:
-    """With its chunks; others stay."""
+    """Its chunks go some seconds later, for they were stored before; others stay."""
     info = store.put("x", CONTENT, ttl=1, chunk_size=1000)
     store.put("y", b"1")
     assert info.ttl == timedelta(seconds=1)
@@ -436,6 +429,7 @@ def test_an_object_expires(store: ObjectStore, shared_client: Client) -> None:
     eventually(lambda: "x" not in store)
     assert store.get("x") is None
     assert [each.name for each in store] == ["y"]
+    assert store.collect_garbage(min_age=0).nuids == (info.nuid,)
     assert store.put("x", b"again").ttl is None
     assert store.read_bytes("x") == b"again"
 
@@ -527,7 +521,7 @@ def test_a_file_whose_commit_gets_no_answer(
     proxy: Proxy, server: LocalServer, store: ObjectStore, shared_client: Client
 ) -> None:
     """The error says so; the object is old or new, and whole."""
-    store.put("x", b"old")
+    old = store.put("x", b"old")
     with objstore.connect(proxy.url, timeout=0.3, reconnect_timeout=0) as client:
         far_store = client.object_store(store.name, create=False)
         file = far_store.open("x", "wb")
@@ -538,6 +532,8 @@ def test_a_file_whose_commit_gets_no_answer(
         assert file.closed
     assert store.read_bytes("x") == b"new"
     assert "x" in store
+    # Nothing is removed on a guess: the garbage collection knows.
+    assert store.collect_garbage(min_age=0).nuids == (old.nuid,)
 
 
 # --- Ctrl-C

@@ -32,7 +32,9 @@ from objstore import (
     ObjectExistsError,
     ObjectNotFoundError,
     ObjectStore,
+    ObjStoreError,
     RequestTimeoutError,
+    RevisionMismatchError,
     StorageFullError,
     window,
 )
@@ -40,6 +42,7 @@ from objstore.chunks import TRIES
 from objstore.objects import chunk_subject
 from tests.proxy import Line, Proxy, calls, chunks_of, metadata_of, nth
 from tests.streams import (
+    api,
     chunk_counts,
     consumer_count,
     delete_chunk,
@@ -222,8 +225,19 @@ def test_p03_of_racing_deletes_one_deletes(store: ObjectStore) -> None:
         assert sorted(deleted) == [False, False, False, True]
 
 
-def test_p04_a_tombstone_that_cannot_be_stored(shared_client: Client) -> None:
-    """A bucket so full that it takes no record any more: the object stays whole."""
+def test_p04_a_tombstone_that_cannot_be_stored(store: ObjectStore, shared_client: Client) -> None:
+    """The server takes no message of its size: the object stays whole."""
+    store.put("x", b"a" * 15_000, chunk_size=50)
+    stream = api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"]
+    stream["max_msg_size"] = 60
+    api(shared_client.connection, f"STREAM.UPDATE.OBJ_{store.name}", stream)
+    with pytest.raises(ObjStoreError, match="message size"):
+        store.delete("x")
+    assert store.read_bytes("x") == b"a" * 15_000
+
+
+def test_p04_a_bucket_without_room_for_a_tombstone(shared_client: Client) -> None:
+    """So full that it takes no record any more: it can be emptied, and watchers are told."""
     store = shared_client.object_store("p04", max_bytes=20_000)
     store.put("x", b"a" * 15_000)
     for size in (1000, 100, 10):
@@ -235,8 +249,45 @@ def test_p04_a_tombstone_that_cannot_be_stored(shared_client: Client) -> None:
                 break
             filling += 1
     with pytest.raises(StorageFullError):
-        store.delete("x")
-    assert store.read_bytes("x") == b"a" * 15_000
+        store.update("x", description="longer")
+    info = store.info("x")
+    assert info is not None
+    with pytest.raises(RevisionMismatchError):
+        store.delete("x", if_revision=info.revision - 1)
+    with store.watch(updates_only=True) as watcher:
+        assert store.delete("x", if_revision=info.revision) is True
+        assert (gone := watcher.next(HANG)).deleted
+        assert gone.name == "x"
+    assert store.delete("x") is False
+    assert "x" not in store
+    assert info.nuid not in chunk_counts(shared_client, store)
+    for each in store:
+        assert store.delete(each.name) is True
+    assert chunk_counts(shared_client, store) == {}
+    shared_client.delete_store("p04")
+
+
+def test_p04_a_full_bucket_whose_object_is_overwritten_meanwhile(
+    proxy: Proxy, far_client: Client, shared_client: Client
+) -> None:
+    """What is removed is what was found, and nothing newer."""
+    store = shared_client.object_store("p04", max_bytes=20_000)
+    store.put("x", b"a" * 9_000)
+    store.put("y", b"b" * 9_000)
+    with contextlib.suppress(StorageFullError):
+        for filling in range(1000):
+            store.put(f"{filling}")
+    far_store = far_client.object_store("p04", create=False)
+
+    def overwrite() -> None:
+        store.delete("y")
+        store.put("x", b"new")
+
+    proxy.up.call(calls("STREAM.PURGE"), overwrite)
+    with pytest.raises(StorageFullError):
+        far_store.delete("x")
+    assert store.read_bytes("x") == b"new"
+    assert orphans(shared_client, store) == set()
     shared_client.delete_store("p04")
 
 
@@ -421,9 +472,9 @@ def test_p13_missing_chunks(
     content = pattern(chunks * 1000)
     info = store.put("x", content, chunk_size=1000)
     delete_chunk(shared_client, store, info.nuid, lost)
-    with pytest.raises(ObjectCorruptError, match="missing"):
+    with pytest.raises(ObjectCorruptError, match=f"1 of its {chunks} chunks is missing"):
         in_time(lambda: far_store.read_bytes("x"))
-    with pytest.raises(ObjectCorruptError, match="missing"):
+    with pytest.raises(ObjectCorruptError, match=f"1 of its {chunks} chunks is missing"):
         in_time(lambda: dict(far_store.get_many(["x"])))
     result = far_store.get("x")
     assert result is not None
@@ -442,7 +493,7 @@ def test_p13_all_chunks_missing(
         f"$JS.API.STREAM.PURGE.OBJ_{store.name}",
         payload=b'{"filter":"%s"}' % chunk_subject(store.name, info.nuid).encode(),
     )
-    with pytest.raises(ObjectCorruptError, match="chunk 0 of 50"):
+    with pytest.raises(ObjectCorruptError, match="50 of its 50 chunks are missing"):
         in_time(lambda: far_store.read_bytes("x"))
 
 

@@ -9,19 +9,22 @@ import os
 import socket
 import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from requests_toolbelt import MultipartEncoder
+from tqdm.auto import tqdm
 
 from objstore import (
     Client,
     DigestMismatchError,
+    InvalidOptionError,
     ObjectChangedError,
     ObjectCorruptError,
+    ObjectExistsError,
     ObjectMeta,
     ObjectMetaOptions,
     ObjectNotFoundError,
@@ -585,6 +588,7 @@ def test_metadata_that_do_not_fit_the_chunks(
     )
     with pytest.raises(ObjectCorruptError, match=message):
         store.read_bytes("x")
+    store.collect_garbage(min_age=0)
 
 
 def test_forged_positions(store: ObjectStore, shared_client: Client) -> None:
@@ -611,6 +615,32 @@ def test_progress(store: ObjectStore, capsys: pytest.CaptureFixture[str]) -> Non
     assert got == [(2, 5), (4, 5), (5, 5)]
     store.put("x", (b"1" for _ in range(3)), progress=lambda *step: put.append(step))
     assert put[-1] == (3, None)
+    for mode in ("wb", "xb"):
+        put.clear()
+        with store.open(
+            f"w{mode}", mode, chunk_size=2, progress=lambda *step: put.append(step)
+        ) as writer:
+            writer.write(b"12345")
+        assert put == [(2, None), (4, None), (5, None)]
     store.put("bar", b"12345", progress=True)
     store.get("bar", progress=True).close()  # type: ignore[union-attr]
     assert capsys.readouterr().err.count("bar") >= 2
+
+
+def test_the_bar_of_a_writer_is_closed(store: ObjectStore) -> None:
+    """However the writing ends."""
+    bars: Collection[object] = getattr(tqdm, "_instances", ())  # those that are drawn
+    store.put("there", b"1")
+    with store.open("x", "wb", progress=True) as file:
+        file.write(b"1")
+        assert len(bars) == 1
+    assert len(bars) == 0
+    with pytest.raises(ZeroDivisionError), store.open("x", "wb", progress=True):
+        1 / 0  # noqa: B018
+    assert len(bars) == 0
+    with pytest.raises(ObjectExistsError):
+        store.open("there", "xb", progress=True)
+    assert len(bars) == 0
+    with pytest.raises(InvalidOptionError, match="progress"):
+        store.open("x", "wb", progress=3)
+    assert store.read_bytes("x") == b"1"

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ import objstore
 from objstore import server_config, server_process
 from objstore.errors import ServerStartError
 from objstore.server import LocalServer, _after_fork, find_executable
+from tests.waiting import eventually
 
 ROOT = Path(objstore.__file__).parent.parent
 PROC = Path("/proc")
@@ -84,14 +84,6 @@ def streams(server: LocalServer) -> list[str]:
     with Session(server.url) as session:
         names: list[str] = session.request("STREAM.NAMES", {})["streams"] or []
     return names
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds; the deadline is there for the failing case only."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.005)
 
 
 def gone(pid: int) -> bool:

@@ -1,21 +1,23 @@
-"""Waiting for what the server does in its own time."""
+"""Waiting for what happens in its own time: in a server, a thread, another process."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+__all__ = ["eventually"]
+
 T = TypeVar("T")
 
+#: Seconds, against hanging only: nothing takes this long.
+PATIENCE = 30.0
 
-def until(look: Callable[[], T], timeout: float = 30) -> T:
-    """Look until there is something to see, and return it; fail after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
-    pause = threading.Event()
-    while not (seen := look()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"nothing to see in {timeout} s; the last look gave {seen!r}")
-        pause.wait(0.01)
+
+def eventually(condition: Callable[[], T], what: str = "it") -> T:
+    """Look until there is something to see, and return it."""
+    deadline = time.monotonic() + PATIENCE
+    while not (seen := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:g} s: {seen!r}"
+        time.sleep(0.002)
     return seen

@@ -68,6 +68,7 @@ class Connection(NATSClient):
         name: of the connection, shown by the server's monitoring.
         user, password, token, credentials, nkey_seed: the login, see
             :func:`objstore.connect`; given here it overrides that of the address.
+        login: all of these in one :class:`~objstore.wire.auth.Login`.
         tls: None: as the address or the server asks; True or an ``ssl.SSLContext``: always;
             False: never.
         tls_cacert, tls_client_cert, tls_client_key: files in PEM format.
@@ -381,13 +382,21 @@ class Connection(NATSClient):
         return handle
 
     def unsubscribe(self, sub: NATSSubscription) -> None:
-        """End a subscription; one that has ended already is fine."""
+        """End a subscription.
+
+        Arguments:
+            sub: what :meth:`subscribe` gave; one that has ended already is fine.
+        """
         known = self._user_subscriptions.pop(sub.sid, None)
         if known is not None:
             self.session.unsubscribe(known.wire)
 
     def auto_unsubscribe(self, sub: NATSSubscription) -> None:
-        """Let a subscription end after its ``max_messages``, counted from its beginning."""
+        """Let a subscription end after its ``max_messages``, counted from its beginning.
+
+        Arguments:
+            sub: what :meth:`subscribe` gave.
+        """
         known = self._user_subscriptions.get(sub.sid)
         if known is not None and sub.max_messages is not None:
             self.session.limit(known.wire, sub.max_messages - known.before)

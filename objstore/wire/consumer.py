@@ -9,11 +9,12 @@ something else, the consumer is given up, and another one continues after the la
 Where the last message of each subject is wanted and none has more than one, a consumer by number
 does, and going on is simple. Else the server makes a list of the last ones first, and two things
 need care. It waits for a new message, or a heartbeat's time, at each one on the list that has
-been removed meanwhile (seen with 2.15.1): a heartbeat that comes before the list's end is taken
-as a failure. And going on by number would bring older messages of subjects that have several: the
-next consumer makes a new list, what was received is left out, and at the first message that is
-newer than the beginning another one takes over by number. So nothing comes twice, and only what
-was overwritten before it was sent does not come.
+been removed meanwhile (seen with 2.15.1), or forgets the rest of the list (2.10.26): a heartbeat
+that comes before the list's end, or tells of a message that never came, is taken as a failure.
+And going on by number would bring older messages of subjects that have several: the next consumer
+makes a new list, what was received is left out, and at the first message that is newer than the
+beginning another one takes over by number. So nothing comes twice, and only what was overwritten
+before it was sent does not come.
 
 Memory: the server sends at most 32 MiB (its window begins with 2) more than was answered for,
 and a request for flow control is answered when the user comes to it: as Python objects at most
@@ -238,8 +239,10 @@ class OrderedConsumer:
             feed.answered = item.subject
         elif isinstance(item, Idle):
             feed.idle = False
-            if feed.snapshot and not self.caught_up and item.sequence < self.end:
-                self._failed(ProtocolError("the server waits at a message that was removed"))
+            # 2.10 skips what is left of the list, and says that it was sent.
+            waits_or_skips = item.sequence < self.end or item.sequence > self._received
+            if feed.snapshot and not self.caught_up and waits_or_skips:
+                self._failed(ProtocolError("the server stopped at a message that was removed"))
             else:
                 self.caught_up = True
         elif item.reply:

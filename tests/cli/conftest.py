@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,11 +70,3 @@ class Process:
 def process(server: LocalServer) -> Process:
     """The command line as a process, on the session's server."""
     return Process(server.url)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for something that happens in another process."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.002)

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from objstore import LocalServer, ObjectStore
-from tests.cli.conftest import Process, wait_until
+from tests.cli.conftest import Process
+from tests.waiting import eventually
 
 BINARY = bytes(range(256)) * 5000
 HOSTILE = "evil\x1b[2J\x07\n\u202etxt"
@@ -221,7 +222,7 @@ def test_ctrl_c_in_a_put_of_stdin(process: Process, store: ObjectStore) -> None:
         assert child.stdin is not None
         child.stdin.write(BINARY * 8)  # 10 MB, and no end
         child.stdin.flush()
-        wait_until(lambda: messages(store) > there + 3)
+        eventually(lambda: messages(store) > there + 3)
         child.send_signal(signal.SIGINT)
         child.stdin.close()  # as when the whole pipeline is interrupted
         assert child.wait(60) == 130
@@ -239,7 +240,7 @@ def test_ctrl_c_in_a_put_of_a_file(process: Process, store: ObjectStore, tmp_pat
     with process.start("put", store.name, str(fifo)) as child, open(fifo, "wb") as file:
         file.write(BINARY * 8)
         file.flush()
-        wait_until(lambda: messages(store) > 3)
+        eventually(lambda: messages(store) > 3)
         child.send_signal(signal.SIGINT)
         file.close()
         assert child.wait(60) == 130
@@ -282,7 +283,7 @@ def test_ctrl_c_in_a_get(
         return any(path.stat().st_size for path in parts)
 
     with process.start("get", store.name, "x", cwd=tmp_path) as child:
-        wait_until(under_way)
+        eventually(under_way)
         child.send_signal(signal.SIGINT)
         assert child.wait(60) == 130
         assert child.stdout is not None

@@ -464,11 +464,7 @@ class TestStalledPeer:
 
         def script(peer: Peer) -> None:
             peer.accept()
-            while True:
-                line = peer.line()
-                seen.append(line)
-                if line == b"PING":
-                    peer.send(b"PONG\r\n")
+            peer.serve(seen)
 
         with ScriptedServer(script) as server, connected(server.url) as connection:
             link = connection.session._link
@@ -937,11 +933,7 @@ class TestRaces:
 
         def script(peer: Peer) -> None:
             peer.accept()
-            while True:
-                line = peer.line()
-                seen.append(line)
-                if line == b"PING":
-                    peer.send(b"PONG\r\n")
+            peer.serve(seen)
 
         with ScriptedServer(script) as server, connected(server.url) as connection:
             session = connection.session

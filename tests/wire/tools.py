@@ -10,24 +10,17 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import objstore
+from tests.listener import Listener
+from tests.waiting import eventually as eventually
 
 #: Against hanging only: nothing takes this long.
 PATIENCE = 20.0
-
-
-def eventually(condition: Callable[[], object], what: str = "it") -> None:
-    """Wait until something is true, which a deadline guards."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:g} s"
-        time.sleep(0.002)
 
 
 def open_sockets() -> set[str]:
@@ -158,10 +151,13 @@ class Peer:
             if match := re.fullmatch(pattern, self.line()):
                 return match
 
-    def serve(self) -> None:
-        """Answer PING until the client closes."""
+    def serve(self, seen: list[bytes] | None = None) -> None:
+        """Answer PING until the client closes; note all lines that come."""
         while True:
-            if self.line() == b"PING":
+            line = self.line()
+            if seen is not None:
+                seen.append(line)
+            if line == b"PING":
                 self.send(b"PONG\r\n")
 
     def hold(self) -> None:
@@ -197,30 +193,24 @@ class ScriptedServer:
         self.connections = 0
         self.errors: list[BaseException] = []
         self._scripts = scripts
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        if receive_buffer is not None:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"nats://127.0.0.1:{self.port}"
         self._peers: list[Peer] = []
-        self._closing = threading.Event()
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self._listener = Listener(self._welcome, buffer=receive_buffer or 0)
+        self.port = self._listener.port
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._listener.open()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            script = self._scripts[min(self.connections, len(self._scripts) - 1)]
-            self.connections += 1
-            peer = Peer(sock, {"server_id": "S", "max_payload": 1 << 20, "headers": True})
-            peer._held = self._closing
-            self._peers.append(peer)
-            thread = threading.Thread(target=self._follow, args=(script, peer), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+    def _welcome(self, sock: socket.socket) -> None:
+        script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+        self.connections += 1
+        peer = Peer(sock, {"server_id": "S", "max_payload": 1 << 20, "headers": True})
+        peer._held = self._listener.closing
+        self._peers.append(peer)
+        self._listener.start(self._follow, script, peer)
+
+    def _hang_up(self) -> None:
+        for peer in self._peers:
+            with contextlib.suppress(OSError):
+                peer.sock.shutdown(socket.SHUT_RDWR)
 
     def _follow(self, script: Script, peer: Peer) -> None:
         try:
@@ -241,16 +231,7 @@ class ScriptedServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closing.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for peer in list(self._peers):
-            with contextlib.suppress(OSError):
-                peer.sock.shutdown(socket.SHUT_RDWR)
-        for thread in list(self._threads):
-            thread.join(PATIENCE)
-            assert not thread.is_alive()
+        self._listener.close(self._hang_up)
         if self.errors and error is None:
             raise self.errors[0]
 

@@ -1,0 +1,1 @@
+"""The benchmarks, one in each room; :mod:`benchmarks.catalogue` lists them."""

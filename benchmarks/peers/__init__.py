@@ -1,0 +1,1 @@
+"""Other clients of the object store, behind one small interface."""
