@@ -20,7 +20,16 @@ from objstore.objects import (
     with_mime,
 )
 
-__all__ = ["UNSET", "Unset", "check_revision", "check_timeout", "describe", "redescribe"]
+__all__ = [
+    "UNSET",
+    "Unset",
+    "check_revision",
+    "check_timeout",
+    "describe",
+    "given",
+    "guess_mime",
+    "redescribe",
+]
 
 
 class Unset:
@@ -153,3 +162,28 @@ def check_ttl(ttl: timedelta | float | None) -> timedelta | None:
     if isinstance(ttl, (bool, str)) or duration < timedelta(seconds=1):
         raise InvalidOptionError(f"ttl is {ttl!r}; the least is one second")
     return duration
+
+
+#: What a file is that was compressed, whatever is in it.
+_COMPRESSED = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/octet-stream",
+}
+
+
+def guess_mime(name: str) -> str | None:
+    """The media type that a file's name suggests."""
+    import mimetypes  # here: few need it, and all would wait for it
+
+    mime, encoding = mimetypes.guess_type(name)
+    return mime if encoding is None else _COMPRESSED.get(encoding)
+
+
+def given(argument: Any, field: Any) -> Any:
+    """An argument, or else a meta's field, where None says nothing."""
+    if isinstance(argument, Unset) and field is not None:
+        return field
+    return argument

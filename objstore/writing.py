@@ -22,7 +22,16 @@ from objstore.change import (
 )
 from objstore.chunks import chunk_payloads
 from objstore.commit import Again
-from objstore.describe import UNSET, Unset, check_revision, check_timeout, describe, redescribe
+from objstore.describe import (
+    UNSET,
+    Unset,
+    check_revision,
+    check_timeout,
+    describe,
+    given,
+    guess_mime,
+    redescribe,
+)
 from objstore.errors import (
     InvalidOptionError,
     ObjStoreError,
@@ -252,7 +261,7 @@ class Writing(Bound):
         """
         file = Path(path)
         if "mime" not in put_options:
-            put_options["mime"] = _guess_mime(file.name)
+            put_options["mime"] = guess_mime(file.name)
         return self.put(file.name if name is None else name, file, **put_options)
 
     def copy(self, name: str, new_name: str, *, target: Writing | None = None) -> ObjectInfo:
@@ -355,10 +364,10 @@ class Writing(Bound):
         """
         if meta is not None:
             new_name = new_name or meta.name
-            description = _given(description, meta.description)
-            mime = _given(mime, meta.mime)
-            headers = _given(headers, meta.headers)
-            metadata = _given(metadata, meta.metadata)
+            description = given(description, meta.description)
+            mime = given(mime, meta.mime)
+            headers = given(headers, meta.headers)
+            metadata = given(metadata, meta.metadata)
         check_revision(if_revision)
 
         def redescribed(found: ObjectInfo | None) -> ObjectInfo:
@@ -485,28 +494,3 @@ class Writing(Bound):
         )
         current = self._current_for(name, if_revision)
         return overwrite_link(self._records, info, current, only=if_revision is not None)
-
-
-#: What a file is that was compressed, whatever is in it.
-_COMPRESSED = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "compress": "application/x-compress",
-    "br": "application/octet-stream",
-}
-
-
-def _guess_mime(name: str) -> str | None:
-    """The media type that a file's name suggests."""
-    import mimetypes  # here: few need it, and all would wait for it
-
-    mime, encoding = mimetypes.guess_type(name)
-    return mime if encoding is None else _COMPRESSED.get(encoding)
-
-
-def _given(argument: Any, field: Any) -> Any:
-    """An argument, or else a meta's field, where None says nothing."""
-    if isinstance(argument, Unset) and field is not None:
-        return field
-    return argument

@@ -25,7 +25,7 @@ from objstore import (
 )
 from objstore.wire.ingest import parse_ingest
 from objstore.wire.protocol import Message
-from tests.faults.conftest import refuse_batches
+from tests.conftest import refuse_batches
 from tests.proxy import Line, Proxy, calls, chunks_of, nth
 from tests.streams import api, chunk_counts, orphans
 
@@ -201,7 +201,8 @@ def test_the_bucket_is_deleted(
     far: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
 ) -> None:
     """It is said at once, and not after all patience."""
-    proxy.up.call(nth(30, chunks_of(store.name)), lambda: shared_client.delete_store(store.name))
+    delete = f"STREAM.DELETE.OBJ_{store.name}"
+    proxy.up.call(nth(30, chunks_of(store.name)), lambda: api(shared_client.connection, delete))
     begun = time.monotonic()
     with pytest.raises(BucketNotFoundError):
         far.put("x", once(), chunk_size=CHUNK)

@@ -220,7 +220,7 @@ class TestPublish:
 
     def test_no_stream(self, js: JetStream) -> None:
         """Nobody stores the subject: known at once."""
-        with pytest.raises(BucketNotFoundError, match="storing") as caught:
+        with pytest.raises(NoRespondersError) as caught:
             js.publish("nobody.stores.this", b"", "storing")
         assert caught.value.code == 503
 
@@ -272,8 +272,8 @@ class TestPublish:
             JetStream(connection).publish("odd", b"", "storing")
 
     def test_status(self) -> None:
-        """An acknowledgement that is a status: no stream."""
-        with pytest.raises(BucketNotFoundError, match="no responders"):
+        """An acknowledgement that is a status: no stream, or none with a leader."""
+        with pytest.raises(NoRespondersError, match="no stream takes it"):
             parse_pub_ack(Message(1, "s", "", b"NATS/1.0 503\r\n\r\n", b""), "storing")
 
 
