@@ -218,7 +218,7 @@ class TestOptions:
         with connected(server.url, socket_keepalive=True) as connection:
             link = connection.session._link
             assert link is not None
-            sock = link.transport._sender
+            sock = link.transport._socket
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
     def test_inbox_prefix(self, server: LocalServer, subject: str) -> None:

@@ -63,7 +63,7 @@ class TestSending:
     def test_in_small_pieces(self, pair: tuple[Transport, socket.socket], most: int) -> None:
         """The system takes as little as it likes of each call, wherever that cuts."""
         transport, peer = pair
-        transport._sender = Stingy(transport._sender, most)  # type: ignore[assignment]
+        transport._socket = Stingy(transport._socket, most)  # type: ignore[assignment]
         cases: list[list[Buffer]] = [
             [b"abcdef"],
             [b"ab", b"", b"cd", bytearray(b"ef"), memoryview(b"gh")],
@@ -149,7 +149,7 @@ class TestConnecting:
             ports = [each.getsockname()[1] for each in (closed, full, good)]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*ports))
             transport = Transport.connect("some.name", 4222, 1.0)
-            assert transport._sender.getpeername()[1] == ports[-1]
+            assert transport._socket.getpeername()[1] == ports[-1]
             transport.close()
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*ports[:1]))
             with pytest.raises(ConnectionRefusedError):
@@ -161,7 +161,7 @@ class TestConnecting:
     @pytest.mark.parametrize(
         "error", [OSError(errno.EMFILE, "Too many open files"), KeyboardInterrupt()]
     )
-    @pytest.mark.parametrize("step", ["connect", "setsockopt", "dup", "settimeout"])
+    @pytest.mark.parametrize("step", ["connect", "setsockopt", "settimeout"])
     def test_fails(self, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str) -> None:
         """Whatever step fails, the socket is closed."""
         before = open_sockets()
