@@ -31,12 +31,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("reading", "writing", "caring"),
     ("writer", "many", "gc", "verify"),
     ("upload", "reader", "watch", "owners"),
+    ("readahead",),
     ("chunks", "sending"),
-    ("acked", "ingested"),
-    ("change", "stepped", "links"),
+    ("batches", "stepped", "acked", "ingested"),
+    ("change", "damage", "links"),
     ("commit", "bound"),
     ("records", "progress", "describe"),
-    ("source", "metrics", "window"),
+    ("source", "metrics", "layout", "window"),
     ("bucket",),
     ("options",),
     ("sourcing",),
@@ -72,6 +73,7 @@ PURE_ROOMS = (
     "sourcing",
     "stream",
     "metrics",
+    "layout",
 )
 
 #: Modules of Python's that only some rooms may import.
