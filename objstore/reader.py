@@ -111,8 +111,14 @@ class ObjectResult(io.BufferedIOBase):
             ObjStoreError: as :meth:`read`.
         """
         while self._fill(self.len):
-            chunk = self._cut(self._chunk_end - self._position)
-            yield chunk
+            yield self._cut(self._chunk_end - self._position)
+
+    def views(self) -> Iterator[memoryview]:
+        """As :attr:`data`, without a copy; each is to be used before the next one is asked for."""
+        while self._fill(self.len):
+            view = self._view(self.len)
+            self._advance(len(view))
+            yield view
 
     def readable(self) -> bool:
         """Always."""

@@ -228,8 +228,8 @@ class Reading(Bound):
             descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:64]}.")
             try:
                 with os.fdopen(descriptor, "wb", buffering=0) as file:
-                    for chunk in result.data:
-                        _write_all(file, chunk)
+                    for view in result.views():
+                        _write_all(file, view)
                     Path(part).chmod(_new_file_mode())
                 Path(part).replace(target)
             except BaseException:
@@ -238,9 +238,8 @@ class Reading(Bound):
         return result.info
 
 
-def _write_all(file: io.FileIO, chunk: bytes) -> None:
+def _write_all(file: io.FileIO, view: memoryview) -> None:
     """Write a chunk whole: a raw file may take less than it is given."""
-    view = memoryview(chunk)
     while view:
         view = view[file.write(view) :]
 
