@@ -1,7 +1,7 @@
 """What of an object is at hand, and what is fetched next: from bytes to chunks.
 
-A chunk is the unit of what is fetched. Reading on from where the last read ended doubles what is
-asked for ahead, up to all that may be under way; a jump asks for no more than was wanted. Chunks
+A chunk is the unit of what is fetched. A jump asks for no more than was wanted; reading on from
+there asks ahead for as much as was read, up to all that may be under way. Chunks
 used a moment ago are kept, and a jump to what is under way already waits for that.
 """
 
@@ -60,12 +60,13 @@ class ReadAhead:
         self._measured = True  # whether that was measured, chunk by chunk, and not computed
         self._run = 0  # how many chunks were taken since the last jump
 
-    def piece(self, position: int, wanted: int) -> Piece:
+    def piece(self, position: int, wanted: int, limit: int) -> Piece:
         """The chunk that holds a byte.
 
         Arguments:
             position: of the byte; there is one.
             wanted: how many bytes will be read from there.
+            limit: nothing will ever be read from there on.
 
         Raises:
             ObjectChangedError: the object was overwritten or deleted.
@@ -74,7 +75,7 @@ class ReadAhead:
         """
         while True:
             if position == self._offset:
-                piece = self._take(max(self._need(position, wanted), 1 << min(self._run, 20)))
+                piece = self._take(max(self._need(0, wanted), min(self._run, self._left(limit))))
             else:
                 piece = self._at_hand(position) or self._fetch(position, wanted)
             if piece is not None and piece.offset <= position < piece.end:
@@ -106,9 +107,13 @@ class ReadAhead:
 
     # --- what is fetched
 
-    def _need(self, offset: int, wanted: int) -> int:
-        """How many chunks hold so many bytes from a place on, about."""
-        return min(self._chunks.full, -(-(offset + wanted) // self._layout.typical))
+    def _need(self, within: int, wanted: int) -> int:
+        """How many chunks hold so many bytes from a place within the first on, about."""
+        return min(self._chunks.full, -(-(within + wanted) // self._layout.typical))
+
+    def _left(self, limit: int) -> int:
+        """How many chunks there are up to a place, about."""
+        return -(-(limit - (self._offset or 0)) // self._layout.typical)
 
     def _fetch(self, position: int, wanted: int) -> Piece | None:
         """Jump to the chunk that holds a byte; None: something was learned on the way."""
@@ -117,7 +122,8 @@ class ReadAhead:
         if found is None:
             if layout.chunk_size is None:
                 return self._measure(position)
-            self._prove(position // layout.chunk_size, wanted)
+            index, within = divmod(position, layout.chunk_size)
+            self._prove(index, self._need(within, wanted))
             return None
         index, offset = found
         need = self._need(position - offset, wanted)
@@ -168,7 +174,7 @@ class ReadAhead:
             self._kept.clear()
             self._kept_bytes = 0
 
-    def _prove(self, index: int, wanted: int) -> None:
+    def _prove(self, index: int, need: int) -> None:
         """Look whether all chunks are of one size: the last one tells.
 
         Another client may have stored short reads as they came; no metadata say so. The chunk
@@ -179,7 +185,7 @@ class ReadAhead:
         if index < info.chunks - 1:
             self._chunks.seek(index)
             self._run = 0
-            self._chunks.ask(self._need(0, wanted))
+            self._chunks.ask(need)
         payload = self._chunks.last()
         if len(payload) > info.size:
             raise wrong_size(info)

@@ -288,7 +288,8 @@ class ObjectResult(io.BufferedIOBase):
         try:
             if self._window is None:
                 self._window = ReadAhead(self._records, self.info)
-            piece = self._window.piece(position, min(wanted, self._end - position))
+            wanted = min(wanted, self._end - position)
+            piece = self._window.piece(position, wanted, self._end)
             self._digester.add(piece.number, piece.payload)
         except _LASTING as error:
             self._error = error
