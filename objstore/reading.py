@@ -144,7 +144,7 @@ class Reading(Bound):
         """
         return self.read_bytes(name).decode(encoding)
 
-    def read_range(self, name: str, start: int, end: int) -> bytes:
+    def read_range(self, name: str, start: int | None, end: int | None) -> bytes:
         """Some bytes of an object; only the chunks that hold them are fetched.
 
         Arguments:

@@ -105,6 +105,23 @@ def test_one_member_of_a_large_zip(counted: Counted) -> None:
     assert counted.cost(read_one).bytes < 6_000_000
 
 
+def test_one_column_of_a_parquet_file(counted: Counted) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    chance = random.Random(5)
+    columns = {f"column {n}": [chance.random() for _ in range(100_000)] for n in range(20)}
+    data = io.BytesIO()
+    pq.write_table(pa.table(columns), data)
+    counted.store.put("table", data.getvalue())
+
+    def read_one() -> None:
+        with counted.store.open("table") as file:
+            table = pq.read_table(file, columns=["column 7"])
+        assert table["column 7"].to_pylist() == columns["column 7"]
+
+    assert counted.cost(read_one).bytes < len(data.getvalue()) / 2
+
+
 def test_the_tail_of_a_log(counted: Counted) -> None:
     store = counted.store
     lines = b"".join(b"%08d something happened\n" % number for number in range(1_000_000))
