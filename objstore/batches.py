@@ -108,7 +108,7 @@ class Batches:
         self.index = self.asked = index
         self._last: int | None = last  # the sequence of the one before; None: not known
         self._interleaved = False  # other messages stand between the chunks
-        self._searches = 0  # for the first chunk
+        self._searches = 0  # that brought another chunk than the first one wanted, or none
         self._voids = 0  # answers that there is nothing from there on
         self._ceiling = 1 << 62  # the chunk searched for has a sequence up to this one
 
@@ -228,10 +228,14 @@ class Batches:
     def _end(self, batch: _Batch) -> _Ended | None:
         """A batch has ended before all that it was asked for came."""
         if self._last is None:  # there is nothing from where it was asked for
+            self._searches += 1
             self._voids += 1
             if self._voids == 1 + self._layout.counted:
                 check_count(self._records, self._info, self.index)
-            self._narrow(batch.sequence - 1)
+            if self._jetstream.is_clustered:
+                self._search_in_cluster()
+            else:
+                self._narrow(batch.sequence - 1)
             return None
         self._batches.popleft().get.close()
         if not self._batches:
@@ -275,14 +279,14 @@ class Batches:
         """
         bounds = self._layout.bounds(self.index)
         low, high = bounds.low, min(bounds.high, self._ceiling)
-        self._searches += 1
-        if self._searches <= 2 or low >= high or self._jetstream.is_clustered:
+        if self._searches < 2 or low >= high or self._jetstream.is_clustered:
             return max(low, high)
         return (low + high) // 2 if self._searches % 2 else max(low, min(bounds.middle, high))
 
     def _found(self, batch: _Batch, index: int, sequence: int) -> bool:
         """Whether the chunk searched for has come; where another has, the search goes on."""
         layout = self._layout
+        self._searches += 1
         if not layout.is_sure(index, sequence):
             check_count(self._records, self._info, self.index)
             if self._jetstream.is_clustered:

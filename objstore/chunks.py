@@ -8,7 +8,6 @@ buckets without direct gets.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import suppress
 
 from objstore.batches import BATCH_BYTES, Batches
 from objstore.damage import Digester, Payload, check_count, why_incomplete, wrong_size
@@ -19,7 +18,7 @@ from objstore.records import Records
 from objstore.stepped import Steps
 from objstore.wire.direct import StoredMessage
 
-__all__ = ["Chunks", "chunk_payloads"]
+__all__ = ["Chunks", "chunk_payloads", "only_chunk"]
 
 
 class Chunks:
@@ -27,7 +26,7 @@ class Chunks:
 
     Arguments:
         records: the bucket that it is in.
-        info: its metadata; not a link, and not empty.
+        info: its metadata; not a link; of more than one chunk.
 
     Attributes:
         layout: what is known of their places; it grows.
@@ -38,10 +37,7 @@ class Chunks:
     """
 
     def __init__(self, records: Records, info: ObjectInfo) -> None:
-        if not info.nuid:
-            raise ObjectCorruptError(
-                f"the metadata of {info.name!r} name no chunks", bucket=info.bucket, name=info.name
-            )
+        _check_nuid(info)
         self._records = records
         self._info = info
         self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
@@ -67,7 +63,7 @@ class Chunks:
 
     def ask(self, ahead: int) -> None:
         """Ask for the next chunks, if that can be done without waiting."""
-        if self._info.chunks > 1 and isinstance(road := self._choose(), Batches):
+        if isinstance(road := self._choose(), Batches):
             road.ask(ahead)
 
     def next(self, ahead: int) -> Payload:
@@ -83,7 +79,7 @@ class Chunks:
                 asked for again.
         """
         try:
-            payload = self._only() if self._info.chunks == 1 else None
+            payload = None
             while payload is None:
                 payload = self._choose().next(ahead)
             self._index += 1
@@ -103,32 +99,17 @@ class Chunks:
         """
         records, info, layout = self._records, self._info, self.layout
         last = info.chunks - 1
-        stored = self._last_message(direct=True)
+        stored = _last_message(records, info, direct=True)
         if stored is None or not layout.is_sure(last, stored.sequence):
             check_count(records, info, last)
             if records.jetstream.is_clustered or stored is None:
-                stored = self._last_message(direct=False)
+                stored = _last_message(records, info, direct=False)
             else:
                 layout.counted = True
         if stored is None:
             raise why_incomplete(records, info, last)
         layout.learn(last, stored.sequence)
         return stored.payload
-
-    def _only(self) -> Payload:
-        """The chunk of a one-chunk object: its size and its digest tell whether it is the one."""
-        stored = self._last_message(direct=True)
-        if stored is None or len(stored.payload) != self._info.size:
-            raise why_incomplete(self._records, self._info, 0)
-        return stored.payload
-
-    def _last_message(self, *, direct: bool) -> StoredMessage | None:
-        records = self._records
-        subject = chunk_subject(records.bucket, self._info.nuid)
-        if direct and records.direct:
-            with suppress(NoRespondersError):  # no direct gets here
-                return records.jetstream.direct_last(records.stream, subject)
-        return records.jetstream.last_message(records.stream, subject)
 
     def close(self) -> None:
         """Drop what is under way."""
@@ -143,6 +124,37 @@ class Chunks:
             road = self._road = kind(self._records, self._info, self.layout)
             road.seek(self._index)
         return road
+
+
+def _check_nuid(info: ObjectInfo) -> None:
+    if not info.nuid:
+        raise ObjectCorruptError(
+            f"the metadata of {info.name!r} name no chunks", bucket=info.bucket, name=info.name
+        )
+
+
+def only_chunk(records: Records, info: ObjectInfo) -> Payload:
+    """The data of a one-chunk object: the last message of its subject. Not verified.
+
+    Raises:
+        As :func:`chunk_payloads`.
+    """
+    _check_nuid(info)
+    stored = _last_message(records, info, direct=True)
+    if stored is None or len(stored.payload) != info.size:
+        raise why_incomplete(records, info, 0)
+    return stored.payload
+
+
+def _last_message(records: Records, info: ObjectInfo, *, direct: bool) -> StoredMessage | None:
+    """The last message of an object's chunks' subject; by direct get, or from the leader."""
+    subject = chunk_subject(records.bucket, info.nuid)
+    if direct and records.direct:
+        try:
+            return records.jetstream.direct_last(records.stream, subject)
+        except NoRespondersError:  # no direct gets here
+            pass
+    return records.jetstream.last_message(records.stream, subject)
 
 
 def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, None, None]:
@@ -160,7 +172,13 @@ def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, Non
     """
     if not info.chunks:
         return
-    chunks, digester = Chunks(records, info), Digester(info)
+    digester = Digester(info)
+    if info.chunks == 1:
+        payload = only_chunk(records, info)
+        digester.add(0, payload)
+        yield payload
+        return
+    chunks = Chunks(records, info)
     received = 0
     try:
         for index in range(info.chunks):

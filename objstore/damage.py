@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import warnings
 from base64 import urlsafe_b64encode
+from typing import Any
 
 from objstore.errors import (
     DigestMismatchError,
@@ -79,7 +80,7 @@ class Digester:
 
     def __init__(self, info: ObjectInfo) -> None:
         self._info = info
-        self._hasher = hashlib.sha256()
+        self._hasher: Any = None  # made by the first chunk
         self._next = 0
 
     def add(self, index: int, payload: Payload) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
+from objstore.chunks import only_chunk
 from objstore.damage import Digester
 from objstore.errors import DigestMismatchError, ObjectChangedError, ObjectCorruptError
 from objstore.objects import ObjectInfo
 from objstore.records import Records
-from objstore.readahead import ReadAhead
+from objstore.readahead import Piece, ReadAhead
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -286,10 +287,7 @@ class ObjectResult(io.BufferedIOBase):
         if self._error is not None:  # never an early end that looks like the end
             raise self._error
         try:
-            if self._window is None:
-                self._window = ReadAhead(self._records, self.info)
-            wanted = min(wanted, self._end - position)
-            piece = self._window.piece(position, wanted, self._end)
+            piece = self._fetch(position, min(wanted, self._end - position))
             self._digester.add(piece.number, piece.payload)
         except _LASTING as error:
             self._error = error
@@ -299,6 +297,14 @@ class ObjectResult(io.BufferedIOBase):
         self._chunk_start = max(piece.offset, self._origin)
         self._chunk_end = min(piece.end, self._end)
         return True
+
+    def _fetch(self, position: int, wanted: int) -> Piece:
+        """The chunk of a position."""
+        if self.info.chunks == 1:
+            return Piece(0, 0, only_chunk(self._records, self.info))
+        if self._window is None:
+            self._window = ReadAhead(self._records, self.info)
+        return self._window.piece(position, wanted, self._end)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -47,6 +47,7 @@ class Steps:
         self._most = max(1, min(AHEAD, AHEAD_BYTES // layout.typical))
         self._under_way: deque[tuple[int, PendingGet]] = deque()
         self.index = self._target = 0
+        self._counted = False  # whether the stream has as many chunks as stated
         self._placed = False  # whether the two below are for the target
         self._last = self._guess = 0
 
@@ -76,9 +77,9 @@ class Steps:
             ObjectChangedError, ObjectCorruptError: it does not come.
             BucketNotFoundError, RequestTimeoutError, ConnectionLostError.
         """
-        if not self._layout.counted:
+        if not self._counted:
             check_count(self._records, self._info, self._target)
-            self._layout.counted = True
+            self._counted = True
         if not self._placed:
             self._place()
         while True:

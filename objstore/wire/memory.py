@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 __all__ = ["Memory"]
 
 #: The memory kept for large messages to come, in bytes: what a reader has under way (8 MiB) and
@@ -12,7 +10,7 @@ KEPT_SIZE = 14 << 20
 LARGEST_PIECE = 2 << 20
 STEP = 16 << 10
 
-#: How many pieces are looked at before a new one is made.
+#: How many pieces are looked at from either end before a new one is made.
 LOOKS = 4
 
 
@@ -24,17 +22,20 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._pieces: deque[bytearray] = deque()  # the one given out last at the right
+        self._pieces: list[bytearray] = []  # the one given out last at the end
         self._size = 0
 
     def take(self, size: int) -> memoryview:
         """Some memory; it is in use for as long as there is a view of it."""
         pieces = self._pieces
-        # What was given out first is mostly free first. Looking at all would take longer, with
-        # a reader that is slow, than receiving does; those found in use come again later.
+        # With a fast reader one of the last is free, and still in the processor's cache; with a
+        # slow one, the first. Looking at all would take it longer than receiving does.
         for _ in range(min(LOOKS, len(pieces))):
-            piece = pieces.popleft()
-            pieces.append(piece)
+            pieces.append(piece := pieces.pop(-LOOKS if len(pieces) >= LOOKS else 0))
+            if size <= len(piece) <= 2 * size and _is_free(piece):
+                return memoryview(piece)[:size]
+        for _ in range(min(LOOKS, len(pieces))):
+            pieces.append(piece := pieces.pop(0))
             if size <= len(piece) <= 2 * size and _is_free(piece):
                 return memoryview(piece)[:size]
         if size > LARGEST_PIECE:
@@ -43,7 +44,7 @@ class Memory:
         pieces.append(piece)
         self._size += len(piece)
         while self._size > KEPT_SIZE:
-            self._size -= len(pieces.popleft())
+            self._size -= len(pieces.pop(0))
         return memoryview(piece)[:size]
 
 
