@@ -115,7 +115,12 @@ class ObjectResult(io.BufferedIOBase):
             yield self._cut(self._chunk_end - self._position)
 
     def views(self) -> Iterator[memoryview]:
-        """As :attr:`data`, without a copy; each is to be used before the next one is asked for."""
+        """As :attr:`data`, without a copy: each is memory that others use as soon as it is let go.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: as :meth:`read`.
+        """
         while self._fill(self.len):
             view = self._view(self.len)
             self._advance(len(view))
@@ -196,7 +201,15 @@ class ObjectResult(io.BufferedIOBase):
         return self._cut(wanted)
 
     def peek(self, size: int = 0, /) -> bytes:
-        """What comes next, without moving on: the rest of one chunk, or nothing at the end."""
+        """What comes next, without moving on: the rest of one chunk, or nothing at the end.
+
+        Arguments:
+            size: accepted, as other files do: how many bytes that is depends on the chunk.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: as :meth:`read`.
+        """
         return bytes(self._view(self.len)) if self._fill(1) else b""
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:

@@ -86,7 +86,8 @@ class Reading(Bound):
             A seekable binary file; None when there is no such object, or a link leads to none.
 
         Raises:
-            InvalidOptionError: ``start`` or ``end`` is no whole number; ``progress`` cannot be used.
+            InvalidOptionError: ``start`` or ``end`` is no whole number, or ``progress`` cannot be
+                used.
             LinkError: a link leads to a whole bucket, or links lead in a circle.
             And as :meth:`info`; while reading also ObjectChangedError (overwritten or deleted
             in between), ObjectCorruptError, DigestMismatchError.

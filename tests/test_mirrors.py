@@ -102,7 +102,7 @@ def test_jumps_in_what_is_fed(
     source.update("x", description="later")
     options = {"mirror": source.name} if kind == "mirror" else {"sources": [source.name]}
     store = shared_client.object_store(fed, **options)
-    until(lambda: same_content(source, store))
+    eventually(lambda: same_content(source, store))
     for name, content in contents.items():
         with store.open(name) as file:
             for start in (150_000, 299_999, 1, 77_777, 200_000, 0):

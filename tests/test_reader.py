@@ -26,7 +26,7 @@ from objstore import (
 )
 from objstore.objects import chunk_subject, encode_info, meta_subject
 from tests.proxy import Line, Proxy
-from tests.streams import delete_chunk, record, write_record
+from tests.streams import api, delete_chunk, record, write_record
 
 CHUNK = 1000
 
@@ -61,14 +61,17 @@ def put_pieces(
     info = store.put(name, content, chunk_size=max(1, len(content)) if len(content) else None)
     nuid = f"{info.nuid[:-3]}xyz"
     connection = client.connection
+    other = encode_info(ObjectInfo(store.name, "noise"))
     for index, piece in enumerate(pieces):
         for _ in range(noise(index)):
-            connection.publish(chunk_subject(store.name, "noise"), payload=b"-")
+            connection.publish(meta_subject(store.name, "noise"), payload=other)
         connection.publish(chunk_subject(store.name, nuid), payload=piece)
     fields = record(client, store, name)
     options = {} if chunk_size is None else {"max_chunk_size": chunk_size}
     fields.update(nuid=nuid, chunks=len(pieces), options=options)
     write_record(client, store, fields)
+    purged = {"filter": chunk_subject(store.name, info.nuid)}
+    assert api(connection, f"STREAM.PURGE.OBJ_{store.name}", purged)["success"]
     found = store.info(name)
     assert found is not None
     assert (found.nuid, found.chunks) == (nuid, len(pieces))

@@ -13,7 +13,7 @@ import pytest
 import objstore
 from objstore import LocalServer, ObjectStore, ObjStoreError
 from tests.test_reader import cut, opened, pattern, put_pieces, store_kind
-from tests.waiting import until
+from tests.waiting import eventually
 
 SERVERS = 3
 
@@ -46,14 +46,14 @@ def replicated() -> Iterator[ObjectStore]:
         with ThreadPoolExecutor(SERVERS) as pool:  # each waits for the others
             list(pool.map(LocalServer.start, servers))
         urls = [f"nats://secret@127.0.0.1:{port}" for port in ports]
-        client = stack.enter_context(objstore.connect(urls))
+        client = stack.enter_context(objstore.connect(urls, timeout=2.0))
 
         def created() -> ObjectStore | None:
             with contextlib.suppress(ObjStoreError):  # its servers have not found each other yet
                 return client.object_store("replicated", replicas=SERVERS)
             return None
 
-        store = until(created)
+        store = eventually(created, "a bucket")
         assert store is not None
         yield store
 
