@@ -12,8 +12,8 @@ from objstore.chunks import only_chunk
 from objstore.damage import Digester
 from objstore.errors import DigestMismatchError, ObjectChangedError, ObjectCorruptError
 from objstore.objects import ObjectInfo
-from objstore.records import Records
 from objstore.readahead import Piece, ReadAhead
+from objstore.records import Records
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -77,7 +77,7 @@ class ObjectResult(io.BufferedIOBase):
         self._records = records
         self._progress = progress
         self._digester = Digester(info)
-        self._window: ReadAhead | None = None  # None: not needed yet
+        self._ahead: ReadAhead | None = None  # None: not needed yet
         self._origin = self._position = start
         self._end = info.size if end is None else max(start, end)
         self._chunk = memoryview(b"")  # the present one
@@ -243,9 +243,9 @@ class ObjectResult(io.BufferedIOBase):
         """Drop what was read ahead. Closing twice is fine."""
         if not self.closed:
             self._chunk = memoryview(b"")
-            window, self._window = self.__dict__.get("_window"), None
-            if window is not None:
-                window.close()
+            ahead, self._ahead = self.__dict__.get("_ahead"), None
+            if ahead is not None:
+                ahead.close()
             if self._progress is not None:
                 self._progress.close()
         super().close()
@@ -315,9 +315,9 @@ class ObjectResult(io.BufferedIOBase):
         """The chunk of a position."""
         if self.info.chunks == 1:
             return Piece(0, 0, only_chunk(self._records, self.info))
-        if self._window is None:
-            self._window = ReadAhead(self._records, self.info)
-        return self._window.piece(position, wanted, self._end)
+        if self._ahead is None:
+            self._ahead = ReadAhead(self._records, self.info)
+        return self._ahead.piece(position, wanted, self._end)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -609,7 +609,7 @@ def test_what_is_forgotten_lets_go(far_store: ObjectStore, store: ObjectStore) -
         assert len(file.read(1500)) == 1500
         assert len(file.read(50_000)) == 50_000
     files[0].close()
-    assert files[0]._window is None
+    assert files[0]._ahead is None
     del files, file
     gc.collect()
     assert handlers == {}
