@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
-from objstore.chunks import verify_whole
+from objstore.damage import verify_whole
 from objstore.errors import ObjStoreError
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
-from typing import Protocol
+from operator import index
+from typing import TYPE_CHECKING, Any, Protocol
 
-from objstore.chunks import Payload
+from objstore.chunks import only_chunk
+from objstore.damage import Digester
+from objstore.errors import DigestMismatchError, ObjectChangedError, ObjectCorruptError
 from objstore.objects import ObjectInfo
+from objstore.readahead import Piece, ReadAhead
+from objstore.records import Records
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["ObjectResult"]
+
+#: What is wrong with the object will be wrong at the next try, too.
+_LASTING = (ObjectChangedError, ObjectCorruptError, DigestMismatchError)
+
+_NEWLINE = re.compile(b"\n")
 
 
 class Closable(Protocol):
@@ -23,30 +37,61 @@ class Closable(Protocol):
 
 
 class ObjectResult(io.BufferedIOBase):
-    """An object being read: a binary file, and an iterator of its chunks.
+    """An object being read, or a part of one: a seekable binary file, and an iterator of chunks.
 
-    A complete sequential read verifies the digest before the last bytes are handed over. Not
-    thread-safe, as files are not. Close it, or use it in a with-block; it owns nothing on the
-    server, only what was read ahead (8 MiB at most).
+    It behaves as :class:`io.BytesIO` with the same content, which cannot be written to. What is
+    read on from where the last read ended is fetched ahead; after a jump little more is fetched
+    than is read, with a chunk as the unit. Not thread-safe, as files are not. Close it, or use
+    it in a with-block; it owns nothing on the server, only what was read ahead and what was read
+    last (12 MiB at most).
+
+    All of it read in order verifies the digest before the last bytes are handed over. A partial
+    read verifies the number and the sizes of the chunks; for the rest there is
+    :meth:`objstore.ObjectStore.verify`. One that is overwritten or deleted meanwhile raises
+    ObjectChangedError at the next read that needs the network: bytes of two objects never mix.
+
+    Jumps in objects that another client stored in chunks of several sizes read what lies between
+    the jump's end and the nearest place known; so do jumps on servers before 2.11 and in buckets
+    without direct gets, where other messages stand between the chunks.
+
+    Arguments:
+        records: the bucket that the object is in.
+        info: its metadata.
+        progress: is told how much was read.
+        start, end: the part, in bytes of the object. Positions count from its beginning.
 
     Attributes:
-        info: the object's metadata; of a link, the target's.
+        info: the whole object's metadata; of a link, the target's.
     """
 
     def __init__(
-        self, info: ObjectInfo, payloads: Iterator[Payload], progress: Closable | None = None
+        self,
+        records: Records,
+        info: ObjectInfo,
+        progress: Closable | None = None,
+        start: int = 0,
+        end: int | None = None,
     ) -> None:
         super().__init__()
         self.info = info
-        self._payloads = payloads
+        self._records = records
         self._progress = progress
-        self._rest = memoryview(b"")  # of the present chunk
-        self._position = 0
-        self._error: BaseException | None = None  # what ended the reading before its end
+        self._digester = Digester(info)
+        self._ahead: ReadAhead | None = None  # None: not needed yet
+        self._origin = self._position = start
+        self._end = info.size if end is None else max(start, end)
+        self._chunk = memoryview(b"")  # the present one
+        self._chunk_start = self._chunk_end = start  # the part of it that may be read
+        self._chunk_offset = start  # where it begins
+        self._error: BaseException | None = None  # what is wrong with the object
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"at {self._position:,}"
-        return f"<objstore.ObjectResult {self.info.name!r}, {self.info.size:,} bytes, {state}>"
+        state = "closed" if self.closed else f"at {self._position - self._origin:,}"
+        return f"<objstore.ObjectResult {self.info.name!r}, {self._size:,} bytes, {state}>"
+
+    @property
+    def _size(self) -> int:
+        return self._end - self._origin
 
     @property
     def name(self) -> str:
@@ -56,7 +101,7 @@ class ObjectResult(io.BufferedIOBase):
     @property
     def len(self) -> int:
         """Bytes left to read (what requests-toolbelt's encoders ask a file for)."""
-        return self.info.size - self._position
+        return max(0, self._end - self._position)
 
     @property
     def data(self) -> Iterator[bytes]:
@@ -66,19 +111,62 @@ class ObjectResult(io.BufferedIOBase):
             ValueError: it is closed.
             ObjStoreError: as :meth:`read`.
         """
-        while self._fill():
-            chunk = bytes(self._rest)
-            self._advance(len(chunk))
-            yield chunk
+        while self._fill(self.len):
+            yield self._cut(self._chunk_end - self._position)
+
+    def views(self) -> Iterator[memoryview]:
+        """As :attr:`data`, without a copy: each is memory that others use as soon as it is let go.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: as :meth:`read`.
+        """
+        while self._fill(self.len):
+            view = self._view(self.len)
+            self._advance(len(view))
+            yield view
 
     def readable(self) -> bool:
         """Always."""
+        self._check_open()
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        self._check_open()
         return True
 
     def tell(self) -> int:
-        """The position, in bytes from the start."""
+        """The position, in bytes from the start; of a part, from the part's."""
         self._check_open()
-        return self._position
+        return self._position - self._origin
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to another position. Nothing is fetched before it is read from there.
+
+        Arguments:
+            offset: in bytes.
+            whence: from where: 0 the start, 1 the present position, 2 the end; of a part, the
+                part's. Beyond the end is allowed: there is nothing to read there.
+
+        Returns:
+            The new position.
+
+        Raises:
+            ValueError: it is closed, the position is negative, or ``whence`` is another number.
+        """
+        self._check_open()
+        offset, whence = index(offset), index(whence)
+        if whence == io.SEEK_SET:
+            if offset < 0:
+                raise ValueError(f"negative seek value {offset}")
+        elif whence in (io.SEEK_CUR, io.SEEK_END):
+            base = self._position - self._origin if whence == io.SEEK_CUR else self._size
+            offset = max(0, base + offset)  # as io.BytesIO
+        else:
+            raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
+        self._position = self._origin + offset
+        return offset
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read ``size`` bytes, or all that is left.
@@ -91,93 +179,145 @@ class ObjectResult(io.BufferedIOBase):
             ObjectChangedError, ObjectCorruptError, DigestMismatchError, RequestTimeoutError,
             ConnectionLostError: see :meth:`objstore.ObjectStore.get`.
         """
-        wanted = self.len if size is None or size < 0 else min(size, self.len)
-        if wanted and self._fill() and wanted <= len(self._rest):
+        wanted = self._wanted(size)
+        if not wanted or not self._fill(wanted):
+            return b""
+        if wanted <= self._chunk_end - self._position:
             return self._cut(wanted)
-        self._check_open()
         # BytesIO gives its memory away as the result: one copy, where filling a bytearray and
         # making bytes of it takes two and twice the memory (256 MiB: 640 MB/s against 220).
         buffer = io.BytesIO()
-        while wanted and self._fill():
-            piece = self._rest[:wanted]
+        while wanted and self._fill(wanted):
+            piece = self._view(wanted)
             wanted -= buffer.write(piece)
             self._advance(len(piece))
         return buffer.getvalue()
 
-    def read1(self, size: int = -1, /) -> bytes:
+    def read1(self, size: int | None = -1, /) -> bytes:
         """Read what is there without asking for more: at most one chunk."""
-        if not self._fill():
+        wanted = self._wanted(size)
+        if not wanted or not self._fill(min(wanted, 1) if size is None or size < 0 else wanted):
             return b""
-        left = len(self._rest)
-        return self._cut(left if size < 0 else min(size, left))
+        return self._cut(wanted)
 
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+    def peek(self, size: int = 0, /) -> bytes:
+        """What comes next, without moving on: the rest of one chunk, or nothing at the end.
+
+        Arguments:
+            size: accepted, as other files do: how many bytes that is depends on the chunk.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: as :meth:`read`.
+        """
+        return bytes(self._view(self.len)) if self._fill(1) else b""
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer; fewer bytes only at the end."""
-        self._check_open()
-        view = memoryview(buffer).cast("B")
+        view = self._writable(buffer)
         filled = 0
-        while filled < len(view) and (count := self.readinto1(view[filled:])):
-            filled += count
+        while filled < len(view) and self._fill(len(view) - filled):
+            filled += self._copy(view[filled:])
         return filled
 
-    def readinto1(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+    def readinto1(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer from at most one chunk."""
-        view = memoryview(buffer).cast("B")
-        if not len(view) or not self._fill():
-            return 0
-        count = min(len(view), len(self._rest))
-        view[:count] = self._rest[:count]
-        self._advance(count)
-        return count
+        view = self._writable(buffer)
+        return self._copy(view) if len(view) and self._fill(len(view)) else 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read up to and including the next newline."""
-        limit = self.len if size is None or size < 0 else size
+        left = self._wanted(size)
         parts: list[bytes] = []
-        while limit > 0 and self._fill():
-            window = bytes(self._rest[: min(limit, 8192)])
-            end = window.find(b"\n") + 1
-            parts.append(self._cut(end or len(window)))
-            limit -= len(parts[-1])
-            if end:
+        while left > 0 and self._fill(1):
+            begin = self._position - self._chunk_offset
+            end = min(self._chunk_end - self._chunk_offset, begin + left)
+            found = _NEWLINE.search(self._chunk, begin, end)
+            parts.append(self._cut((found.end() if found else end) - begin))
+            left -= len(parts[-1])
+            if found:
                 break
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
         """Drop what was read ahead. Closing twice is fine."""
         if not self.closed:
-            self._rest = memoryview(b"")
-            getattr(self._payloads, "close", lambda: None)()
+            self._chunk = memoryview(b"")
+            ahead, self._ahead = self.__dict__.get("_ahead"), None
+            if ahead is not None:
+                ahead.close()
             if self._progress is not None:
                 self._progress.close()
         super().close()
 
+    # --- the present chunk
+
+    def _wanted(self, size: int | None) -> int:
+        """How many bytes a read is for."""
+        self._check_open()
+        size = -1 if size is None else index(size)
+        return self.len if size < 0 else min(size, self.len)
+
+    def _view(self, count: int) -> memoryview:
+        """The next bytes of the present chunk, at most so many."""
+        begin = self._position - self._chunk_offset
+        return self._chunk[begin : min(begin + count, self._chunk_end - self._chunk_offset)]
+
     def _cut(self, count: int) -> bytes:
-        data = bytes(self._rest[:count])
-        self._advance(count)
+        view = self._view(count)
+        whole = self._chunk.obj
+        # A small chunk is bytes already: all of it need not be copied.
+        data = whole if isinstance(whole, bytes) and len(whole) == len(view) else bytes(view)
+        self._advance(len(data))
         return data
 
+    def _copy(self, target: memoryview) -> int:
+        view = self._view(len(target))
+        target[: len(view)] = view
+        self._advance(len(view))
+        return len(view)
+
+    @staticmethod
+    def _writable(buffer: Any) -> memoryview:
+        view = memoryview(buffer)
+        if view.readonly:
+            raise TypeError("a read-only buffer cannot be filled")
+        return view.cast("B")
+
     def _advance(self, count: int) -> None:
-        self._rest = self._rest[count:]
         self._position += count
         if self._progress is not None:
             self._progress.update(count)
 
-    def _fill(self) -> bool:
-        """Have some bytes at hand; False at the end."""
+    def _fill(self, wanted: int) -> bool:
+        """Have the chunk of the present position at hand; False at the end."""
         self._check_open()
-        while not self._rest:
-            if self._error is not None:  # never an early end that looks like the end
-                raise self._error
-            try:
-                payload = next(self._payloads, None)
-            except BaseException as error:
-                self._error = error
-                raise
-            if payload is None:
-                return False
-            self._rest = memoryview(payload)
+        position = self._position
+        if self._chunk_start <= position < self._chunk_end:
+            return True
+        if position >= self._end:
+            return False
+        if self._error is not None:  # never an early end that looks like the end
+            raise self._error
+        try:
+            piece = self._fetch(position, min(wanted, self._end - position))
+            self._digester.add(piece.number, piece.payload)
+        except _LASTING as error:
+            self._error = error
+            raise
+        self._chunk = memoryview(piece.payload)
+        self._chunk_offset = piece.offset
+        self._chunk_start = max(piece.offset, self._origin)
+        self._chunk_end = min(piece.end, self._end)
         return True
+
+    def _fetch(self, position: int, wanted: int) -> Piece:
+        """The chunk of a position."""
+        if self.info.chunks == 1:
+            return Piece(0, 0, only_chunk(self._records, self.info))
+        if self._ahead is None:
+            self._ahead = ReadAhead(self._records, self.info)
+        return self._ahead.piece(position, wanted, self._end)
 
     def _check_open(self) -> None:
         if self.closed:

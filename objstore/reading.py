@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import operator
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from objstore.bound import Bound
-from objstore.chunks import chunk_payloads
 from objstore.errors import InvalidOptionError, ObjectChangedError
 from objstore.links import follow
 from objstore.many import read_many
@@ -68,31 +66,45 @@ class Reading(Bound):
         found = follow(self._records, name)
         return None if found is None else found[1]
 
-    def get(self, name: str, *, progress: ProgressOption = None) -> ObjectResult | None:
+    def get(
+        self,
+        name: str,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        progress: ProgressOption = None,
+    ) -> ObjectResult | None:
         """Open an object for reading; links are followed. It costs the server no consumer.
 
         Arguments:
             name: of the object.
+            start, end: read only a part, as in ``data[start:end]``; see :meth:`read_range`. Its
+                positions count from its own beginning, ``info`` is the whole object's.
             progress: True for a bar, or a function of the bytes done and of all.
 
         Returns:
-            A binary file; None when there is no such object, or a link leads to none.
+            A seekable binary file; None when there is no such object, or a link leads to none.
 
         Raises:
+            InvalidOptionError: ``start`` or ``end`` is no whole number, or ``progress`` cannot be
+                used.
             LinkError: a link leads to a whole bucket, or links lead in a circle.
-            InvalidOptionError: ``progress`` cannot be used.
             And as :meth:`info`; while reading also ObjectChangedError (overwritten or deleted
             in between), ObjectCorruptError, DigestMismatchError.
 
         Source: ADR-20; ADR-31 for the batches of direct gets.
         """
         check_progress(progress)
+        for number in (start, end):
+            if number is not None and not hasattr(number, "__index__"):
+                raise InvalidOptionError(f"start and end are whole numbers, not {number!r}")
         found = follow(self._records, name)
         if found is None:
             return None
         records, info = found
-        bar = start_progress(progress, info.name, info.size)
-        return ObjectResult(info, chunk_payloads(records, info), bar)
+        first, last, _ = slice(start, end).indices(info.size)
+        bar = start_progress(progress, info.name, max(0, last - first))
+        return ObjectResult(records, info, bar, first, last)
 
     def read_bytes(self, name: str) -> bytes:
         """The whole object. One that is overwritten meanwhile is read again.
@@ -104,9 +116,12 @@ class Reading(Bound):
             ObjectNotFoundError: there is no such object.
             And as :meth:`get`.
         """
+        return self._read_part(name, None, None)
+
+    def _read_part(self, name: str, start: int | None, end: int | None) -> bytes:
         for attempt in range(READ_TRIES):
             try:
-                result = self.get(name)
+                result = self.get(name, start=start, end=end)
                 if result is None:
                     break
                 with result:
@@ -130,8 +145,8 @@ class Reading(Bound):
         """
         return self.read_bytes(name).decode(encoding)
 
-    def read_range(self, name: str, start: int, end: int) -> bytes:
-        """Some bytes of an object.
+    def read_range(self, name: str, start: int | None, end: int | None) -> bytes:
+        """Some bytes of an object; only the chunks that hold them are fetched.
 
         Arguments:
             name: of the object.
@@ -139,27 +154,15 @@ class Reading(Bound):
                 from the end, and what is beyond it is not there.
 
         Raises:
-            InvalidOptionError: they are not whole numbers.
             ObjectNotFoundError: there is no such object.
-            And as :meth:`get`.
+            InvalidOptionError: ``start`` or ``end`` is no whole number.
+            And as :meth:`get`. One that is overwritten meanwhile is read again.
+
+        Cost: the metadata, the chunks, and the last chunk, which tells whether all are of one
+        size. A few requests more where the metadata or other messages stand between the chunks,
+        and what :class:`~objstore.ObjectResult` says of chunks of several sizes.
         """
-        try:
-            start, end = operator.index(start), operator.index(end)
-        except TypeError:
-            raise InvalidOptionError(
-                f"a range is two whole numbers, not {start!r}, {end!r}"
-            ) from None
-        result = self.get(name)
-        if result is None:
-            raise self._not_found(name)
-        with result:
-            first, last, _ = slice(start, end).indices(result.info.size)
-            if last <= first:
-                return b""
-            skipped = 0
-            while skipped < first:
-                skipped += len(result.read1(first - skipped))
-            return result.read(last - first)
+        return self._read_part(name, start, end)
 
     def get_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
         """Whole objects, in the order of their names; links are followed.
@@ -226,8 +229,8 @@ class Reading(Bound):
             descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:64]}.")
             try:
                 with os.fdopen(descriptor, "wb", buffering=0) as file:
-                    for chunk in result.data:
-                        _write_all(file, chunk)
+                    for view in result.views():
+                        _write_all(file, view)
                     Path(part).chmod(_new_file_mode())
                 Path(part).replace(target)
             except BaseException:
@@ -236,9 +239,8 @@ class Reading(Bound):
         return result.info
 
 
-def _write_all(file: io.FileIO, chunk: bytes) -> None:
+def _write_all(file: io.FileIO, view: memoryview) -> None:
     """Write a chunk whole: a raw file may take less than it is given."""
-    view = memoryview(chunk)
     while view:
         view = view[file.write(view) :]
 

@@ -3,63 +3,142 @@
 Several requests are under way at once. Each asks for the first message of the subject from a
 sequence on, and the sequences are guessed: where nothing was stored in between, each chunk is one
 further on. A guess that was too low brings a chunk twice, which is dropped.
+
+Single answers do not tell which chunk they are. So the stream counts the chunks beforehand, and
+the first and the last one are asked where they are. If all have their places between them, the
+places are known; if other messages stand there, the chunks before the one wanted are read and
+passed over: a jump then costs what lies between it and the nearest place known.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
+from objstore.damage import Payload, check_count, why_incomplete
+from objstore.layout import Layout
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
+from objstore.wire.direct import StoredMessage
 from objstore.wire.jetstream import PendingGet
 
-__all__ = ["stepped_chunks"]
+__all__ = ["Steps"]
 
 #: Requests under way at once, and the bytes they may bring.
 AHEAD, AHEAD_BYTES = 32, 8 << 20
 
 
-def stepped_chunks(
-    records: Records, info: ObjectInfo, count: int, after: int
-) -> Iterator[bytes | memoryview]:
-    """Some chunks of an object, in order, each once.
+class Steps:
+    """The chunks of an object from any one on, in order, each exactly once.
 
     Arguments:
         records: the bucket.
-        info: the object.
-        count: how many chunks.
-        after: the sequence of the chunk before them; 0: from the first.
+        info: the object, of more than one chunk.
+        layout: what is known of its chunks' places.
 
-    Returns:
-        Their payloads; fewer where the stream holds no more.
-
-    Raises:
-        BucketNotFoundError, RequestTimeoutError, ConnectionLostError.
+    Attributes:
+        index: of the chunk that comes next.
     """
-    subject = chunk_subject(records.bucket, info.nuid)
-    chunk_size = info.options.chunk_size or max(1, info.size // max(1, info.chunks))
-    ahead = max(1, min(AHEAD, AHEAD_BYTES // chunk_size))
-    under_way: deque[tuple[int, PendingGet]] = deque()
-    last, guess = after, after + 1
-    try:
-        while count:
-            while len(under_way) < min(ahead, count):
-                under_way.append((guess, records.start_next(subject, guess)))
-                guess += 1
-            asked, pending = under_way.popleft()
+
+    def __init__(self, records: Records, info: ObjectInfo, layout: Layout) -> None:
+        self._records = records
+        self._info = info
+        self._layout = layout
+        self._subject = chunk_subject(records.bucket, info.nuid)
+        self._most = max(1, min(AHEAD, AHEAD_BYTES // layout.typical))
+        self._under_way: deque[tuple[int, PendingGet]] = deque()
+        self.index = self._target = 0
+        self._counted = False  # whether the stream has as many chunks as stated
+        self._placed = False  # whether the two below are for the target
+        self._last = self._guess = 0
+
+    @property
+    def asked(self) -> int:
+        """The first chunk that is not under way."""
+        return self.index + len(self._under_way)
+
+    def seek(self, index: int) -> None:
+        """Go on from another chunk. What is under way is dropped; nothing is asked for yet."""
+        self.close()
+        self.index = self._target = index
+        self._placed = False
+
+    def close(self) -> None:
+        """Drop what is under way."""
+        while self._under_way:
+            self._under_way.popleft()[1].close()
+
+    def next(self, ahead: int) -> Payload:
+        """The next chunk.
+
+        Arguments:
+            ahead: how many chunks to have under way, this one included.
+
+        Raises:
+            ObjectChangedError, ObjectCorruptError: it does not come.
+            BucketNotFoundError, RequestTimeoutError, ConnectionLostError.
+        """
+        if not self._counted:
+            check_count(self._records, self._info, self._target)
+            self._counted = True
+        if not self._placed:
+            self._place()
+        while True:
+            stored = self._step(ahead + self._target - self.index)
+            known = self._layout.sequence(self.index)
+            if known is not None and known != stored.sequence:  # a server lacks it
+                raise why_incomplete(self._records, self._info, self.index)
+            self._layout.learn(self.index, stored.sequence)
+            self.index += 1
+            if self.index > self._target:
+                self._target = self.index
+                return stored.payload
+
+    def _step(self, ahead: int) -> StoredMessage:
+        """The next chunk, wanted or not."""
+        left = self._info.chunks - self.index
+        while True:
+            while len(self._under_way) < min(max(ahead, 1), self._most, left):
+                pending = self._records.start_next(self._subject, self._guess)
+                self._under_way.append((self._guess, pending))
+                self._guess += 1
+            asked, pending = self._under_way.popleft()
             stored = pending.result()
             if stored is None:
-                if asked <= last + 1:
-                    return  # there is no chunk after the last one
-                continue
-            if stored.sequence <= last:
-                continue
-            last = stored.sequence
-            if not under_way:
-                guess = last + 1
-            yield stored.payload
-            count -= 1
-    finally:
-        for _, pending in under_way:
-            pending.close()
+                if asked <= self._last + 1:  # there is no chunk after the last one
+                    self.close()
+                    raise why_incomplete(self._records, self._info, self.index)
+            elif stored.sequence > self._last:
+                self._last = stored.sequence
+                if not self._under_way:
+                    self._guess = self._last + 1
+                return stored
+
+    def _place(self) -> None:
+        """Begin as near before the chunk wanted as its place is known."""
+        layout, target = self._layout, self._target
+        if layout.sequence(target) is None and layout.known_before(target)[0] < target - 1:
+            self._learn_ends()
+        sequence = layout.sequence(target)
+        if sequence is not None:
+            self.index, self._last = target, sequence - 1
+        else:
+            index, self._last = layout.known_before(target)
+            self.index = index + 1
+        self._guess = self._last + 1
+        self._placed = True
+
+    def _learn_ends(self) -> None:
+        """Ask where the first chunk and the last one are, once."""
+        layout, jetstream = self._layout, self._records.jetstream
+        if layout.last_is_known:
+            return
+        with_first = self._records.start_next(self._subject, 1)
+        try:
+            last = jetstream.last_message(self._records.stream, self._subject)
+            first = with_first.result()
+        finally:
+            with_first.close()
+        if first is None or last is None:
+            raise why_incomplete(self._records, self._info, 0)
+        layout.learn(0, first.sequence)
+        layout.learn(self._info.chunks - 1, last.sequence)

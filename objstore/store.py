@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 from objstore.bucket import ObjectStoreStatus, status_of
 from objstore.caring import Caring
@@ -16,10 +18,12 @@ from objstore.reader import ObjectResult
 from objstore.reading import Reading
 from objstore.source import choose_chunk_size
 from objstore.watch import Watcher
-from objstore.writer import ObjectWriter
+from objstore.writer import ObjectWriter, TextWriter
 from objstore.writing import Writing
 
 __all__ = ["ObjectStore"]
+
+MODES = ("rb", "wb", "xb", "r", "w", "x", "rt", "wt", "xt")
 
 
 class ObjectStore(Reading, Writing, Caring):
@@ -32,18 +36,30 @@ class ObjectStore(Reading, Writing, Caring):
         name: of the bucket.
     """
 
-    def open(self, name: str, mode: str = "rb", **put_options: Any) -> Any:
+    def open(
+        self,
+        name: str,
+        mode: str = "rb",
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **put_options: Any,
+    ) -> Any:
         """Open an object as a file.
 
         Arguments:
             name: of the object.
             mode: ``"rb"``: to read it, see :meth:`get`. ``"wb"``: to write it; it is stored
                 when the file is closed, and nothing remains when the with-block raises.
-                ``"xb"``: the same, if there is no such object.
+                ``"xb"``: the same, if there is no such object. ``"r"``, ``"w"`` and ``"x"``:
+                the same with text.
+            encoding, errors, newline: of text, as for Python's own ``open``; UTF-8 unless given.
             put_options: for writing, as :meth:`put`; ``progress`` is told no total.
 
         Returns:
-            An :class:`~objstore.ObjectResult` or :class:`~objstore.ObjectWriter`.
+            An :class:`~objstore.ObjectResult` or :class:`~objstore.ObjectWriter`; for text an
+            :class:`io.TextIOWrapper` around one.
 
         Raises:
             ObjectNotFoundError: ``"rb"``, and there is no such object.
@@ -51,13 +67,18 @@ class ObjectStore(Reading, Writing, Caring):
             InvalidOptionError: another mode; or an option of another kind.
             And as :meth:`get` and :meth:`put`.
         """
-        if mode == "rb":
+        if mode not in MODES:
+            raise InvalidOptionError(
+                f'the mode is {mode!r}; it must be "r", "w" or "x", with "b" for bytes', name=name
+            )
+        text = _text_options(mode, encoding=encoding, errors=errors, newline=newline)
+        if mode[0] == "r":
             if put_options:
                 raise InvalidOptionError(f"reading takes no {', '.join(put_options)}")
-            return self._open_to_read(name)
-        if mode in ("wb", "xb"):
-            return self._open_to_write(name, mode == "xb", **put_options)
-        raise InvalidOptionError(f'the mode is {mode!r}; it must be "rb", "wb" or "xb"', name=name)
+            result = self._open_to_read(name)
+            return result if text is None else io.TextIOWrapper(result, **text)
+        writer = self._open_to_write(name, mode[0] == "x", **put_options)
+        return writer if text is None else TextWriter(cast("Any", writer), **text)
 
     def _open_to_read(self, name: str) -> ObjectResult:
         result = self.get(name)
@@ -217,3 +238,23 @@ class ObjectStore(Reading, Writing, Caring):
         except BucketNotFoundError:
             return False
         return True
+
+
+def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:
+    """How to wrap a binary file for text; None: it is not for text.
+
+    Raises:
+        InvalidOptionError: an option is for text and the file is not, or it is none.
+    """
+    if mode.endswith("b"):
+        given = [option for option, value in options.items() if value is not None]
+        if given:
+            raise InvalidOptionError(f"binary mode takes no {', '.join(given)}")
+        return None
+    options["encoding"] = options["encoding"] or "utf-8"
+    try:
+        codecs.lookup_error(options["errors"] or "strict")
+        io.TextIOWrapper(io.BytesIO(), **cast("Any", options))
+    except (LookupError, ValueError, TypeError) as error:
+        raise InvalidOptionError(f"text mode: {error}") from None
+    return options

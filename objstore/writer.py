@@ -12,7 +12,7 @@ from objstore.objects import ObjectInfo
 from objstore.upload import Put
 from objstore.wire.protocol import Buffer
 
-__all__ = ["ObjectWriter"]
+__all__ = ["ObjectWriter", "TextWriter"]
 
 
 class ObjectWriter(io.BufferedIOBase):
@@ -147,3 +147,36 @@ class ObjectWriter(io.BufferedIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError(f"the file {self._name!r} is closed")
+
+
+class TextWriter(io.TextIOWrapper):
+    """A text file whose content becomes an object when it is closed.
+
+    As :class:`ObjectWriter`, and where that differs from other files, so does this one: nothing
+    remains when the with-block raises, or when it is forgotten.
+    """
+
+    buffer: ObjectWriter
+
+    @property
+    def info(self) -> ObjectInfo | None:
+        """The object as stored; None before :meth:`close`."""
+        return self.buffer.info
+
+    def abort(self) -> None:
+        """Close without storing; nothing remains. After :meth:`close` it does nothing."""
+        self.buffer.abort()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        """The base class would close, and so store half an object; the binary file warns."""

@@ -60,12 +60,67 @@ def test_open_to_read(store: ObjectStore) -> None:
         store.open("never there")
 
 
-@pytest.mark.parametrize("mode", ["r", "w", "a", "ab", "r+b", "rt", "wt", "", None, 1])
+@pytest.mark.parametrize("mode", ["a", "ab", "r+b", "r+", "br", "t", "", None, 1])
 def test_other_modes(mode: Any, store: ObjectStore, shared_client: Client) -> None:
     store.put("x", b"1")
     before = subjects(shared_client, store)
     with pytest.raises(InvalidOptionError, match="mode"):
         store.open("x", mode)
+    assert subjects(shared_client, store) == before
+
+
+def test_text(store: ObjectStore) -> None:
+    """As Python's own text files, with their options; UTF-8 wherever it runs."""
+    lines = [f"{number}: naïve ☃\n" for number in range(500)]
+    with store.open("x", "w", chunk_size=1000, mime="text/plain") as file:
+        file.writelines(lines)
+    info = store.info("x")
+    assert info is not None
+    assert (file.info.revision, info.mime) == (info.revision, "text/plain")
+    assert store.read_bytes("x") == "".join(lines).encode()
+    with store.open("x", "r") as file:
+        assert list(file) == lines
+        file.seek(0)
+        assert file.read(9) == lines[0][:9]
+    with store.open("y", "xt", encoding="latin-1", errors="replace", newline="\r\n") as file:
+        file.write("é☃\n")
+    assert store.read_bytes("y") == b"\xe9?\r\n"
+    with store.open("y", "rt", encoding="latin-1", newline="") as file:
+        assert file.readline() == "é?\r\n"
+    with pytest.raises(ObjectExistsError):
+        store.open("y", "x")
+
+
+def test_nothing_remains_of_half_a_text(store: ObjectStore, shared_client: Client) -> None:
+
+    def text() -> Iterator[str]:
+        yield "x" * 100_000
+        raise BrokenError
+
+    with pytest.raises(BrokenError), store.open("x", "w", chunk_size=10) as file:
+        file.writelines(text())
+    assert file.closed
+    with pytest.warns(ResourceWarning, match="never closed"):
+        store.open("x", "w", chunk_size=10).write("x" * 100_000)
+    aborted = store.open("x", "w", chunk_size=10)
+    aborted.write("x" * 100_000)
+    aborted.abort()
+    assert subjects(shared_client, store) == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"encoding": "klingon"}, {"errors": "klingon"}, {"newline": "\t"}, {"newline": 1}],
+    ids=repr,
+)
+def test_impossible_text(
+    options: dict[str, Any], store: ObjectStore, shared_client: Client
+) -> None:
+    store.put("x", b"1")
+    before = subjects(shared_client, store)
+    for mode in ("r", "w", "x", "rb", "wb"):
+        with pytest.raises(InvalidOptionError):
+            store.open("x", mode, **options)
     assert subjects(shared_client, store) == before
 
 

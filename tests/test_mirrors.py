@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,31 @@ def test_a_mirror_is_read_like_any_bucket(
     assert info.headers.getlist("h") == ["1", "2"]
     assert mirror.status().size == len(large) + 3
     assert mirror.verify().problems == ()
+
+
+@pytest.mark.parametrize("kind", ["mirror", "sources"])
+def test_jumps_in_what_is_fed(
+    kind: str, shared_client: Client, source: ObjectStore, fed: str
+) -> None:
+    """The chunks of two objects that were written at the same time, and an update since."""
+    contents = {name: os.urandom(300_000) for name in ("x", "y")}
+    with ExitStack() as files:
+        both = {
+            name: files.enter_context(source.open(name, "wb", chunk_size=1000)) for name in contents
+        }
+        for start in range(0, 300_000, 1500):
+            for name, file in both.items():
+                file.write(contents[name][start : start + 1500])
+    source.update("x", description="later")
+    options = {"mirror": source.name} if kind == "mirror" else {"sources": [source.name]}
+    store = shared_client.object_store(fed, **options)
+    eventually(lambda: same_content(source, store))
+    for name, content in contents.items():
+        with store.open(name) as file:
+            for start in (150_000, 299_999, 1, 77_777, 200_000, 0):
+                file.seek(start)
+                assert file.read(1500) == content[start : start + 1500]
+        assert store.read_range(name, 123_456, 125_000) == content[123_456:125_000]
 
 
 def test_a_mirror_of_nothing_yet(shared_client: Client, source: ObjectStore, fed: str) -> None:

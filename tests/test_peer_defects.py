@@ -41,7 +41,7 @@ from objstore import (
     upload,
     window,
 )
-from objstore.chunks import TRIES
+from objstore.batches import TRIES
 from objstore.objects import chunk_subject
 from tests.proxy import Line, Proxy, calls, chunks_of, metadata_of, nth
 from tests.streams import (
@@ -505,7 +505,7 @@ def test_p13_silence_is_not_damage(
     proxy: Proxy, far_store: ObjectStore, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches whose answers are lost are asked for again, until one time-out has passed."""
-    monkeypatch.setattr("objstore.chunks.SILENCE", 0.02)
+    monkeypatch.setattr("objstore.batches.SILENCE", 0.02)
     store.put("x", pattern(50_000), chunk_size=1000)
     lost = TRIES + 3
     dropped = proxy.up.drop(_batches(store), times=lost)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from objstore.errors import InvalidNameError, ProtocolError
 from objstore.wire.headers import decode_text, encode_headers, parse_headers
+from objstore.wire.memory import Memory
 
 __all__ = [
     "PING",
@@ -169,7 +170,7 @@ class Parser:
 
     Memory: one slab, which grows with a long line to about twice :data:`MAX_LINE`, and for a
     message under way that is larger than half the slab its own size (up to
-    :data:`MAX_MESSAGE`).
+    :data:`MAX_MESSAGE`); of such memory 14 MiB at most are kept for the next ones.
 
     After it has raised :class:`~objstore.errors.ProtocolError` it must not be used again.
     """
@@ -181,7 +182,8 @@ class Parser:
         self._end = 0
         self._scanned = 0  # no line ends before this place
         self._head: _Head | None = None  # the message whose payload is awaited
-        self._body: bytearray | None = None  # its memory, where the slab is too small
+        self._body: memoryview | None = None  # its memory, where the slab is too small
+        self._memory = Memory()
         self._filled = 0  # how much of the body has come
         self._handlers: dict[bytes, Callable[[bytes, list[bytes]], Event | None]] = {
             b"MSG": self._on_msg,
@@ -196,7 +198,7 @@ class Parser:
     def get_buffer(self) -> memoryview:
         """The place for the next bytes: at least one byte long. Release it before the next call."""
         if self._body is not None:
-            return memoryview(self._body)[self._filled :]
+            return self._body[self._filled :]
         return self._view[self._end :]
 
     @property
@@ -274,28 +276,27 @@ class Parser:
     def _give_own_memory(self, need: int) -> None:
         """Move the beginning of a large message out of the slab, which is then empty."""
         have = self._end - self._start
-        self._body = bytearray(min(need, max(_TRUSTED_SIZE, 2 * have)))
+        self._body = self._memory.take(min(need, max(_TRUSTED_SIZE, 2 * have)))
         self._body[:have] = self._view[self._start : self._end]
         self._filled = have
         self._start = self._end = self._scanned = 0
 
-    def _finish_body(self, body: bytearray) -> Message | None:
+    def _finish_body(self, body: memoryview) -> Message | None:
         """The large message, now that its memory is full; or more memory, if that was not all."""
         head = self._head
         if head is None:  # pragma: no cover - a body has a head; for the type checker
             raise ProtocolError("a payload without a message")
         need = head.size + 2
         if len(body) < need:
-            grown = bytearray(min(need, 2 * len(body)))
+            grown = memoryview(bytearray(min(need, 2 * len(body))))
             grown[: len(body)] = body
             self._body = grown
             return None
         self._check_end(body, head.size)
         self._head = self._body = None
-        view = memoryview(body)
         split = head.header_size
         return Message(
-            head.sid, head.subject, head.reply, bytes(view[:split]), view[split : head.size]
+            head.sid, head.subject, head.reply, bytes(body[:split]), body[split : head.size]
         )
 
     def _make_room(self) -> None:
@@ -323,9 +324,9 @@ class Parser:
             raise ProtocolError(_foreign(beginning))
 
     @staticmethod
-    def _check_end(memory: bytearray, at: int) -> None:
-        if memory[at : at + 2] != b"\r\n":
-            found = bytes(memory[at : at + 2])
+    def _check_end(memory: bytearray | memoryview, at: int) -> None:
+        found = bytes(memory[at : at + 2])
+        if found != b"\r\n":
             raise ProtocolError(f"a payload ends with {found!r} in place of CR LF")
 
     # --- the lines

@@ -777,3 +777,41 @@ def test_the_fuzz_target_notices_a_defect(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Parser, "_check_end", broken)
     with pytest.raises(IndexError):
         fuzz_protocol.mutate(300, seed=1)
+
+
+def test_memory_is_used_again_only_when_nobody_looks_at_it() -> None:
+    """The payload of a large message stays as it is for as long as there is a view of it."""
+    parser = Parser()
+
+    def receive(fill: bytes, size: int = 300_000) -> Message:
+        wire = memoryview(b"MSG a 1 %d\r\n%s\r\n" % (size, fill * size))
+        while wire:
+            place = parser.get_buffer()
+            count = min(len(place), len(wire))
+            place[:count] = wire[:count]
+            wire = wire[count:]
+            for event in parser.received(count):
+                assert isinstance(event, Message)
+                return event
+        raise AssertionError
+
+    def memory(payload: bytes | memoryview) -> object:
+        assert isinstance(payload, memoryview)
+        return payload.obj
+
+    held = [receive(b"%d" % number).payload for number in range(9)]
+    part = held[4][1000:2000]
+    assert len({id(memory(payload)) for payload in held}) == 9
+    assert all(bytes(payload) == b"%d" % n * 300_000 for n, payload in enumerate(held))
+    first, free = memory(held[4]), memory(held[7])
+    del held[4], held[6]
+    assert any(memory(receive(b"a").payload) is free for _ in range(3))
+    kept = [receive(b"b", 299_000).payload for _ in range(20)]
+    assert any(memory(payload) is free for payload in kept)
+    assert all(memory(receive(b"c").payload) is not first for _ in range(50))
+    assert bytes(part) == b"4" * 1000
+    assert all(bytes(payload) == b"b" * 299_000 for payload in kept)
+    assert sum(map(len, parser._memory._pieces)) <= 14 << 20
+    large = [receive(b"d", 5_000_000).payload for _ in range(3)]  # too large to be kept
+    assert sum(map(len, parser._memory._pieces)) <= 14 << 20
+    assert all(bytes(payload) == b"d" * 5_000_000 for payload in large)
