@@ -10,8 +10,15 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from objstore.batches import BATCH_BYTES, Batches
-from objstore.damage import Digester, Payload, check_count, why_incomplete, wrong_size
-from objstore.errors import NoRespondersError, ObjectCorruptError
+from objstore.damage import (
+    Digester,
+    Payload,
+    check_count,
+    verify_whole,
+    why_incomplete,
+    wrong_size,
+)
+from objstore.errors import DigestMismatchError, NoRespondersError, ObjectCorruptError
 from objstore.layout import Layout
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
@@ -134,16 +141,25 @@ def _check_nuid(info: ObjectInfo) -> None:
 
 
 def only_chunk(records: Records, info: ObjectInfo) -> Payload:
-    """The data of a one-chunk object: the last message of its subject. Not verified.
+    """The data of a one-chunk object, verified: the last message of its subject.
+
+    The server that answered may have a damaged copy, or not have it yet; then the stream's
+    leader is asked.
 
     Raises:
         As :func:`chunk_payloads`.
     """
     _check_nuid(info)
     stored = _last_message(records, info, direct=True)
+    try:
+        if stored is not None:
+            return verify_whole(info, stored.payload)
+    except (ObjectCorruptError, DigestMismatchError):
+        pass
+    stored = _last_message(records, info, direct=False)
     if stored is None or len(stored.payload) != info.size:
         raise why_incomplete(records, info, 0)
-    return stored.payload
+    return verify_whole(info, stored.payload)
 
 
 def _last_message(records: Records, info: ObjectInfo, *, direct: bool) -> StoredMessage | None:
@@ -172,12 +188,10 @@ def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, Non
     """
     if not info.chunks:
         return
-    digester = Digester(info)
     if info.chunks == 1:
-        payload = only_chunk(records, info)
-        digester.add(0, payload)
-        yield payload
+        yield only_chunk(records, info)
         return
+    digester = Digester(info)
     chunks = Chunks(records, info)
     received = 0
     try:

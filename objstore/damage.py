@@ -102,7 +102,7 @@ class Digester:
             check_digest(self._info, self._hasher.digest())
 
 
-def verify_whole(info: ObjectInfo, payload: Payload) -> bytes:
+def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
     """The content of a one-chunk object, verified.
 
     Raises:
@@ -116,7 +116,7 @@ def verify_whole(info: ObjectInfo, payload: Payload) -> bytes:
             name=info.name,
         )
     check_digest(info, hashlib.sha256(payload).digest())
-    return bytes(payload)
+    return payload
 
 
 def check_digest(info: ObjectInfo, digest: bytes) -> None:

@@ -88,7 +88,7 @@ def _content(item: _Item, read_alone: Callable[[str], bytes | None]) -> bytes | 
         try:
             stored = item.chunk.result()
             if stored is not None:
-                return verify_whole(info, stored.payload)
+                return bytes(verify_whole(info, stored.payload))
         except ObjStoreError:
             pass  # overwritten in between, or damaged: read alone
     elif info is not None and not info.deleted and info.link is None and not info.chunks:

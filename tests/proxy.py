@@ -206,6 +206,10 @@ class Direction:
 
         return self._add(Rule(predicate, act, 1))
 
+    def change(self, predicate: Predicate, function: Callable[[Line], bytes]) -> Rule:
+        """Send something else in place of the next such message."""
+        return self._add(Rule(predicate, lambda _rule, line: (function(line), False), 1))
+
     def stall(self) -> None:
         """Take nothing more, so that the sender's buffers fill."""
         self._flowing.clear()
