@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from objstore.bound import Bound
 from objstore.errors import InvalidOptionError, ObjectChangedError
@@ -191,62 +188,3 @@ class Reading(Bound):
             if getattr(error, "name", None) is None:
                 raise
             return None
-
-    def download_file(
-        self,
-        name: str,
-        path: str | os.PathLike[str],
-        *,
-        resume: bool = True,
-        progress: ProgressOption = None,
-    ) -> ObjectInfo:
-        """Write an object into a file, which appears only when it is whole and verified.
-
-        Arguments:
-            name: of the object.
-            path: of the file; one that exists is replaced, and left alone after a failure.
-            resume: accepted; continuing an interrupted download comes with a later version.
-            progress: True for a bar, or a function of the bytes done and of all.
-
-        Returns:
-            The object's metadata.
-
-        Raises:
-            ObjectNotFoundError: there is no such object.
-            InvalidOptionError: the path is a folder, a device, or the like.
-            OSError: the file cannot be written.
-            And as :meth:`get`.
-        """
-        import tempfile  # here: it costs 10 ms, and few download
-
-        target = Path(path)
-        if target.exists() and not target.is_file():
-            raise InvalidOptionError(f"{target} is not a regular file: it would be replaced")
-        result = self.get(name, progress=progress)
-        if result is None:
-            raise self._not_found(name)
-        with result:
-            descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:64]}.")
-            try:
-                with os.fdopen(descriptor, "wb", buffering=0) as file:
-                    for view in result.views():
-                        _write_all(file, view)
-                    Path(part).chmod(_new_file_mode())
-                Path(part).replace(target)
-            except BaseException:
-                Path(part).unlink(missing_ok=True)
-                raise
-        return result.info
-
-
-def _write_all(file: io.FileIO, view: memoryview) -> None:
-    """Write a chunk whole: a raw file may take less than it is given."""
-    while view:
-        view = view[file.write(view) :]
-
-
-def _new_file_mode() -> int:
-    """The mode that a new file gets; mkstemp makes private ones."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

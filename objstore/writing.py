@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 from objstore.bound import Bound
@@ -29,7 +27,6 @@ from objstore.describe import (
     check_timeout,
     describe,
     given,
-    guess_mime,
     redescribe,
 )
 from objstore.errors import (
@@ -241,28 +238,6 @@ class Writing(Bound):
             needed="2.11",
             version=version,
         )
-
-    def upload_file(
-        self, path: str | os.PathLike[str], name: str | None = None, **put_options: Any
-    ) -> ObjectInfo:
-        """Store a file.
-
-        Arguments:
-            path: of the file.
-            name: of the object; None: the file's own name, without its folders.
-            put_options: as :meth:`put`; ``mime`` is guessed from the file's name.
-
-        Returns:
-            The object as stored.
-
-        Raises:
-            PayloadFileError: the file cannot be opened.
-            And as :meth:`put`.
-        """
-        file = Path(path)
-        if "mime" not in put_options:
-            put_options["mime"] = guess_mime(file.name)
-        return self.put(file.name if name is None else name, file, **put_options)
 
     def copy(self, name: str, new_name: str, *, target: Writing | None = None) -> ObjectInfo:
         """Copy an object, streamed, with all that describes it; links are followed.
