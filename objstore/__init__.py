@@ -17,6 +17,7 @@ from objstore.bucket import ObjectStoreStatus
 from objstore.client import Client, connect
 from objstore.errors import *  # noqa: F403 - the tree is public as a whole
 from objstore.errors import __all__ as _errors
+from objstore.folders import FolderReport
 from objstore.gc import GarbageReport
 from objstore.metrics import StoreMetrics
 from objstore.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
@@ -45,6 +46,7 @@ __all__ = [
     "Client",
     "Connection",
     "ExternalStream",
+    "FolderReport",
     "GarbageReport",
     "LocalServer",
     "LostStreamData",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import warnings
-from base64 import urlsafe_b64encode
 from typing import Any
 
 from objstore.errors import (
@@ -14,7 +13,7 @@ from objstore.errors import (
     ObjectCorruptError,
     ObjStoreError,
 )
-from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
+from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject, encode_digest
 from objstore.records import Records
 
 __all__ = [
@@ -22,6 +21,7 @@ __all__ = [
     "Payload",
     "check_count",
     "check_digest",
+    "is_same_digest",
     "verify_whole",
     "why_incomplete",
     "wrong_size",
@@ -119,6 +119,16 @@ def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
     return payload
 
 
+def is_same_digest(one: str, other: str) -> bool:
+    """Whether two digests are the same; some clients leave the padding out."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(digest: str) -> str:
+    kind, _, value = digest.partition("=")
+    return f"{kind.upper()}={value.rstrip('=')}"
+
+
 def check_digest(info: ObjectInfo, digest: bytes) -> None:
     """Compare the digest of what arrived with the one stated.
 
@@ -132,20 +142,19 @@ def check_digest(info: ObjectInfo, digest: bytes) -> None:
             stacklevel=5,
         )
         return
-    kind, _, stated = info.digest.partition("=")
-    actual = urlsafe_b64encode(digest).decode()
+    kind = info.digest.partition("=")[0]
+    actual = encode_digest(digest)
     if f"{kind}=".upper() != DIGEST_PREFIX:
         raise ObjectCorruptError(
             f"{info.name!r} has a digest of an unknown kind: {info.digest!r}",
             bucket=info.bucket,
             name=info.name,
         )
-    if stated.rstrip("=") != actual.rstrip("="):
+    if not is_same_digest(info.digest, actual):
         raise DigestMismatchError(
-            f"{info.name!r} is damaged: its digest is {DIGEST_PREFIX}{actual}, "
-            f"not {info.digest} as stated",
+            f"{info.name!r} is damaged: its digest is {actual}, not {info.digest} as stated",
             bucket=info.bucket,
             name=info.name,
             expected=info.digest,
-            actual=DIGEST_PREFIX + actual,
+            actual=actual,
         )

@@ -19,7 +19,7 @@ from objstore.errors import DigestMismatchError, ObjStoreError, is_transient
 from objstore.objects import ObjectInfo
 from objstore.reader import ObjectResult
 
-__all__ = ["Part", "is_resumable"]
+__all__ = ["Part", "fill", "is_resumable", "write_file"]
 
 #: How much of the file is read at once to go on with its digest.
 _READ = 1 << 20
@@ -142,6 +142,23 @@ def fill(part: Part, result: ObjectResult, report: Report) -> None:
         report(-part.size)
         part.clear()
         part.fill(result, report)
+
+
+def write_file(target: Path, content: bytes) -> None:
+    """Write a file that appears when it is whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file, path = _open_new(target)
+    try:
+        with file:
+            _write_all(file, memoryview(content))
+        path.chmod(_new_file_mode())
+        path.replace(target)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _prefix(target: Path) -> str:

@@ -17,7 +17,7 @@ from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.reading import Reading
 from objstore.writing import Writing
 
-__all__ = ["Files"]
+__all__ = ["Files", "open_steady"]
 
 
 class Files(Reading, Writing):
@@ -44,7 +44,7 @@ class Files(Reading, Writing):
         file = Path(path)
         if "mime" not in put_options:
             put_options["mime"] = guess_mime(file.name)
-        with _open_steady(file) as payload:
+        with open_steady(file) as payload:
             return self.put(file.name if name is None else name, payload, **put_options)
 
     def download_file(
@@ -121,7 +121,7 @@ class _SteadyFile(io.FileIO):
         return data or b""
 
 
-def _open_steady(path: Path) -> _SteadyFile:
+def open_steady(path: Path) -> _SteadyFile:
     """Open a file for one reading.
 
     Raises:

@@ -120,6 +120,11 @@ def all_meta_subject(bucket: str) -> str:
     return f"$O.{bucket}.M.>"
 
 
+def encode_digest(raw: bytes) -> str:
+    """A SHA-256 digest as metadata have it: base64 that is safe in URLs (ADR-20)."""
+    return DIGEST_PREFIX + base64.urlsafe_b64encode(raw).decode()
+
+
 # --- records
 
 

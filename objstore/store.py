@@ -12,7 +12,7 @@ from objstore.bucket import ObjectStoreStatus, status_of
 from objstore.caring import Caring
 from objstore.describe import check_revision, check_timeout, describe
 from objstore.errors import BucketNotFoundError, InvalidOptionError, ObjectExistsError
-from objstore.files import Files
+from objstore.folders import Folders
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, start_progress
 from objstore.reader import ObjectResult
@@ -25,7 +25,7 @@ __all__ = ["ObjectStore"]
 MODES = ("rb", "wb", "xb", "r", "w", "x", "rt", "wt", "xt")
 
 
-class ObjectStore(Files, Caring):
+class ObjectStore(Folders, Caring):
     """One bucket. Thread-safe; what it opens is not, as files are not.
 
     Got from :meth:`objstore.Client.object_store`. Iterating it lists its objects, and

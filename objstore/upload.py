@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import logging
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
@@ -27,7 +26,7 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
 )
-from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject
+from objstore.objects import ObjectInfo, chunk_subject, encode_digest
 from objstore.records import Records
 from objstore.sending import ChunkSender
 from objstore.wire.jetstream import ttl_header
@@ -157,7 +156,7 @@ class Put:
         self._know_current()
         self._chunks.finish()
         self._chunks.check_count()
-        digest = DIGEST_PREFIX + urlsafe_b64encode(self._hasher.digest()).decode()
+        digest = encode_digest(self._hasher.digest())
         info = self._info.with_changes(
             size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
         )
