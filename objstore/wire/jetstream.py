@@ -470,6 +470,8 @@ def duration_text(duration: timedelta) -> str:
 
 def parse_ttl(header: bytes) -> timedelta | None:
     """The life time among a stored message's headers, or None."""
+    if b"\r\nNats-TTL:" not in header:
+        return None  # nearly always; the search costs four times as much
     found = re.search(rb"\r\nNats-TTL: *([0-9hms.]+)\r\n", header)
     if found is None:
         return None
