@@ -15,12 +15,14 @@ from objstore.wire.connection import Connection
 from objstore.wire.headers import decode_text
 from objstore.wire.protocol import Buffer, Message, check_subject
 from objstore.wire.requests import publish_parts
+from objstore.wire.subscriptions import Latch
 
 __all__ = [
     "BATCH_END",
     "NOT_FOUND",
     "NO_RESPONDERS",
     "DirectGet",
+    "DirectPage",
     "StoredMessage",
     "direct_error",
     "parse_time",
@@ -45,9 +47,9 @@ _OWN_HEADERS = re.compile(
 _TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z?")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # frozen, it would take 0.9 µs more to make
 class StoredMessage:
-    """A message as a stream holds it.
+    """A message as a stream holds it; not to be changed.
 
     Attributes:
         subject: it was published to.
@@ -149,6 +151,68 @@ class DirectGet:
         if isinstance(item, ObjStoreError):
             raise item
         return item
+
+    def close(self) -> None:
+        """Drop what still comes. Never fails."""
+        self._connection.session.forget(self)
+        self._connection.inbox.close(self._reply)
+
+
+class DirectPage:
+    """A batch of direct gets that is taken as a whole.
+
+    The reader thread wakes who waits once, at the end of the batch. Woken for each message, as
+    by :class:`DirectGet`, two threads hand the interpreter to and fro: that takes as long as
+    reading the messages. Memory: what the request allows.
+
+    Attributes:
+        subject: of the request.
+    """
+
+    def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
+        self.subject = subject
+        self._connection = connection
+        self._messages: list[Message] = []
+        self._error: ObjStoreError | None = None
+        self._ended = Latch()
+        self._reply = connection.inbox.open(self._deliver)
+        try:
+            connection.session.transmit(_request_parts(subject, request, self._reply), self)
+        except BaseException:
+            self.close()
+            raise
+
+    def _deliver(self, message: Message) -> None:
+        self._messages.append(message)
+        if message.status:
+            self._ended.open()
+
+    def fail(self, error: ObjStoreError) -> None:
+        """The connection ended, or the permission is missing."""
+        self._error = error
+        self._ended.open()
+
+    def result(self, timeout: float) -> list[Message] | None:
+        """All messages, the last one of them a status: its end (204), or another.
+
+        Returns:
+            None when nothing came for ``timeout`` seconds.
+
+        Raises:
+            ObjStoreError: the connection was lost, or the request is not allowed.
+        """
+        try:
+            have = -1
+            while not self._ended.wait(timeout):
+                if len(self._messages) == have:
+                    return None
+                have = len(self._messages)
+        finally:
+            self.close()
+        if not (self._messages and self._messages[-1].status):
+            assert self._error is not None  # noqa: S101 - else it would not have ended
+            raise self._error
+        return self._messages
 
     def close(self) -> None:
         """Drop what still comes. Never fails."""

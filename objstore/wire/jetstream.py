@@ -29,6 +29,7 @@ from objstore.wire.direct import (
     NO_RESPONDERS,
     NOT_FOUND,
     DirectGet,
+    DirectPage,
     StoredMessage,
     direct_error,
 )
@@ -378,6 +379,10 @@ class JetStream:
             ConnectionLostError: there is no connection.
         """
         return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
+
+    def direct_page(self, stream: str, request: Mapping[str, Any]) -> DirectPage:
+        """As :meth:`direct_batch`, for messages that are taken all at once."""
+        return DirectPage(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
 
 
 class PendingGet:
