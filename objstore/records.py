@@ -42,9 +42,14 @@ __all__ = ["Malformed", "PendingRecord", "Records"]
 
 LOG = logging.getLogger("objstore")
 
-#: How many records one request asks for; and their bytes, since direct gets have no flow
-#: control and a client that falls behind is cut off.
-PAGE, PAGE_BYTES = 512, 2 << 20
+#: How many records the first request of a listing asks for, and the most that one does: each
+#: asks for four times as many as the one before. The server counts what is left for each request,
+#: in time linear in the bucket's names: with 512 throughout, 100,000 records take 30 µs each where
+#: 1,000 take 17 (with 64: 169). A short first page has something to read early.
+FIRST_PAGE, PAGE = 128, 4096
+
+#: And their bytes, since direct gets have no flow control and a client that falls behind is cut off.
+PAGE_BYTES = 2 << 20
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
@@ -249,11 +254,11 @@ class Records:
         The next page is asked for before one is handed out, so that it comes meanwhile.
         """
         under_way: DirectPage | None = None
-        more = self.batches
+        more, size = self.batches, FIRST_PAGE
         try:
             while more:
                 try:
-                    page = self._take_page(under_way or self._ask_page(subject, sequence))
+                    page = self._take_page(under_way or self._ask_page(subject, sequence, size))
                 except NoRespondersError:
                     self.learn_direct()
                     if self.direct:
@@ -269,7 +274,8 @@ class Records:
                     return
                 more = page.left > 0
                 sequence = page[-1].sequence + 1
-                under_way = self._ask_page(subject, sequence) if more else None
+                size = min(4 * size, PAGE)
+                under_way = self._ask_page(subject, sequence, size) if more else None
                 yield page
         finally:
             if under_way is not None:
@@ -312,11 +318,11 @@ class Records:
                 pending.close()
         return found
 
-    def _ask_page(self, subject: str, sequence: int) -> DirectPage:
+    def _ask_page(self, subject: str, sequence: int, size: int) -> DirectPage:
         request = {
             "next_by_subj": subject,
             "seq": sequence,
-            "batch": PAGE,
+            "batch": size,
             "max_bytes": PAGE_BYTES,
         }
         return self.jetstream.direct_page(self.stream, request)
