@@ -48,7 +48,7 @@ LOG = logging.getLogger("objstore")
 #: 1,000 take 17 (with 64: 169). A short first page has something to read early.
 FIRST_PAGE, PAGE = 128, 4096
 
-#: And their bytes, since direct gets have no flow control and a client that falls behind is cut off.
+#: And their bytes: direct gets have no flow control, and a client that falls behind is cut off.
 PAGE_BYTES = 2 << 20
 
 #: Requests under way at once, where there are no batches.
