@@ -36,7 +36,7 @@ from objstore.wire.direct import (
     parse_time,
     position,
 )
-from objstore.wire.jetstream import JetStream, PendingGet, parse_ttl
+from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_ttl
 
 __all__ = ["Malformed", "PendingRecord", "Records"]
 
@@ -182,30 +182,33 @@ class Records:
         ttl = parse_ttl(stored.header)
         return info if ttl is None else info.with_changes(ttl=ttl)
 
-    def publish(self, info: ObjectInfo, expected: int) -> int:
+    def start_publish(self, info: ObjectInfo, expected: int) -> PendingAck:
         """Store a record in place of the one with revision ``expected`` (0: none).
 
         Returns:
-            Its revision.
+            What the acknowledgement is to be taken from, and with it the record's revision. It
+            raises RevisionMismatchError where another record is stored, RequestTimeoutError and
+            ConnectionLostError where it is unknown whether it was stored, and other errors where
+            it was not.
 
         Raises:
-            RevisionMismatchError: another record is stored.
-            RequestTimeoutError, ConnectionLostError: whether it was stored is unknown.
-            ObjStoreError: it was not stored.
+            InvalidOptionError: it is larger than a message may be.
+            ConnectionLostError: there is no connection.
         """
+        what = f"storing the metadata of {info.name!r} in bucket {self.bucket}"
         try:
-            ack = self.jetstream.publish(
+            return self.jetstream.start_publish(
                 meta_subject(self.bucket, info.name),
                 encode_info(info),
-                f"storing the metadata of {info.name!r} in bucket {self.bucket}",
+                what,
                 rollup=True,
                 expected_sequence=expected,
                 ttl=info.ttl,
+                facts={"bucket": self.bucket, "name": info.name},
             )
         except ObjStoreError as error:
             error.bucket, error.name = self.bucket, info.name
             raise
-        return ack.sequence
 
     def all(self, malformed: Malformed | None = None) -> Iterator[ObjectInfo]:
         """The last record of each name, in order of storing; tombstones included.

@@ -14,19 +14,19 @@ from objstore.describe import check_revision, check_timeout, describe
 from objstore.errors import BucketNotFoundError, InvalidOptionError, ObjectExistsError
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, start_progress
+from objstore.put_many import WritingMany
 from objstore.reader import ObjectResult
 from objstore.reading import Reading
 from objstore.source import choose_chunk_size
 from objstore.watch import Watcher
 from objstore.writer import ObjectWriter, TextWriter
-from objstore.writing import Writing
 
 __all__ = ["ObjectStore"]
 
 MODES = ("rb", "wb", "xb", "r", "w", "x", "rt", "wt", "xt")
 
 
-class ObjectStore(Reading, Writing, Caring):
+class ObjectStore(Reading, WritingMany, Caring):
     """One bucket. Thread-safe; what it opens is not, as files are not.
 
     Got from :meth:`objstore.Client.object_store`. Iterating it lists its objects, and
