@@ -141,6 +141,11 @@ class Records:
         """Whether direct gets can come in batches."""
         return self.direct and self.jetstream.supports("batched direct get")
 
+    @property
+    def reads_direct(self) -> bool:
+        """Whether records are read by direct gets; else from the leader."""
+        return self.direct and (self._eventual or not self.jetstream.is_clustered)
+
     def start_read(self, name: str) -> PendingGet:
         """Ask for the last record of a name; the answer is to be taken later, and parsed.
 
@@ -160,7 +165,7 @@ class Records:
         return PendingRecord(self, name)
 
     def _start_last(self, subject: str) -> PendingGet:
-        if self.direct and (self._eventual or not self.jetstream.is_clustered):
+        if self.reads_direct:
             return self.jetstream.start_direct_last(self.stream, subject)
         return self.jetstream.start_last_message(self.stream, subject)
 
