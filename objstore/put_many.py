@@ -82,8 +82,8 @@ class WritingMany(Writing):
         source = iter(items)
         try:
             while self._start_next(source, under_way, options, timeout):
-                while under_way.is_full:
-                    under_way.step()
+                if under_way.is_full:
+                    under_way.make_room()
             under_way.finish()
         except BaseException:
             under_way.abort()
@@ -206,6 +206,18 @@ class _UnderWay:
         self._names.discard(put.described.name)
         self._bytes -= size
         self._published -= 1
+
+    def make_room(self) -> None:
+        """See half of them stored.
+
+        Not one: then each answer would wake this thread, and the reader thread wait for it.
+
+        Raises:
+            Exception: the first that could not be.
+        """
+        few, little = len(self._puts) // 2, self._bytes // 2
+        while self._puts and (len(self._puts) > few or self._bytes > little or self._failure):
+            self.step()
 
     def finish(self) -> None:
         """See all of them stored.
