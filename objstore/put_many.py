@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from objstore.describe import describe
+from objstore.describe import check_timeout, describe
 from objstore.errors import InvalidOptionError, ObjStoreError
 from objstore.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.source import Source, choose_chunk_size
@@ -77,6 +77,7 @@ class WritingMany(Writing):
             raise InvalidOptionError(
                 f"items are an iterable of pairs (name, payload), not {type(items).__name__}{hint}"
             )
+        check_timeout(timeout)
         options = {"mime": mime, "headers": headers, "metadata": metadata, "ttl": ttl}
         under_way = _UnderWay(self._jetstream.patience)
         source = iter(items)

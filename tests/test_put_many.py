@@ -153,6 +153,8 @@ def test_no_items(items: Any, store: ObjectStore) -> None:
 def test_options_are_checked(store: ObjectStore) -> None:
     with pytest.raises(InvalidOptionError):
         store.put_many([("a", b"b")], metadata={"a": 1})  # type: ignore[dict-item]
+    with pytest.raises(InvalidOptionError, match="timeout"):
+        store.put_many([("a", b"b")], timeout=-1)
     assert contents(store) == {}
 
 
