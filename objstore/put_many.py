@@ -24,6 +24,10 @@ LOG = logging.getLogger("objstore")
 #: How many objects are under way at once, and how many of these with their metadata.
 AHEAD, PUBLISHED = 64, 32
 
+#: On one machine this stores as fast as single puts, or up to 2.3 times: about half of its
+#: time go into sending each message by itself, for the reader thread takes the interpreter
+#: meanwhile (152 µs for a send that takes 5). Gathering the commands of a window would help.
+
 #: The largest object that takes part, in bytes, and how many are under way at once. Larger ones
 #: go one by one, which fills the connection anyway.
 SMALL, AHEAD_BYTES = 128 << 10, 4 << 20
@@ -44,10 +48,10 @@ class WritingMany(Writing):
     ) -> list[ObjectInfo]:
         """Store objects, in order, with many requests under way at once.
 
-        So small ones are stored several times faster than one by one. Each is as safe as with
-        :meth:`put`: it appears whole or not at all, its chunks are acknowledged before its
-        metadata are published, and these replace exactly the revision that was found. A name
-        may come several times; the last one stays.
+        It does not wait for a round trip after each, which pays the more, the farther the server
+        is. Each is as safe as with :meth:`put`: it appears whole or not at all, its chunks are
+        acknowledged before its metadata are published, and these replace exactly the revision
+        that was found. A name may come several times; the last one stays.
 
         The first failure ends the call. All objects before the one that failed are stored then;
         of those after it some may be, each of them whole, and nothing remains of the others.
