@@ -102,7 +102,7 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
             remove_chunks(records, info.nuid)
     if owed is not None:
         with contextlib.suppress(ObjStoreError):  # it is deleted, whoever is told of it
-            records.publish(_tombstone(owed), 0)
+            records.start_publish(_tombstone(owed), 0).result()
     return was_there
 
 

@@ -26,8 +26,9 @@ from objstore.errors import (
 )
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.records import Records
+from objstore.wire.jetstream import PendingAck
 
-__all__ = ["Again", "commit", "overtake", "remove_chunks", "settled"]
+__all__ = ["Again", "commit", "overtake", "remove_chunks", "revision_of", "settled"]
 
 LOG = logging.getLogger("objstore")
 
@@ -48,6 +49,7 @@ def commit(
     again: Again | None,
     *,
     brings_chunks: bool = False,
+    published: PendingAck | None = None,
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """Publish a record in place of the one that is stored.
 
@@ -59,6 +61,7 @@ def commit(
         brings_chunks: nobody else's record has them. Where an answer was lost and another
             record is found, this one may have been there in between; then whoever replaced it
             has removed its chunks, so that it must not be stored again.
+        published: it was published already, by :meth:`Records.start_publish`; None: it was not.
 
     Returns:
         The info with its revision, and what it replaced.
@@ -73,9 +76,10 @@ def commit(
     deadline = time.monotonic() + records.jetstream.patience
     lost: ObjStoreError | None = None  # it was published, and no answer came
     while True:
-        expected = current.revision if current is not None else 0
+        expected = revision_of(current)
         try:
-            return info.with_changes(revision=records.publish(info, expected)), current
+            pending, published = published or records.start_publish(info, expected), None
+            return info.with_changes(revision=pending.result().sequence), current
         except RevisionMismatchError:
             stored = records.read(info.name, fresh=True)
         except (NoRespondersError, APIError) as error:
@@ -104,6 +108,11 @@ def commit(
         if again is None:
             raise _overtaken(info, expected, stored)
         info, current = again(stored), stored
+
+
+def revision_of(current: ObjectInfo | None) -> int:
+    """The revision that a record has, for its successor to expect; 0: there is none."""
+    return 0 if current is None else current.revision
 
 
 def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:

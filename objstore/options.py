@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from objstore.errors import InvalidOptionError
-from objstore.objects import description_text, metadata_dict
+from objstore.given import description_text, metadata_dict
 from objstore.sourcing import (
     StreamSource,
     check_subject_pattern,

@@ -47,6 +47,35 @@ class Reading(Bound):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.info(name) is not None
 
+    def list(
+        self, *, prefix: str | None = None, include_deleted: bool = False
+    ) -> Iterator[ObjectInfo]:
+        """The objects, in the order in which they were stored; links are among them.
+
+        Lazily: one request, then a stream of batches. An object that is changed meanwhile comes
+        once, as it was before or after. Malformed metadata of others are logged and left out.
+
+        Arguments:
+            prefix: only names that begin so.
+            include_deleted: tombstones too.
+
+        Raises:
+            InvalidOptionError: the prefix is not text.
+            BucketNotFoundError: there is no such bucket.
+            RequestTimeoutError, ConnectionLostError: the listing could not be completed.
+        """
+        if prefix is not None and not isinstance(prefix, str):
+            raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
+        return (
+            info
+            for info in self._records.all()
+            if (include_deleted or not info.deleted)
+            and (prefix is None or info.name.startswith(prefix))
+        )
+
+    def __iter__(self) -> Iterator[ObjectInfo]:
+        return self.list()
+
     def resolve(self, name: str) -> ObjectInfo | None:
         """What the bucket says of the object that a name leads to, through links.
 

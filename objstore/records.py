@@ -8,10 +8,11 @@ import logging
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from objstore.errors import (
     BucketNotFoundError,
+    ConnectionLostError,
     NoRespondersError,
     ObjectCorruptError,
     ObjStoreError,
@@ -29,20 +30,26 @@ from objstore.objects import (
 from objstore.wire.direct import (
     BATCH_END,
     NOT_FOUND,
+    DirectPage,
     StoredMessage,
     direct_error,
     parse_time,
     position,
 )
-from objstore.wire.jetstream import JetStream, PendingGet, parse_ttl
+from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_ttl
 
 __all__ = ["Malformed", "PendingRecord", "Records"]
 
 LOG = logging.getLogger("objstore")
 
-#: How many records one request asks for; and their bytes, since direct gets have no flow
-#: control and a client that falls behind is cut off.
-PAGE, PAGE_BYTES = 512, 2 << 20
+#: How many records the first request of a listing asks for, and the most that one does: each
+#: asks for four times as many as the one before. The server counts what is left for each request,
+#: in time linear in the bucket's names: with 512 throughout, 100,000 records take 30 µs each where
+#: 1,000 take 17 (with 64: 169). A short first page has something to read early.
+FIRST_PAGE, PAGE = 128, 4096
+
+#: And their bytes: direct gets have no flow control, and a client that falls behind is cut off.
+PAGE_BYTES = 2 << 20
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
@@ -134,6 +141,11 @@ class Records:
         """Whether direct gets can come in batches."""
         return self.direct and self.jetstream.supports("batched direct get")
 
+    @property
+    def reads_direct(self) -> bool:
+        """Whether records are read by direct gets; else from the leader."""
+        return self.direct and (self._eventual or not self.jetstream.is_clustered)
+
     def start_read(self, name: str) -> PendingGet:
         """Ask for the last record of a name; the answer is to be taken later, and parsed.
 
@@ -153,7 +165,7 @@ class Records:
         return PendingRecord(self, name)
 
     def _start_last(self, subject: str) -> PendingGet:
-        if self.direct and (self._eventual or not self.jetstream.is_clustered):
+        if self.reads_direct:
             return self.jetstream.start_direct_last(self.stream, subject)
         return self.jetstream.start_last_message(self.stream, subject)
 
@@ -175,30 +187,33 @@ class Records:
         ttl = parse_ttl(stored.header)
         return info if ttl is None else info.with_changes(ttl=ttl)
 
-    def publish(self, info: ObjectInfo, expected: int) -> int:
+    def start_publish(self, info: ObjectInfo, expected: int) -> PendingAck:
         """Store a record in place of the one with revision ``expected`` (0: none).
 
         Returns:
-            Its revision.
+            What the acknowledgement is to be taken from, and with it the record's revision. It
+            raises RevisionMismatchError where another record is stored, RequestTimeoutError and
+            ConnectionLostError where it is unknown whether it was stored, and other errors where
+            it was not.
 
         Raises:
-            RevisionMismatchError: another record is stored.
-            RequestTimeoutError, ConnectionLostError: whether it was stored is unknown.
-            ObjStoreError: it was not stored.
+            InvalidOptionError: it is larger than a message may be.
+            ConnectionLostError: there is no connection.
         """
+        what = f"storing the metadata of {info.name!r} in bucket {self.bucket}"
         try:
-            ack = self.jetstream.publish(
+            return self.jetstream.start_publish(
                 meta_subject(self.bucket, info.name),
                 encode_info(info),
-                f"storing the metadata of {info.name!r} in bucket {self.bucket}",
+                what,
                 rollup=True,
                 expected_sequence=expected,
                 ttl=info.ttl,
+                facts={"bucket": self.bucket, "name": info.name},
             )
         except ObjStoreError as error:
             error.bucket, error.name = self.bucket, info.name
             raise
-        return ack.sequence
 
     def all(self, malformed: Malformed | None = None) -> Iterator[ObjectInfo]:
         """The last record of each name, in order of storing; tombstones included.
@@ -222,14 +237,13 @@ class Records:
         except BucketNotFoundError as error:
             raise self.no_bucket() from error
         names, newest = int(info.get("total") or 0), int(info["state"]["last_seq"])
-        messages = self._messages(subject)
-        first = next(messages, None)
-        if first is None:
-            return
-        message, pending = first
-        rest = (message for message, _ in messages)
-        records = self._parse_all(itertools.chain([message], rest), malformed or _log)
-        yield from _once(records, newest) if pending + 1 == names else _latest(records)
+        with contextlib.closing(self._pages(subject)) as pages:
+            first = next(pages, None)
+            if first is None:
+                return
+            messages = itertools.chain.from_iterable(itertools.chain([first], pages))
+            records = self._parse_all(messages, malformed or _log)
+            yield from _once(records, newest) if first.total == names else _latest(records)
 
     def _parse_all(
         self, messages: Iterable[StoredMessage], malformed: Malformed
@@ -242,26 +256,44 @@ class Records:
             else:
                 yield info
 
-    def _messages(self, subject: str, sequence: int = 1) -> Iterator[tuple[StoredMessage, int]]:
-        """Messages of a subject from a sequence on, each with the number of those after it."""
-        more = self.batches
-        while more:
-            try:
-                page, more = self._page(subject, sequence)
-            except NoRespondersError:
-                self.learn_direct()
-                if self.direct:
-                    raise
-                break
-            yield from page
-            if page:
-                sequence = page[-1][0].sequence + 1
-        if not self.batches:
-            yield from self._messages_one_by_one(subject, sequence)
+    def _pages(self, subject: str, sequence: int = 1) -> Generator[_Page, None, None]:
+        """Messages of a subject from a sequence on, page by page; none is empty.
 
-    def _messages_one_by_one(
-        self, pattern: str, sequence: int
-    ) -> Iterator[tuple[StoredMessage, int]]:
+        The next page is asked for before one is handed out, so that it comes meanwhile.
+        """
+        under_way: DirectPage | None = None
+        more, size = self.batches, FIRST_PAGE
+        try:
+            while more:
+                try:
+                    page = self._take_page(under_way or self._ask_page(subject, sequence, size))
+                except NoRespondersError:
+                    self.learn_direct()
+                    if self.direct:
+                        raise
+                    break
+                except ConnectionLostError:
+                    # Lost while the user was busy with the page before: it has not failed yet.
+                    if under_way is None:
+                        raise
+                    under_way = None
+                    continue
+                if not page:
+                    return
+                more = page.left > 0
+                sequence = page[-1].sequence + 1
+                size = min(4 * size, PAGE)
+                under_way = self._ask_page(subject, sequence, size) if more else None
+                yield page
+        finally:
+            if under_way is not None:
+                under_way.close()
+        if not self.batches:
+            rest = self._all_one_by_one(subject, sequence)
+            if rest:
+                yield rest
+
+    def _all_one_by_one(self, pattern: str, sequence: int) -> _Page:
         """The same without batches: the last message of each subject, asked for by its name.
 
         Memory: all records, since the subjects come in no order.
@@ -275,8 +307,7 @@ class Records:
             found = self._last_of_each(pattern)
         found = [stored for stored in found if stored.sequence >= sequence]
         found.sort(key=lambda stored: stored.sequence)
-        for index, stored in enumerate(found):
-            yield stored, len(found) - 1 - index
+        return _Page(found, len(found), 0)
 
     def _last_of_each(self, pattern: str) -> list[StoredMessage]:
         """The last message of each subject, in no order."""
@@ -295,37 +326,33 @@ class Records:
                 pending.close()
         return found
 
-    def _page(self, subject: str, sequence: int) -> tuple[list[tuple[StoredMessage, int]], bool]:
-        """Some messages from a sequence on, and whether there are more."""
+    def _ask_page(self, subject: str, sequence: int, size: int) -> DirectPage:
         request = {
             "next_by_subj": subject,
             "seq": sequence,
-            "batch": PAGE,
+            "batch": size,
             "max_bytes": PAGE_BYTES,
         }
-        jetstream = self.jetstream
-        counts_itself = not jetstream.supports("exact pending counts")
-        batch = jetstream.direct_batch(self.stream, request)
-        page: list[tuple[StoredMessage, int]] = []
-        try:
-            while True:
-                message = batch.next(jetstream.timeout)
-                if message is None:
-                    raise RequestTimeoutError(
-                        f"listing bucket {self.bucket}: no answer in {jetstream.timeout:g} s",
-                        bucket=self.bucket,
-                        timeout=jetstream.timeout,
-                    )
-                if message.status == BATCH_END:
-                    return page, bool(page) and page[-1][1] > 0
-                if message.status == NOT_FOUND:
-                    return page, False
-                if message.status:
-                    raise direct_error(message, f"listing bucket {self.bucket}")
-                pending = position(message, counts_itself)[1]
-                page.append((StoredMessage.of_direct(message), pending))
-        finally:
-            batch.close()
+        return self.jetstream.direct_page(self.stream, request)
+
+    def _take_page(self, asked: DirectPage) -> _Page:
+        messages = asked.result(self.jetstream.timeout)
+        if messages is None:
+            timeout = self.jetstream.timeout
+            raise RequestTimeoutError(
+                f"listing bucket {self.bucket}: no answer in {timeout:g} s",
+                bucket=self.bucket,
+                timeout=timeout,
+            )
+        end = messages.pop()
+        if end.status not in (BATCH_END, NOT_FOUND):
+            raise direct_error(end, f"listing bucket {self.bucket}")
+        if not messages:
+            return _Page([], 0, 0)
+        counts_itself = not self.jetstream.supports("exact pending counts")
+        total = position(messages[0], counts_itself)[1] + 1
+        left = position(messages[-1], counts_itself)[1] if end.status == BATCH_END else 0
+        return _Page(map(StoredMessage.of_direct, messages), total, left)
 
     def names_with(self, nuid: str) -> set[str]:
         """The names that have had a nuid, as far as the bucket still tells; some may be gone.
@@ -334,7 +361,8 @@ class Records:
         about 100 bytes for each.
         """
         with self._names.lock:
-            for message, _ in self._messages(all_meta_subject(self.bucket), self._names.next):
+            pages = self._pages(all_meta_subject(self.bucket), self._names.next)
+            for message in itertools.chain.from_iterable(pages):
                 self._names.next = message.sequence + 1
                 with contextlib.suppress(ObjectCorruptError):
                     record = self.parse(message)
@@ -390,6 +418,20 @@ class PendingRecord:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
+
+
+class _Page(list[StoredMessage]):
+    """Some messages of a subject, in order.
+
+    Attributes:
+        total: how many there are from the first of these on.
+        left: how many come after the last.
+    """
+
+    def __init__(self, messages: Iterable[StoredMessage], total: int, left: int) -> None:
+        super().__init__(messages)
+        self.total = total
+        self.left = left
 
 
 class _NamesByNuid:

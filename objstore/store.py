@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -121,35 +120,6 @@ class ObjectStore(Folders, Caring):
             again = refuse if exclusive else None
             put = self._begin(info, size, if_revision, again, bar, timeout)
             return ObjectWriter(put, self.name, name, size, resources.pop_all())
-
-    def list(
-        self, *, prefix: str | None = None, include_deleted: bool = False
-    ) -> Iterator[ObjectInfo]:
-        """The objects, in the order in which they were stored; links are among them.
-
-        Lazily: one request, then a stream of batches. An object that is changed meanwhile comes
-        once, as it was before or after. Malformed metadata of others are logged and left out.
-
-        Arguments:
-            prefix: only names that begin so.
-            include_deleted: tombstones too.
-
-        Raises:
-            InvalidOptionError: the prefix is not text.
-            BucketNotFoundError: there is no such bucket.
-            RequestTimeoutError, ConnectionLostError: the listing could not be completed.
-        """
-        if prefix is not None and not isinstance(prefix, str):
-            raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
-        return (
-            info
-            for info in self._records.all()
-            if (include_deleted or not info.deleted)
-            and (prefix is None or info.name.startswith(prefix))
-        )
-
-    def __iter__(self) -> Iterator[ObjectInfo]:
-        return self.list()
 
     def watch(
         self,

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 from objstore.change import is_shared
-from objstore.commit import Again, commit, remove_chunks, settled
+from objstore.commit import Again, commit, remove_chunks, revision_of, settled
 from objstore.errors import (
     ConnectionLostError,
     ObjectTooLargeError,
@@ -29,7 +29,7 @@ from objstore.errors import (
 from objstore.objects import ObjectInfo, chunk_subject, encode_digest
 from objstore.records import Records
 from objstore.sending import ChunkSender
-from objstore.wire.jetstream import ttl_header
+from objstore.wire.jetstream import PendingAck, ttl_header
 from objstore.wire.protocol import Buffer
 
 __all__ = ["Known", "Put"]
@@ -107,6 +107,7 @@ class Put:
         self._count = 0
         self._size = 0
         self._undecided = False  # the metadata were published, and may be stored
+        self._published: PendingAck | None = None  # their answer is to be taken
         self._done = False  # they are, and what they replaced is removed
         self._margin = _margin(expected_size)
         self._begun = time.monotonic()
@@ -146,6 +147,26 @@ class Put:
         if self._progress is not None:
             self._progress(length)
 
+    def publish(self) -> None:
+        """Send the metadata, once all chunks are acknowledged; :meth:`commit` takes the answer.
+
+        Where this is not called, :meth:`commit` does all. Raises: as that.
+        """
+        info = self._described_whole()
+        self._undecided = True
+        self._published = self._records.start_publish(info, revision_of(self._current))
+
+    def _described_whole(self) -> ObjectInfo:
+        """What the metadata shall say, once all chunks are acknowledged."""
+        self._know_current()
+        self._chunks.finish()
+        self._chunks.check_count()
+        digest = encode_digest(self._hasher.digest())
+        self._info = self._info.with_changes(
+            size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
+        )
+        return self._info
+
     def commit(self) -> ObjectInfo:
         """Make the chunks an object, once all are acknowledged; remove what it replaces.
 
@@ -153,13 +174,8 @@ class Put:
             RevisionMismatchError: somebody else changed the object meanwhile.
             And as :meth:`send`, and :func:`objstore.commit.commit`.
         """
-        self._know_current()
-        self._chunks.finish()
-        self._chunks.check_count()
-        digest = encode_digest(self._hasher.digest())
-        info = self._info.with_changes(
-            size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
-        )
+        published = self._published
+        info = self._info if published is not None else self._described_whole()
         wanted = self._again
 
         def again(found: ObjectInfo | None) -> ObjectInfo:
@@ -175,6 +191,7 @@ class Put:
                 self._current,
                 None if wanted is None else again,
                 brings_chunks=True,
+                published=published,
             )
         except (RequestTimeoutError, ConnectionLostError):
             raise
@@ -250,10 +267,15 @@ class Put:
         if self._awaited is not None:
             self._current, self._awaited = self._awaited.result(), None
 
+    def forget(self) -> None:
+        """Wait for nothing any more, and leave all as it is. Never raises."""
+        self._close()
+
     def _close(self) -> None:
         self._chunks.close()
-        if self._awaited is not None:
-            self._awaited.close()
+        for pending in (self._awaited, self._published):
+            if pending is not None:
+                pending.close()
 
 
 def _ingest_after(expected_size: int | None, chunk_size: int | None) -> int:

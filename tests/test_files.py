@@ -32,6 +32,7 @@ from objstore import (
     RevisionMismatchError,
     ServerVersionError,
 )
+from objstore.objects import meta_subject
 from tests.proxy import Proxy, calls, chunks_of, metadata_of, nth
 from tests.streams import api, chunk_counts, delete_chunk, orphans, subjects
 from tests.waiting import eventually
@@ -382,8 +383,20 @@ def test_if_revision_of_a_file(store: ObjectStore, shared_client: Client) -> Non
 # --- many
 
 
-def test_get_many(store: ObjectStore) -> None:
+@pytest.fixture(params=["direct gets", "no direct gets"])
+def any_store(request: pytest.FixtureRequest, store: ObjectStore, client: Client) -> ObjectStore:
+    """A bucket that several objects of can be asked for at once, or none but by the leader."""
+    if request.param == "no direct gets":
+        subject = f"STREAM.UPDATE.OBJ_{store.name}"
+        config = api(client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"]
+        answer = api(client.connection, subject, {**config, "allow_direct": False})
+        assert "error" not in answer
+    return client.object_store(store.name, create=False)
+
+
+def test_get_many(any_store: ObjectStore) -> None:
     """In the order asked for, twice if asked twice; None for what is not there."""
+    store = any_store
     for i in range(200):
         store.put(f"o{i}", b"%d" % i)
     store.put("empty")
@@ -427,6 +440,63 @@ def test_a_damaged_object_among_many(store: ObjectStore, shared_client: Client) 
     with pytest.raises(ObjectCorruptError, match="'o5'"):
         got.extend(name for name, _ in store.get_many(f"o{i}" for i in range(10)))
     assert got == [f"o{i}" for i in range(5)]
+
+
+def test_errors_among_many_come_in_their_turn(
+    any_store: ObjectStore, shared_client: Client
+) -> None:
+    """A malformed record, and what is no name: all before it has been given."""
+    any_store.put("x", b"1")
+    shared_client.connection.request(meta_subject(any_store.name, "bad"), payload=b"{")
+    for wrong, error in (("bad", ObjectCorruptError), ("", InvalidNameError)):
+        got: list[str] = []
+        with pytest.raises(error):
+            got.extend(name for name, _ in any_store.get_many(["x", "absent", wrong, "x"]))
+        assert got[:2] == ["x", "absent"][: len(got)]
+
+
+def test_many_of_the_largest_that_go_together(store: ObjectStore) -> None:
+    """Two windows of them, all of them one chunk of 128 KiB."""
+    data = {f"o{i}": pattern(128 << 10)[i:] + bytes(i) for i in range(70)}
+    store.put_many(data.items())
+    assert dict(store.get_many(data)) == data
+
+
+def test_records_too_large_for_one_answer(store: ObjectStore) -> None:
+    """The server cuts its answer short; what is missing is asked for alone."""
+    note = {"note": "x" * 600_000}
+    for i in range(20):
+        store.put(f"o{i}", b"%d" % i, metadata=note)
+    names = [f"o{i}" for i in range(20)]
+    assert dict(store.get_many([*names, "absent"])) == {
+        **{name: name[1:].encode() for name in names},
+        "absent": None,
+    }
+
+
+def test_an_answer_for_many_is_lost(
+    proxy: Proxy, far_store: ObjectStore, store: ObjectStore
+) -> None:
+    """It is waited for, and then each is read alone."""
+    store.put_many((f"o{i}", b"%d" % i) for i in range(5))
+    lost = proxy.up.drop(calls("DIRECT.GET"))
+    assert dict(far_store.get_many(f"o{i}" for i in range(5))) == {
+        f"o{i}": b"%d" % i for i in range(5)
+    }
+    lost.wait()
+
+
+def test_names_that_end_in_an_error(far_store: ObjectStore, store: ObjectStore) -> None:
+    """Nobody waits for the answers to what was asked before."""
+    store.put("x", b"1")
+
+    def names() -> Iterator[str]:
+        yield from ["x"] * 40
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        list(far_store.get_many(names()))
+    assert far_store._jetstream.connection.inbox._handlers == {}
 
 
 @pytest.mark.parametrize("names", ["name", b"name"])

@@ -8,6 +8,8 @@ import pytest
 
 from objstore import Client, ObjectStore
 from objstore.objects import encode_info, meta_subject
+from objstore.records import FIRST_PAGE
+from tests.proxy import Proxy, calls, nth
 
 
 def test_objects_changed_while_listing_come_once(store: ObjectStore) -> None:
@@ -25,6 +27,21 @@ def test_objects_changed_while_listing_come_once(store: ObjectStore) -> None:
     assert len(seen) == len(set(seen))
     # What comes or goes meanwhile may be in it or not; all else is.
     assert set(seen) - {"o1198", "new"} == {f"o{i}" for i in range(1200)} - {"o1198"}
+
+
+def test_a_page_that_was_asked_for_ahead_is_lost(
+    proxy: Proxy, far_store: ObjectStore, store: ObjectStore
+) -> None:
+    """It is asked for again; and whoever gives up leaves nothing to wait for."""
+    names = [info.name for info in store.put_many((f"o{i}", b"") for i in range(1000))]
+    cut = proxy.down.cut(nth(FIRST_PAGE + 200, proxy.answers(calls("DIRECT.GET"))))
+    assert [info.name for info in far_store.list()] == names
+    assert cut.happened.is_set()
+    listing = far_store.list()
+    assert next(listing).name == "o0"
+    assert far_store._jetstream.connection.inbox._handlers
+    listing.close()  # type: ignore[attr-defined]
+    assert far_store._jetstream.connection.inbox._handlers == {}
 
 
 def test_several_records_of_a_name(store: ObjectStore, shared_client: Client) -> None:

@@ -18,6 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPHeaderDict
 
 from objstore.errors import InvalidNameError, InvalidOptionError, ObjectCorruptError
+from objstore.given import description_text, header_lists, metadata_dict, with_mime
 from objstore.objects import (
     MAX_NAME,
     ObjectInfo,
@@ -28,15 +29,11 @@ from objstore.objects import (
     bucket_of_stream,
     check_bucket_name,
     chunk_subject,
-    description_text,
     encode_info,
     encode_name,
-    header_lists,
     meta_subject,
-    metadata_dict,
     parse_info,
     stream_name,
-    with_mime,
 )
 
 MTIME = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=timezone.utc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import hashlib
 import io
 import os
@@ -20,6 +21,7 @@ from tqdm.auto import tqdm
 
 from objstore import (
     Client,
+    ConnectionLostError,
     DigestMismatchError,
     InvalidOptionError,
     ObjectChangedError,
@@ -32,6 +34,7 @@ from objstore import (
     RevisionMismatchError,
 )
 from objstore.objects import chunk_subject, encode_info, meta_subject
+from tests.proxy import Proxy, calls, chunks_of
 from tests.streams import api, chunk_counts, consumer_count, orphans, subjects
 
 
@@ -644,3 +647,42 @@ def test_the_bar_of_a_writer_is_closed(store: ObjectStore) -> None:
     with pytest.raises(InvalidOptionError, match="progress"):
         store.open("x", "wb", progress=3)
     assert store.read_bytes("x") == b"1"
+
+
+def test_the_old_record_is_read_while_the_chunk_travels(
+    proxy: Proxy, far_store: ObjectStore
+) -> None:
+    """A small put takes two round trips: the chunk is sent before the record has come."""
+    record = proxy.down.hold(proxy.answers(calls("DIRECT.GET")))
+    chunk = proxy.up.call(chunks_of(far_store.name), lambda: None)
+    thread = threading.Thread(target=far_store.put, args=("x", b"data"))
+    thread.start()
+    try:
+        record.wait()
+        chunk.wait()
+    finally:
+        record.release()
+        thread.join()
+    assert far_store.read_bytes("x") == b"data"
+
+
+def test_a_put_over_a_malformed_record(store: ObjectStore, shared_client: Client) -> None:
+    """It is an error, and the chunk that was on its way by then goes again."""
+    shared_client.connection.request(meta_subject(store.name, "bad"), payload=b"{")
+    with pytest.raises(ObjectCorruptError, match="malformed") as caught:
+        store.put("bad", b"data")
+    assert caught.value.name == "bad"
+    assert chunk_counts(shared_client, store) == {}
+
+
+def test_the_old_record_is_asked_for_again(
+    proxy: Proxy, far_store: ObjectStore, shared_client: Client
+) -> None:
+    """The connection that it was asked over is lost; the put is not."""
+    far_store.put("x", b"old")
+    lost = proxy.down.cut(proxy.answers(calls("DIRECT.GET")))
+    with contextlib.suppress(ConnectionLostError):  # the chunk was under way, too
+        far_store.put("x", b"new")
+    lost.wait()
+    assert far_store.read_bytes("x") in (b"old", b"new")
+    assert orphans(shared_client, far_store) == set()

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from objstore.errors import APIError, NoRespondersError, ObjStoreError
 from objstore.wire.connection import Connection
+from objstore.wire.headers import decode_text
 from objstore.wire.protocol import Buffer, Message, check_subject
 from objstore.wire.requests import publish_parts
+from objstore.wire.subscriptions import Latch
 
 __all__ = [
     "BATCH_END",
     "NOT_FOUND",
     "NO_RESPONDERS",
     "DirectGet",
+    "DirectPage",
     "StoredMessage",
     "direct_error",
     "parse_time",
@@ -34,11 +38,18 @@ _SEQUENCE = b"Nats-Sequence"
 _PENDING = b"Nats-Num-Pending"
 _TIME = b"Nats-Time-Stamp"
 _SUBJECT = b"Nats-Subject"
+_STREAM = b"\r\nNats-Stream: "
+_OWN_HEADERS = re.compile(
+    rb"\r\nNats-Stream: [^\r]*\r\nNats-Subject: ([^\r ]+)\r\nNats-Sequence: ([0-9]+)"
+    rb"\r\nNats-Time-Stamp: ([^\r ]+)\r\n"
+)
+
+_TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z?")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # frozen, it would take 0.9 µs more to make
 class StoredMessage:
-    """A message as a stream holds it.
+    """A message as a stream holds it; not to be changed.
 
     Attributes:
         subject: it was published to.
@@ -61,15 +72,21 @@ class StoredMessage:
         Raises:
             APIError: a header that every such answer has is missing.
         """
-        sequence, stamp = message.value(_SEQUENCE), message.value(_TIME)
-        subject = message.value(_SUBJECT)
+        header = message.header
+        # The server writes these four in a row; what a publisher stored stands before them.
+        found = _OWN_HEADERS.match(header, max(header.rfind(_STREAM), 0))
+        if found is not None:
+            subject, sequence, stamp = found.groups()
+        else:
+            subject, sequence = message.value(_SUBJECT), message.value(_SEQUENCE)
+            stamp = message.value(_TIME)
         if sequence is None or not sequence.isdigit() or stamp is None or subject is None:
             raise APIError(f"a direct get was answered without its headers: {message!r}")
         return cls(
-            subject.decode("utf-8", "surrogateescape"),
+            decode_text(subject),
             int(sequence),
             stamp.decode("ascii", "replace"),
-            message.header,
+            header,
             message.payload,
         )
 
@@ -84,10 +101,13 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: it is neither.
     """
-    main, _, fraction = text.strip().replace(" +0000 UTC", "Z").rstrip("Z").partition(".")
-    moment = datetime.strptime(main.replace(" ", "T"), "%Y-%m-%dT%H:%M:%S")
-    micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    return moment.replace(microsecond=micros, tzinfo=timezone.utc)
+    text = text.strip()
+    if text.endswith(" +0000 UTC"):
+        text = text[:10] + "T" + text[11:-10] + "Z"
+    if not _TIME_TEXT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a server's time")
+    # 0.9 µs in all, where strptime takes 6. Python 3.10 reads six digits of a fraction, no fewer.
+    return datetime.fromisoformat(f"{text[:19]}.{text[20:26].rstrip('Z').ljust(6, '0')}+00:00")
 
 
 class DirectGet:
@@ -131,6 +151,68 @@ class DirectGet:
         if isinstance(item, ObjStoreError):
             raise item
         return item
+
+    def close(self) -> None:
+        """Drop what still comes. Never fails."""
+        self._connection.session.forget(self)
+        self._connection.inbox.close(self._reply)
+
+
+class DirectPage:
+    """A batch of direct gets that is taken as a whole.
+
+    The reader thread wakes who waits once, at the end of the batch. Woken for each message, as
+    by :class:`DirectGet`, two threads hand the interpreter to and fro: that takes as long as
+    reading the messages. Memory: what the request allows.
+
+    Attributes:
+        subject: of the request.
+    """
+
+    def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
+        self.subject = subject
+        self._connection = connection
+        self._messages: list[Message] = []
+        self._error: ObjStoreError | None = None
+        self._ended = Latch()
+        self._reply = connection.inbox.open(self._deliver)
+        try:
+            connection.session.transmit(_request_parts(subject, request, self._reply), self)
+        except BaseException:
+            self.close()
+            raise
+
+    def _deliver(self, message: Message) -> None:
+        self._messages.append(message)
+        if message.status:
+            self._ended.open()
+
+    def fail(self, error: ObjStoreError) -> None:
+        """The connection ended, or the permission is missing."""
+        self._error = error
+        self._ended.open()
+
+    def result(self, timeout: float) -> list[Message] | None:
+        """All messages, the last one of them a status: its end (204), or another.
+
+        Returns:
+            None when nothing came for ``timeout`` seconds.
+
+        Raises:
+            ObjStoreError: the connection was lost, or the request is not allowed.
+        """
+        try:
+            have = -1
+            while not self._ended.wait(timeout):
+                if len(self._messages) == have:
+                    return None
+                have = len(self._messages)
+        finally:
+            self.close()
+        if not (self._messages and self._messages[-1].status):
+            assert self._error is not None  # noqa: S101 - else it would not have ended
+            raise self._error
+        return self._messages
 
     def close(self) -> None:
         """Drop what still comes. Never fails."""

@@ -20,7 +20,7 @@ CONTROL = 100  # the status of heartbeats and of requests for flow control
 ACK = "$JS.ACK."
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Delivery(StoredMessage):
     """A message that a consumer sent.
 
@@ -45,7 +45,7 @@ class Delivery(StoredMessage):
         return cls(
             message.subject,
             place.stream_sequence,
-            f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z",
+            f"{moment.isoformat()[:19]}.{nanoseconds:09d}Z",
             message.header,
             message.payload,
             place.consumer_sequence,

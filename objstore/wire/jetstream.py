@@ -1,20 +1,19 @@
 """JetStream: typed calls of its API, acknowledged publishing, direct gets.
 
-The only room that knows ``$JS.API`` subjects and the headers that JetStream gives a meaning.
+The only room that knows ``$JS.API`` subjects. The answers have a room of their own,
+:mod:`objstore.wire.answers`, and so have the headers that JetStream gives a meaning,
+:mod:`objstore.wire.stored_headers`; what callers need of both is given out here as well.
 
-Sources: ADR-1 (the JSON API), ADR-31 (direct get and its batches), ADR-43 (message TTL).
+Sources: ADR-1 (the JSON API), ADR-31 (direct get and its batches).
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import math
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from objstore.errors import (
     APIError,
@@ -22,22 +21,29 @@ from objstore.errors import (
     ConnectionLostError,
     InvalidOptionError,
     NoRespondersError,
-    api_error,
+)
+from objstore.wire.answers import (
+    PendingAck,
+    PendingGet,
+    PubAck,
+    direct_answer,
+    leader_answer,
+    parse_answer,
+    parse_pub_ack,
 )
 from objstore.wire.connection import Connection
 from objstore.wire.direct import (
-    NO_RESPONDERS,
-    NOT_FOUND,
     DirectGet,
+    DirectPage,
     StoredMessage,
-    direct_error,
 )
-from objstore.wire.protocol import Buffer, Message, check_subject, encode_headers
-from objstore.wire.requests import PendingReply
+from objstore.wire.protocol import Buffer, Message, check_subject
+from objstore.wire.stored_headers import parse_ttl, publish_header, ttl_header
 
 __all__ = [
     "FEATURES",
     "JetStream",
+    "PendingAck",
     "PendingGet",
     "PubAck",
     "make_prefix",
@@ -46,10 +52,6 @@ __all__ = [
     "parse_ttl",
     "ttl_header",
 ]
-
-ROLLUP = "Nats-Rollup"
-EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
-MESSAGE_TTL = "Nats-TTL"
 
 _NO_SUCH_MESSAGE = 10043
 
@@ -60,43 +62,6 @@ FEATURES: dict[str, tuple[int, int, int]] = {
     "exact pending counts": (2, 12, 0),
     "fast-ingest batches": (2, 14, 0),
 }
-
-
-class PubAck(NamedTuple):
-    """JetStream stored a message.
-
-    Attributes:
-        stream: where.
-        sequence: its number there.
-        duplicate: it was known by its ``Nats-Msg-Id``.
-    """
-
-    stream: str
-    sequence: int
-    duplicate: bool
-
-
-def parse_pub_ack(message: Message, what: str) -> PubAck:
-    """Read the answer to a publish.
-
-    Arguments:
-        message: the answer.
-        what: was attempted, to begin an error's message with.
-
-    Raises:
-        NoRespondersError: no stream takes the subject, at this moment.
-        ObjStoreError: JetStream refused the message, by the table in
-            :mod:`objstore.errors`.
-    """
-    if message.status == NO_RESPONDERS:
-        raise NoRespondersError(f"{what}: no stream takes it", code=NO_RESPONDERS)
-    answer = _json(message.payload, what)
-    if "error" in answer:
-        raise api_error(answer["error"], what)
-    try:
-        return PubAck(answer["stream"], int(answer["seq"]), bool(answer.get("duplicate")))
-    except (KeyError, TypeError, ValueError):
-        raise APIError(f"{what}: an acknowledgement without a sequence: {answer}") from None
 
 
 class JetStream:
@@ -304,15 +269,32 @@ class JetStream:
             NoRespondersError: no stream takes the subject: it is gone, or electing a leader.
             BucketSealedError, StorageFullError, APIError: it was not stored.
         """
-        headers: dict[str, str] = {}
-        if rollup:
-            headers[ROLLUP] = "sub"
-        if expected_sequence is not None:
-            headers[EXPECTED_LAST_SUBJECT_SEQUENCE] = str(expected_sequence)
-        if ttl is not None:
-            headers[MESSAGE_TTL] = duration_text(ttl)
-        header = encode_headers(headers) if headers else b""
-        return parse_pub_ack(self._request(subject, payload, header=header, repeat=False), what)
+        return self.start_publish(
+            subject, payload, what, rollup=rollup, expected_sequence=expected_sequence, ttl=ttl
+        ).result()
+
+    def start_publish(
+        self,
+        subject: str,
+        payload: Buffer,
+        what: str,
+        *,
+        rollup: bool = False,
+        expected_sequence: int | None = None,
+        ttl: timedelta | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> PendingAck:
+        """As :meth:`publish`, for the acknowledgement to be taken later.
+
+        Arguments:
+            facts: attributes for the error, if it is one.
+
+        Raises:
+            InvalidNameError, InvalidOptionError, ConnectionLostError: nothing was sent.
+        """
+        header = publish_header(rollup, expected_sequence, ttl)
+        pending = self.connection.inbox.start(subject, payload, header=header)
+        return PendingAck(pending, what, facts or {}, self.timeout)
 
     def last_message(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from the stream's leader: what was acknowledged is seen.
@@ -328,7 +310,7 @@ class JetStream:
 
     def _message(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
         subject = f"{self._prefix}.STREAM.MSG.GET.{stream}"
-        return _leader_answer(self._request(subject, json.dumps(request).encode()), stream)
+        return leader_answer(self._request(subject, json.dumps(request).encode()), stream)
 
     def direct_last(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from whichever server answers first.
@@ -338,19 +320,19 @@ class JetStream:
             ObjStoreError: as :meth:`call`.
         """
         request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
-        return _direct_answer(self._request(request, b""), subject)
+        return direct_answer(self._request(request, b""), subject)
 
     def start_direct_last(self, stream: str, subject: str) -> PendingGet:
         """As :meth:`direct_last`, for the answer to be taken later."""
         request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
         pending = self.connection.inbox.start(request, b"")
-        return PendingGet(pending, lambda message: _direct_answer(message, subject), self.timeout)
+        return PendingGet(pending, lambda message: direct_answer(message, subject), self.timeout)
 
     def start_last_message(self, stream: str, subject: str) -> PendingGet:
         """As :meth:`last_message`, for the answer to be taken later."""
         request = json.dumps({"last_by_subj": subject}).encode()
         pending = self.connection.inbox.start(f"{self._prefix}.STREAM.MSG.GET.{stream}", request)
-        return PendingGet(pending, lambda message: _leader_answer(message, stream), self.timeout)
+        return PendingGet(pending, lambda message: leader_answer(message, stream), self.timeout)
 
     def start_next(self, stream: str, subject: str, sequence: int, *, direct: bool) -> PendingGet:
         """Ask for a subject's first message from a sequence on; the answer is taken later.
@@ -362,9 +344,9 @@ class JetStream:
         inbox, prefix = self.connection.inbox, self._prefix
         if direct:
             pending = inbox.start(f"{prefix}.DIRECT.GET.{stream}", request)
-            return PendingGet(pending, lambda m: _direct_answer(m, subject), self.timeout)
+            return PendingGet(pending, lambda m: direct_answer(m, subject), self.timeout)
         pending = inbox.start(f"{prefix}.STREAM.MSG.GET.{stream}", request)
-        return PendingGet(pending, lambda m: _leader_answer(m, stream), self.timeout)
+        return PendingGet(pending, lambda m: leader_answer(m, stream), self.timeout)
 
     def direct_batch(self, stream: str, request: Mapping[str, Any]) -> DirectGet:
         """Ask for a batch of messages (server 2.11 and later).
@@ -379,107 +361,9 @@ class JetStream:
         """
         return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
 
-
-class PendingGet:
-    """A read of one message, under way; to be closed in any case."""
-
-    def __init__(
-        self,
-        pending: PendingReply,
-        parse: Callable[[Message], StoredMessage | None],
-        timeout: float,
-    ) -> None:
-        self._pending = pending
-        self._parse = parse
-        self._timeout = timeout
-
-    def result(self) -> StoredMessage | None:
-        """The message, or None where there is none.
-
-        Raises:
-            ObjStoreError: as the call that waits at once.
-        """
-        with self._pending:
-            return self._parse(self._pending.result(self._timeout))
-
-    def close(self) -> None:
-        """Wait no longer. Never fails."""
-        self._pending.close()
-
-
-def _direct_answer(message: Message, subject: str) -> StoredMessage | None:
-    if message.status == NOT_FOUND:
-        return None
-    if message.status:
-        raise direct_error(message, f"reading {subject}")
-    return StoredMessage.of_direct(message)
-
-
-def _leader_answer(message: Message, stream: str) -> StoredMessage | None:
-    what = f"reading stream {stream}"
-    answer = _json(message.payload, what)
-    if "error" in answer:
-        error = api_error(answer["error"], what)
-        if isinstance(error, APIError) and error.code == NOT_FOUND:
-            return None
-        raise error
-    try:
-        fields = answer["message"]
-        return StoredMessage(
-            fields["subject"],
-            int(fields["seq"]),
-            fields["time"],
-            base64.b64decode(fields.get("hdrs") or ""),
-            base64.b64decode(fields.get("data") or ""),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise APIError(f"{what}: a malformed answer") from error
-
-
-def parse_answer(message: Message, what: str) -> dict[str, Any]:
-    """The JSON of the API's answer.
-
-    Raises:
-        ObjStoreError: JetStream's error, by the table in :mod:`objstore.errors`.
-    """
-    answer = _json(message.payload, what)
-    if "error" in answer:
-        raise api_error(answer["error"], what)
-    return answer
-
-
-def _json(payload: bytes | memoryview, what: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(bytes(payload))
-    except ValueError as error:
-        raise APIError(f"{what}: the answer is not JSON: {bytes(payload[:80])!r}") from error
-    if not isinstance(answer, dict):
-        raise APIError(f"{what}: the answer is not an object")
-    return answer
-
-
-def ttl_header(ttl: timedelta) -> bytes:
-    """The header block that gives a message a life time (ADR-43)."""
-    return encode_headers({MESSAGE_TTL: duration_text(ttl)})
-
-
-def duration_text(duration: timedelta) -> str:
-    """A duration as the server reads it, in whole seconds, at least one."""
-    return f"{max(1, math.ceil(duration.total_seconds()))}s"
-
-
-def parse_ttl(header: bytes) -> timedelta | None:
-    """The life time among a stored message's headers, or None."""
-    found = re.search(rb"\r\nNats-TTL: *([0-9hms.]+)\r\n", header)
-    if found is None:
-        return None
-    text = found[1].decode()
-    if text.isdigit():
-        return timedelta(seconds=int(text))
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-    return timedelta(
-        seconds=sum(float(n) * units[u] for n, u in re.findall(r"(\d+(?:\.\d+)?)([hms])", text))
-    )
+    def direct_page(self, stream: str, request: Mapping[str, Any]) -> DirectPage:
+        """As :meth:`direct_batch`, for messages that are taken all at once."""
+        return DirectPage(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
 
 
 def make_prefix(domain: str | None, prefix: str | None) -> str:

@@ -398,6 +398,8 @@ def _foreign(line: bytes) -> str:
 
 # --- commands to bytes
 
+_NOT_IN_SUBJECTS = bytes([*range(0x21), 0x7F])
+
 
 def check_subject(subject: str, what: str = "subject") -> bytes:
     """The bytes of a subject, when it can stand in a command.
@@ -409,7 +411,8 @@ def check_subject(subject: str, what: str = "subject") -> bytes:
         raw = subject.encode()
     except (UnicodeEncodeError, AttributeError) as error:  # surrogates; bytes, None
         raise InvalidNameError(f"the {what} {subject!r} is not valid text") from error
-    if not raw or any(byte <= 0x20 or byte == 0x7F for byte in raw):
+    # By translate, 0.2 µs where a look at each byte in Python takes 3 µs.
+    if not raw or len(raw.translate(None, _NOT_IN_SUBJECTS)) != len(raw):
         raise InvalidNameError(
             f"the {what} {subject!r} is empty or holds white space or control characters",
             subject=subject,

@@ -177,8 +177,10 @@ class Inbox:
         return PendingReply(self, self._session, subject, raw, payload, header)
 
 
-class PendingReply:
+class PendingReply(Reply):
     """A request under way."""
+
+    __slots__ = ("_address", "_inbox", "_session")
 
     def __init__(
         self,
@@ -189,13 +191,13 @@ class PendingReply:
         payload: Buffer,
         header: bytes,
     ) -> None:
+        super().__init__(subject)
         self._inbox = inbox
         self._session = session
-        self._reply = Reply(subject)
-        self._address = inbox.open(self._reply.deliver)
+        self._address = inbox.open(self.deliver)
         try:
             parts = publish_parts(raw, payload, self._address.encode(), header)
-            session.transmit(parts, self._reply)
+            session.transmit(parts, self)
         except BaseException:
             self.close()
             raise
@@ -208,7 +210,7 @@ class PendingReply:
 
     def close(self) -> None:
         """Wait no longer. Never fails."""
-        self._session.forget(self._reply)
+        self._session.forget(self)
         self._inbox.close(self._address)
 
     def result(self, timeout: float) -> Message:
@@ -218,12 +220,11 @@ class PendingReply:
             NoRespondersError, RequestTimeoutError, ConnectionLostError, PermissionDeniedError:
                 as :meth:`Inbox.request`.
         """
-        message = self._reply.wait(timeout)
-        subject = self._reply.subject
-        if message.status == NO_RESPONDERS and not message.payload:
+        message = self.wait(timeout)
+        if not message.payload and message.status == NO_RESPONDERS:
             raise NoRespondersError(
-                f"nobody answers requests to {subject}",
-                subject=subject,
+                f"nobody answers requests to {self.subject}",
+                subject=self.subject,
                 code=NO_RESPONDERS,
                 timeout=timeout,
             )

@@ -6,7 +6,6 @@ The locks are reentrant: the garbage collector may run while one is held, and wh
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import logging
 import threading
@@ -189,9 +188,12 @@ class Latch:
     def open(self) -> None:
         """Let the thread through."""
         # Two threads may come here at once, a reply with one and the end of the connection with
-        # the other: the second finds the lock released.
-        with contextlib.suppress(RuntimeError):
+        # the other: the second finds the lock released. (suppress() would take 0.6 µs, with the
+        # interpreter's lock held, while the thread that was woken waits for it.)
+        try:  # noqa: SIM105
             self._lock.release()
+        except RuntimeError:
+            pass
 
     def wait(self, timeout: float) -> bool:
         """Wait, once; False: it was not opened in time."""

