@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 
 from objstore.commit import overtake
-from objstore.errors import APIError, RequestTimeoutError
+from objstore.errors import APIError, ObjStoreError, RequestTimeoutError
 from objstore.records import Records
 from objstore.window import WINDOW, OutOfStepError, Window
 from objstore.wire.ingest import (
@@ -176,7 +177,10 @@ class IngestedChunks:
     def settle(self) -> None:
         """After a failure: end the batch, and wait for what has become of it."""
         window = self._window
-        if not self._is_over and not window.deaf and window.sent > self._base:
+        if self._is_over or window.deaf or window.sent == self._base:
+            return
+        with contextlib.suppress(ObjStoreError):
+            self._publish(b"", window.sent + 1 - self._base, END)
             window.settle(lambda: self._is_over, self._timeout)
 
     def recover(self, _kept: Mapping[int, Buffer]) -> tuple[int, int]:
