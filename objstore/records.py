@@ -156,13 +156,16 @@ class Records:
         return self._start_last(meta_subject(self.bucket, name))
 
     def start_record(self, name: str) -> PendingRecord:
-        """As :meth:`read`, for the answer to be taken later.
+        """As :meth:`read`, asked along with what is sent next; the answer is to be taken later.
 
         Raises:
             InvalidNameError: the name cannot be one.
             ConnectionLostError: there is no connection.
         """
-        return PendingRecord(self, name)
+        subject = meta_subject(self.bucket, name)
+        direct = self.reads_direct
+        pending = self.jetstream.start_last_along(self.stream, subject, direct=direct)
+        return PendingRecord(self, name, pending)
 
     def _start_last(self, subject: str) -> PendingGet:
         if self.reads_direct:
@@ -392,10 +395,10 @@ class Records:
 class PendingRecord:
     """The last record of a name, asked for; to be closed, if the answer is not taken."""
 
-    def __init__(self, records: Records, name: str) -> None:
+    def __init__(self, records: Records, name: str, pending: PendingGet) -> None:
         self._records = records
         self._name = name
-        self._pending = records.start_read(name)
+        self._pending = pending
 
     def result(self) -> ObjectInfo | None:
         """The record; None if there is none.
@@ -404,6 +407,7 @@ class PendingRecord:
             ObjStoreError: as :meth:`Records.read`.
         """
         try:
+            self._pending.push()
             stored = self._pending.result()
         except ObjStoreError as error:
             if not is_transient(error):

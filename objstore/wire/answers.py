@@ -93,6 +93,10 @@ class PendingGet:
         with self._pending:
             return self._parse(self._pending.result(self._timeout))
 
+    def push(self) -> None:
+        """Ask now, if that was to go along with something else. Never fails."""
+        self._pending.push()
+
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()

@@ -328,6 +328,16 @@ class JetStream:
         pending = self.connection.inbox.start(request, b"")
         return PendingGet(pending, lambda message: direct_answer(message, subject), self.timeout)
 
+    def start_last_along(self, stream: str, subject: str, *, direct: bool) -> PendingGet:
+        """As :meth:`direct_last` or :meth:`last_message`, asked along with what is sent next."""
+        inbox, prefix = self.connection.inbox, self._prefix
+        if direct:
+            pending = inbox.start_along(f"{prefix}.DIRECT.GET.{stream}.{subject}", b"")
+            return PendingGet(pending, lambda m: direct_answer(m, subject), self.timeout)
+        request = json.dumps({"last_by_subj": subject}).encode()
+        pending = inbox.start_along(f"{prefix}.STREAM.MSG.GET.{stream}", request)
+        return PendingGet(pending, lambda m: leader_answer(m, stream), self.timeout)
+
     def start_last_message(self, stream: str, subject: str) -> PendingGet:
         """As :meth:`last_message`, for the answer to be taken later."""
         request = json.dumps({"last_by_subj": subject}).encode()

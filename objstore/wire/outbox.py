@@ -81,6 +81,10 @@ class Outbox:
             self.send_urgent()
         return True
 
+    def put(self, item: bytes) -> None:
+        """Have a short command sent with whatever is sent next."""
+        self._urgent.put(item)
+
     def send_soon(self, item: bytes | Subscription | Signal) -> None:
         """Send a short command without ever blocking: at once, or with whatever is sent next.
 

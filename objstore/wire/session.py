@@ -105,6 +105,8 @@ class Session:
         self._subscriptions = Subscriptions()
         self._waiting = WaitingRoom()
         self._out = Outbox(self._subscriptions, self._waiting)  # and the link, if there is one
+        #: Sends now what was to go along with something else. Never blocks.
+        self.push = self._out.send_urgent
         self._lame = False  # the server is about to leave
 
     @property
@@ -174,8 +176,7 @@ class Session:
 
     def drop(self) -> None:
         """Break the present connection, as if the network had; the session reconnects."""
-        link = self._link
-        if link is not None:
+        if (link := self._link) is not None:
             self._lose(link, ConnectionLostError("the connection was reset by this process"))
 
     # --- sending
@@ -208,6 +209,12 @@ class Session:
         if waiting is not None:
             self._waiting.enter(waiting)  # first in, then look: who takes the link away tells it
         self._out.send_soon(command)
+        return self._link is not None
+
+    def send_along(self, command: bytes, waiting: Waiting) -> bool:
+        """As :meth:`send_soon`, with whatever is sent next; :meth:`push` does not wait for that."""
+        self._waiting.enter(waiting)
+        self._out.put(command)
         return self._link is not None
 
     def forget(self, waiting: Waiting) -> None:
@@ -263,9 +270,7 @@ class Session:
     def ping(self, timeout: float) -> None:
         """Send a PING and wait for its PONG: all that was sent before has been received.
 
-        Raises:
-            RequestTimeoutError: no PONG came within ``timeout`` seconds.
-            ConnectionLostError: the connection broke in between.
+        Raises: RequestTimeoutError, ConnectionLostError.
         """
         signal = Signal()
         try:
@@ -280,10 +285,7 @@ class Session:
             raise signal.error
 
     def flush(self, timeout: float) -> None:
-        """Give the server time to receive what was sent. Never fails.
-
-        Where a writer is blocked, or there is no connection, nothing can be done.
-        """
+        """Give the server time to receive what was sent, if that can be. Never fails."""
         signal = Signal()
         self._waiting.enter(signal)
         if self._link is not None:
@@ -349,8 +351,7 @@ class Session:
     def _install(self, link: Link) -> None:
         """Make a connection the current one, with all subscriptions restored.
 
-        Raises:
-            ConnectionLostError: it broke at once, or the session was closed. It is closed, too.
+        Raises: ConnectionLostError; it is closed then.
         """
         try:
             with self._out.lock:
