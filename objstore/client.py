@@ -31,6 +31,7 @@ from objstore.errors import (
     InvalidOptionError,
     ObjStoreError,
 )
+from objstore.listing import list_records
 from objstore.metrics import StoreMetrics, measure
 from objstore.objects import check_bucket_name, stream_name
 from objstore.records import Records
@@ -411,7 +412,7 @@ class Client:
 
         Cost: a listing of the bucket; memory is flat.
         """
-        return measure(Records(self._jetstream, check_bucket_name(name)).all())
+        return measure(list_records(Records(self._jetstream, check_bucket_name(name))))
 
     def delete_store(self, name: str) -> bool:
         """Delete a bucket with all its objects.

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 from objstore.change import without_notes
 from objstore.errors import ObjectChangedError
+from objstore.listing import list_records
 from objstore.objects import ObjectInfo, ObjectLink
 from objstore.records import Records
 from objstore.store import ObjectStore
@@ -24,7 +25,7 @@ def copy_objects(source: Records, target: ObjectStore) -> None:
     Raises:
         ObjStoreError: as reading and writing; the target then holds a part.
     """
-    for info in source.all():
+    for info in list_records(source):
         if not info.deleted:
             _copy(source, info, target)
 

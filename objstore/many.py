@@ -132,7 +132,7 @@ class _Group:
                 continue
             info = self._infos.get(subject)
             if info is None or info.deleted:
-                yield name, None
+                yield name, read_alone(name)  # whoever answered may not have had it yet
             else:
                 chunk = chunks.get(chunk_subject(self._records.bucket, info.nuid))
                 yield name, _whole(info, chunk, read_alone)

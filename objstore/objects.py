@@ -107,6 +107,14 @@ def chunk_subject(bucket: str, nuid: str) -> str:
     return f"$O.{bucket}.C.{nuid}"
 
 
+def name_of(subject: str) -> str | None:
+    """The name that a metadata subject is of; None: another client's odd one."""
+    try:
+        return base64.urlsafe_b64decode(subject.rpartition(".")[2]).decode()
+    except ValueError:
+        return None
+
+
 def meta_subject(bucket: str, name: str) -> str:
     """Where an object's metadata are.
 

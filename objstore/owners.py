@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from objstore.errors import BucketNotFoundError, ObjectCorruptError
+from objstore.listing import list_records
 from objstore.objects import ObjectInfo, all_meta_subject, chunk_subject
 from objstore.records import Records
 from objstore.wire.direct import StoredMessage
@@ -52,7 +53,7 @@ class Owners:
         except BucketNotFoundError as error:
             raise self._records.no_bucket() from error
         listed = 0
-        for info in self._records.all(self._note_malformed):
+        for info in list_records(self._records, self._note_malformed):
             listed = max(listed, info.revision)
             if not info.deleted:
                 if info.nuid:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from objstore.bound import Bound
 from objstore.errors import InvalidOptionError, ObjectChangedError
 from objstore.links import follow
+from objstore.listing import list_records
 from objstore.many import read_many
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
@@ -68,7 +69,7 @@ class Reading(Bound):
             raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
         return (
             info
-            for info in self._records.all()
+            for info in list_records(self._records)
             if (include_deleted or not info.deleted)
             and (prefix is None or info.name.startswith(prefix))
         )

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import threading
-from array import array
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
@@ -38,7 +37,7 @@ from objstore.wire.direct import (
 )
 from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_ttl
 
-__all__ = ["Malformed", "PendingRecord", "Records"]
+__all__ = ["PendingRecord", "Records"]
 
 LOG = logging.getLogger("objstore")
 
@@ -53,13 +52,6 @@ PAGE_BYTES = 2 << 20
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
-
-
-Malformed = Callable[[StoredMessage, ObjectCorruptError], object]
-
-
-def _log(_message: StoredMessage, error: ObjectCorruptError) -> None:
-    LOG.warning("%s", error)
 
 
 class Records:
@@ -111,12 +103,15 @@ class Records:
         """From the leader, unless any server will do or there is but one.
 
         A direct get is the leader's answer on a server without a cluster, and costs less: 6,200
-        a second against 4,100. In a cluster it is stale in 1 to 28 of 100 reads.
+        a second against 4,100. In a cluster it is stale in 1 to 28 of 100 reads. A mirror that
+        another tool made may answer too, and be behind: it says its own name.
         """
         direct = self.direct
-        if direct and not fresh and (self._eventual or not self.jetstream.is_clustered):
+        if self.reads_direct and not fresh:
             try:
-                return self.jetstream.direct_last(self.stream, subject)
+                stored = self.jetstream.direct_last(self.stream, subject)
+                if self._eventual or (stored is not None and stored.is_of(self.stream)):
+                    return stored
             except NoRespondersError:
                 self.direct = False  # no such stream, or one without direct gets
         stored = self.jetstream.last_message(self.stream, subject)
@@ -218,48 +213,7 @@ class Records:
             error.bucket, error.name = self.bucket, info.name
             raise
 
-    def all(self, malformed: Malformed | None = None) -> Iterator[ObjectInfo]:
-        """The last record of each name, in order of storing; tombstones included.
-
-        An object that is changed meanwhile comes once, as it was before or after. Malformed
-        records are logged and left out. Memory: one page, and 8 bytes for each name. (Some
-        clients leave several records of a name behind; such a bucket is collected first.)
-
-        Arguments:
-            malformed: called with each malformed record and what is wrong with it, in place of
-                logging.
-
-        Raises:
-            BucketNotFoundError: there is no such bucket.
-            RequestTimeoutError, ConnectionLostError: the listing cannot be completed.
-        """
-        subject = all_meta_subject(self.bucket)
-        request = {"subjects_filter": subject, "offset": 1 << 40}  # how many, and none of them
-        try:
-            info = self.jetstream.stream_info(self.stream, request)
-        except BucketNotFoundError as error:
-            raise self.no_bucket() from error
-        names, newest = int(info.get("total") or 0), int(info["state"]["last_seq"])
-        with contextlib.closing(self._pages(subject)) as pages:
-            first = next(pages, None)
-            if first is None:
-                return
-            messages = itertools.chain.from_iterable(itertools.chain([first], pages))
-            records = self._parse_all(messages, malformed or _log)
-            yield from _once(records, newest) if first.total == names else _latest(records)
-
-    def _parse_all(
-        self, messages: Iterable[StoredMessage], malformed: Malformed
-    ) -> Iterator[ObjectInfo]:
-        for message in messages:
-            try:
-                info = self.parse(message)
-            except ObjectCorruptError as error:
-                malformed(message, error)
-            else:
-                yield info
-
-    def _pages(self, subject: str, sequence: int = 1) -> Generator[_Page, None, None]:
+    def pages(self, subject: str, sequence: int = 1) -> Generator[_Page, None, None]:
         """Messages of a subject from a sequence on, page by page; none is empty.
 
         The next page is asked for before one is handed out, so that it comes meanwhile.
@@ -314,20 +268,32 @@ class Records:
 
     def _last_of_each(self, pattern: str) -> list[StoredMessage]:
         """The last message of each subject, in no order."""
-        subjects = iter(self.jetstream.subjects(self.stream, pattern))
+        subjects = self.jetstream.subjects(self.stream, pattern)
+        return list(self._read_each(iter(subjects), self._start_last))
+
+    def last_of(self, subjects: Iterable[str]) -> Iterator[StoredMessage]:
+        """The last message of each of some subjects, from the leader."""
+
+        def ask(subject: str) -> PendingGet:
+            return self.jetstream.start_last_message(self.stream, subject)
+
+        return self._read_each(iter(subjects), ask)
+
+    def _read_each(
+        self, subjects: Iterator[str], ask: Callable[[str], PendingGet]
+    ) -> Iterator[StoredMessage]:
+        """What each subject has, with several requests under way."""
         under_way: deque[PendingGet] = deque()
-        found: list[StoredMessage] = []
         try:
-            under_way.extend(map(self._start_last, itertools.islice(subjects, AHEAD)))
+            under_way.extend(map(ask, itertools.islice(subjects, AHEAD)))
             while under_way:
                 stored = under_way.popleft().result()
                 if stored is not None:
-                    found.append(stored)
-                under_way.extend(map(self._start_last, itertools.islice(subjects, 1)))
+                    yield stored
+                under_way.extend(map(ask, itertools.islice(subjects, 1)))
         finally:
             for pending in under_way:
                 pending.close()
-        return found
 
     def _ask_page(self, subject: str, sequence: int, size: int) -> DirectPage:
         request = {
@@ -364,7 +330,7 @@ class Records:
         about 100 bytes for each.
         """
         with self._names.lock:
-            pages = self._pages(all_meta_subject(self.bucket), self._names.next)
+            pages = self.pages(all_meta_subject(self.bucket), self._names.next)
             for message in itertools.chain.from_iterable(pages):
                 self._names.next = message.sequence + 1
                 with contextlib.suppress(ObjectCorruptError):
@@ -456,29 +422,3 @@ class _NamesByNuid:
     def of(self, nuid: str) -> set[str]:
         known = self._names.get(nuid, set())
         return {known} if isinstance(known, str) else set(known)
-
-
-def _once(records: Iterator[ObjectInfo], newest: int) -> Iterator[ObjectInfo]:
-    """Each name once, where only those changed since ``newest`` can come a second time."""
-    given = array("q")
-    changed: set[int] | None = None
-    for record in records:
-        key = hash(record.name)
-        if record.revision <= newest:
-            given.append(key)
-        else:
-            if changed is None:
-                changed = set(given)
-            if key in changed:
-                continue
-            changed.add(key)
-        yield record
-
-
-def _latest(records: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
-    """Each name once, with its last record, where any may come several times."""
-    latest: dict[str, ObjectInfo] = {}
-    for record in records:
-        latest.pop(record.name, None)
-        latest[record.name] = record
-    yield from latest.values()

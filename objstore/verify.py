@@ -16,6 +16,7 @@ from objstore.errors import (
     ObjectNotFoundError,
 )
 from objstore.links import follow
+from objstore.listing import list_records
 from objstore.objects import ObjectInfo, stream_name
 from objstore.owners import Owners, chunk_counts
 from objstore.records import Records
@@ -190,7 +191,7 @@ def _sharing(records: Records, hashes: set[int]) -> Iterator[tuple[str, str]]:
     if not hashes:
         return
     names: dict[str, list[str]] = {}
-    for info in records.all(lambda _message, _error: None):
+    for info in list_records(records, lambda _message, _error: None):
         if not info.deleted and hash(info.nuid) in hashes and info.chunks:
             names.setdefault(info.nuid, []).append(info.name)
     for together in names.values():

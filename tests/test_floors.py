@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chunks", "sending"),
     ("batches", "stepped", "acked", "ingested"),
     ("change", "damage", "links"),
-    ("commit", "bound"),
+    ("commit", "bound", "listing"),
     ("records", "progress", "describe"),
     ("source", "metrics", "layout", "window"),
     ("bucket",),

@@ -25,6 +25,7 @@ from objstore import (
     ObjectStore,
     StreamSource,
 )
+from objstore.objects import meta_subject
 from tests.conftest import version_of
 from tests.streams import api, chunk_counts, orphans, subjects
 from tests.waiting import eventually
@@ -387,3 +388,30 @@ def test_a_mirror_is_watched(shared_client: Client, source: ObjectStore, fed: st
         source.delete("old")
         gone = watcher.next(timeout=30)
         assert (gone.name, gone.deleted) == ("old", True)
+
+
+@pytest.mark.needs_server("2.11")
+def test_a_mirror_of_another_tool(shared_client: Client, store: ObjectStore) -> None:
+    """It answers some of all direct gets of the bucket, and hears of no purge."""
+    name = f"OBJ_{store.name}-mirror"
+    config = {"name": name, "mirror": {"name": f"OBJ_{store.name}"}, "mirror_direct": True}
+    answer = api(shared_client.connection, f"STREAM.CREATE.{name}", config)
+    assert "error" not in answer, answer
+    try:
+        store.put("x", b"x")
+        store.put("purged", b"x")
+        store.put("big", bytes(1000), chunk_size=300)
+        eventually(
+            lambda: api(shared_client.connection, f"STREAM.INFO.{name}")["state"]["messages"] >= 8,
+            "the mirror has all",
+        )
+        request = {"filter": meta_subject(store.name, "purged")}
+        api(shared_client.connection, f"STREAM.PURGE.OBJ_{store.name}", request)
+        for _ in range(30):
+            assert store.info("purged") is None
+            assert store.get("purged") is None
+            assert store.read_bytes("x") == b"x"
+            assert store.read_bytes("big") == bytes(1000)
+    finally:
+        api(shared_client.connection, f"STREAM.DELETE.{name}")
+        store.collect_garbage(min_age=0)

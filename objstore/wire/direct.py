@@ -65,6 +65,10 @@ class StoredMessage:
     header: bytes
     payload: bytes | memoryview
 
+    def is_of(self, stream: str) -> bool:
+        """Whether it was read from this stream, and not from a mirror of it; of direct gets."""
+        return b"%b%b\r\n" % (_STREAM, stream.encode()) in self.header
+
     @classmethod
     def of_direct(cls, message: Message) -> StoredMessage:
         """From the answer to a direct get.
