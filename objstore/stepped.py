@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 
 from objstore.damage import Payload, check_count, why_incomplete
+from objstore.errors import ConnectionClosedError, ConnectionLostError
 from objstore.layout import Layout
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
@@ -25,6 +26,9 @@ __all__ = ["Steps"]
 
 #: Requests under way at once, and the bytes they may bring.
 AHEAD, AHEAD_BYTES = 32, 8 << 20
+
+#: How many connections may be lost in turn, before the first answer over the next one.
+LOSSES = 4
 
 
 class Steps:
@@ -50,6 +54,7 @@ class Steps:
         self._counted = False  # whether the stream has as many chunks as stated
         self._placed = False  # whether the two below are for the target
         self._last = self._guess = 0
+        self._losses = 0  # of the connection, since the last answer
 
     @property
     def asked(self) -> int:
@@ -85,7 +90,8 @@ class Steps:
         while True:
             stored = self._step(ahead + self._target - self.index)
             known = self._layout.sequence(self.index)
-            if known is not None and known != stored.sequence:  # a server lacks it
+            is_odd = stored.sequence > self._info.revision  # stored again, after its metadata
+            if known not in (None, stored.sequence) and not is_odd:  # a server lacks it
                 raise why_incomplete(self._records, self._info, self.index)
             self._layout.learn(self.index, stored.sequence)
             self.index += 1
@@ -102,7 +108,18 @@ class Steps:
                 self._under_way.append((self._guess, pending))
                 self._guess += 1
             asked, pending = self._under_way.popleft()
-            stored = pending.result()
+            try:
+                stored = pending.result()
+            except ConnectionClosedError:
+                raise
+            except ConnectionLostError:
+                if self._losses >= LOSSES:
+                    raise
+                self._losses += 1
+                self.close()
+                self._guess = self._last + 1
+                continue
+            self._losses = 0
             if stored is None:
                 if asked <= self._last + 1:  # there is no chunk after the last one
                     self.close()
