@@ -40,7 +40,6 @@ class AckedChunks:
         self._raw = check_subject(subject)
         self._base = stored
         self._header = header
-        self._timeout = timeout
         self._window = Window(subject, timeout, stored, sequence)
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
@@ -107,7 +106,7 @@ class AckedChunks:
         The server stores from a queue, past which a purge would slip: chunks would be stored
         after they were to be removed.
         """
-        self._window.settle(self._is_answered, self._timeout)
+        self._window.settle(self._is_answered)
 
     def recover(self, kept: Mapping[int, Buffer]) -> tuple[int, int]:
         """After a failure: find out what is stored, and leave no gap and nothing beyond.

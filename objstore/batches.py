@@ -30,6 +30,7 @@ from objstore.wire.direct import (
     direct_error,
     position,
 )
+from objstore.wire.jetstream import ELECTION, PAUSE
 from objstore.wire.protocol import Message
 
 __all__ = ["BATCH_BYTES", "Batches"]
@@ -204,9 +205,9 @@ class Batches:
             return _Ended(error)
         if message is None:
             self.close()
-            if time.monotonic() - silent_since >= timeout:
+            if time.monotonic() - silent_since >= max(timeout, self._election):
                 raise RequestTimeoutError(
-                    f"no chunk of {self._info.name!r} for {timeout:g} s",
+                    f"no chunk of {self._info.name!r} for {max(timeout, self._election):g} s",
                     bucket=self._info.bucket,
                     name=self._info.name,
                     timeout=timeout,
@@ -219,11 +220,21 @@ class Batches:
             return self._end(batch)
         if status == NO_RESPONDERS:
             self._records.learn_direct()  # a bucket that is gone is an error here
-            if self._records.direct:
-                raise direct_error(message, f"reading {self._info.name!r}")
             self.close()
+            if self._records.direct:
+                if time.monotonic() - silent_since >= self._election:
+                    raise direct_error(message, f"reading {self._info.name!r}")
+                time.sleep(PAUSE)
             return None
         raise direct_error(message, f"reading {self._info.name!r}")
+
+    @property
+    def _election(self) -> float:
+        """How long a cluster may refuse to answer, or be silent, in seconds.
+
+        Followers refuse while there is no leader, and a frozen server gets its share of requests.
+        """
+        return min(ELECTION, self._jetstream.patience) if self._jetstream.is_clustered else 0.0
 
     def _end(self, batch: _Batch) -> _Ended | None:
         """A batch has ended before all that it was asked for came."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from objstore.commit import overtake
 from objstore.errors import APIError, ObjStoreError, RequestTimeoutError
 from objstore.records import Records
-from objstore.window import WINDOW, OutOfStepError, Window
+from objstore.window import SILENCE, WINDOW, OutOfStepError, Window
 from objstore.wire.ingest import (
     APPEND,
     END,
@@ -32,10 +32,6 @@ __all__ = ["IngestedChunks"]
 #: A batch without messages for 10 s is forgotten by the server; before, it is ended and the next
 #: one begun.
 IDLE = 5.0
-
-#: How long a server may be silent about the end of a batch before it is asked again, in seconds:
-#: the one that was asked may have died, or have become a follower.
-ASK_AGAIN = 1.0
 
 
 class IngestedChunks:
@@ -181,7 +177,7 @@ class IngestedChunks:
             return
         with contextlib.suppress(ObjStoreError):
             self._publish(b"", window.sent + 1 - self._base, END)
-            window.settle(lambda: self._is_over, self._timeout)
+            window.settle(lambda: self._is_over)
 
     def recover(self, _kept: Mapping[int, Buffer]) -> tuple[int, int]:
         """After a failure: end the batch wherever its server is now, and learn what is stored.
@@ -208,12 +204,11 @@ class IngestedChunks:
         window, refusals = self._window, self._refusals
         window.deaf = False
         self._publish(b"", window.sent + 1 - self._base, END)
-        patience = min(ASK_AGAIN, self._timeout)
-        window.settle(lambda: self._is_over or self._refusals > refusals, patience)
+        window.settle(lambda: self._is_over or self._refusals > refusals)
         if not self._is_over:
             raise RequestTimeoutError(
                 f"no server says what is stored of {self._raw.decode()}",
-                timeout=patience,
+                timeout=min(SILENCE, self._timeout),
                 subject=window.subject,
             )
 

@@ -6,11 +6,13 @@ import contextlib
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
 from objstore.errors import (
     BucketNotFoundError,
+    ConnectionClosedError,
     ConnectionLostError,
     NoRespondersError,
     ObjectCorruptError,
@@ -35,7 +37,7 @@ from objstore.wire.direct import (
     parse_time,
     position,
 )
-from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_ttl
+from objstore.wire.jetstream import PAUSE, JetStream, PendingAck, PendingGet, parse_ttl
 
 __all__ = ["PendingRecord", "Records"]
 
@@ -223,20 +225,13 @@ class Records:
         try:
             while more:
                 try:
-                    page = self._take_page(under_way or self._ask_page(subject, sequence, size))
+                    page = self._page(under_way, subject, sequence, size)
                 except NoRespondersError:
-                    self.learn_direct()
                     if self.direct:
                         raise
                     break
-                except ConnectionLostError:
-                    # Lost while the user was busy with the page before: it has not failed yet.
-                    if under_way is None:
-                        raise
-                    under_way = None
-                    continue
                 if not page:
-                    return
+                    break
                 more = page.left > 0
                 sequence = page[-1].sequence + 1
                 size = min(4 * size, PAGE)
@@ -249,6 +244,23 @@ class Records:
             rest = self._all_one_by_one(subject, sequence)
             if rest:
                 yield rest
+        elif self.may_lag:
+            yield from self._rest_from_leader(subject, sequence)
+
+    @property
+    def may_lag(self) -> bool:
+        """Whether direct gets may lack what was stored last, which is not to be missed."""
+        return self.jetstream.is_clustered and not self._eventual
+
+    def _rest_from_leader(self, subject: str, sequence: int) -> Iterator[_Page]:
+        """What followers did not have yet.
+
+        Who lags gives the records of a moment before, and none stored since: those are newer
+        than all that it gave.
+        """
+        while (found := self.jetstream.next_message(self.stream, subject, sequence)) is not None:
+            yield _Page([found], 1, 0)
+            sequence = found.sequence + 1
 
     def _all_one_by_one(self, pattern: str, sequence: int) -> _Page:
         """The same without batches: the last message of each subject, asked for by its name.
@@ -295,6 +307,32 @@ class Records:
             for pending in under_way:
                 pending.close()
 
+    def _page(self, asked: DirectPage | None, subject: str, sequence: int, size: int) -> _Page:
+        """The page that was asked for, or is now; again where its server is silent, or lost."""
+        deadline = time.monotonic() + self.jetstream.patience
+        waits = self.jetstream.waits()
+        wait = next(waits)
+        while True:
+            try:
+                return self._take_page(asked or self._ask_page(subject, sequence, size), wait)
+            except ConnectionClosedError:
+                raise
+            except NoRespondersError:
+                self.learn_direct()
+                if not self.direct or time.monotonic() >= deadline:
+                    raise
+                time.sleep(PAUSE)  # nor do followers answer while a leader is elected
+            except ConnectionLostError:
+                # Or lost while the user was busy with the page before: it has not failed yet.
+                if asked is None and time.monotonic() >= deadline:
+                    raise
+            except RequestTimeoutError:
+                longer = next(waits, None)
+                if longer is None:
+                    raise
+                wait = longer
+            asked = None
+
     def _ask_page(self, subject: str, sequence: int, size: int) -> DirectPage:
         request = {
             "next_by_subj": subject,
@@ -304,10 +342,9 @@ class Records:
         }
         return self.jetstream.direct_page(self.stream, request)
 
-    def _take_page(self, asked: DirectPage) -> _Page:
-        messages = asked.result(self.jetstream.timeout)
+    def _take_page(self, asked: DirectPage, timeout: float) -> _Page:
+        messages = asked.result(timeout)
         if messages is None:
-            timeout = self.jetstream.timeout
             raise RequestTimeoutError(
                 f"listing bucket {self.bucket}: no answer in {timeout:g} s",
                 bucket=self.bucket,
@@ -345,13 +382,8 @@ class Records:
         Raises:
             BucketNotFoundError: it is gone.
         """
-        try:
-            self.jetstream.stream_info(self.stream)
-        except BucketNotFoundError as error:
-            raise self.no_bucket() from error
-        except ObjStoreError as error:
-            if not is_transient(error):
-                raise
+        if self.jetstream.is_missing(self.stream):
+            raise self.no_bucket()
 
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -15,10 +14,13 @@ from objstore.errors import (
     is_transient,
 )
 
-__all__ = ["WINDOW", "OutOfStepError", "Window"]
+__all__ = ["SILENCE", "WINDOW", "OutOfStepError", "Window"]
 
 #: Bytes that may be on their way without an acknowledgement.
 WINDOW = 8 << 20
+
+#: How long the answers may be silent after a failure, in seconds, before no more are expected.
+SILENCE = 1.0
 
 
 class OutOfStepError(ConnectionLostError):
@@ -44,7 +46,7 @@ class Window:
         outstanding: bytes of those sent and not known to be stored.
         answers: how many have come, good or bad.
         ended: the answer that there will be no more has come.
-        deaf: no answer will come any more, the connection being lost.
+        deaf: no answer is expected any more: the connection was lost, or long silent.
     """
 
     def __init__(self, subject: str, timeout: float, stored: int, sequence: int) -> None:
@@ -144,17 +146,17 @@ class Window:
                     subject=self.subject,
                 )
 
-    def settle(self, ready: Callable[[], bool], timeout: float) -> None:
+    def settle(self, ready: Callable[[], bool]) -> None:
         """After a failure: wait until something is true, whatever is refused meanwhile.
 
-        Returns in any case: after a time-out, in seconds, or when no answer will come any more.
+        Returns in any case: after some silence, or when no answer will come any more. A leader
+        that has stepped down says nothing of what it was sent last; so a whole time-out would
+        be lost with each change of leaders.
         """
-        deadline = time.monotonic() + timeout
         while True:
             with self._lock:
                 if self.deaf or ready():
                     return
                 self._awaited = True
-            left = deadline - time.monotonic()
-            if left <= 0 or not self._heard(left):
-                return
+            if not self._heard(min(SILENCE, self._timeout)):
+                self.deaf = True

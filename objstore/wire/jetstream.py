@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from objstore.errors import (
     APIError,
+    BucketNotFoundError,
     ConnectionClosedError,
     ConnectionLostError,
     InvalidOptionError,
     NoRespondersError,
+    ObjStoreError,
+    RequestTimeoutError,
+    is_transient,
 )
 from objstore.wire.answers import (
     PendingAck,
@@ -55,6 +59,19 @@ __all__ = [
 
 _NO_SUCH_MESSAGE = 10043
 
+#: How long a cluster may be silent before a call that changes nothing fails, in seconds, where
+#: the patience is not shorter. A stream whose leader was killed has another in 5 to 8 s; until
+#: then nobody answers for it.
+ELECTION = 30.0
+
+#: A cluster is asked again after so much silence, in seconds, and twice that, up to the time-out.
+ASK_AGAIN = 1.0
+
+#: Between two questions of which the first was answered at once by nobody, in seconds.
+PAUSE = 0.1
+
+_T = TypeVar("_T")
+
 #: The first nats-server with each feature.
 FEATURES: dict[str, tuple[int, int, int]] = {
     "batched direct get": (2, 11, 0),
@@ -72,7 +89,7 @@ class JetStream:
         prefix: of the API's subjects; a domain has one of its own.
         timeout: for one call, in seconds.
         patience: how long a call that changes nothing is tried again when the connection
-            breaks under it, in seconds.
+            breaks under it or a cluster has no leader, in seconds.
     """
 
     def __init__(
@@ -119,7 +136,7 @@ class JetStream:
             api: the rest of the subject, such as ``STREAM.INFO.OBJ_x``.
             request: the JSON to send, or None for an empty message.
             what: is attempted, to begin an error's message with.
-            repeat: whether the call may be made again when the connection broke under it.
+            repeat: whether the call may be made again when no answer came.
 
         Returns:
             The JSON that came.
@@ -134,7 +151,7 @@ class JetStream:
         subject = f"{self._prefix}.{api}"
         payload = b"" if request is None else json.dumps(request).encode()
         try:
-            message = self._request(subject, payload, repeat=repeat)
+            return self._ask(subject, payload, lambda m: parse_answer(m, what), repeat=repeat)
         except NoRespondersError as error:
             raise NoRespondersError(
                 f"{what}: JetStream does not answer; is it enabled on the server "
@@ -142,23 +159,46 @@ class JetStream:
                 subject=subject,
                 code=error.code,
             ) from error
-        return parse_answer(message, what)
 
-    def _request(
-        self, subject: str, payload: Buffer, *, header: bytes = b"", repeat: bool = True
-    ) -> Message:
-        """Request, and repeat while connections break under it, if it may be."""
-        deadline = time.monotonic() + self.patience
+    def _ask(
+        self, subject: str, payload: Buffer, parse: Callable[[Message], _T], *, repeat: bool = True
+    ) -> _T:
+        """Request, and repeat while connections break under it, or a cluster has no leader."""
+        begun = time.monotonic()
+        waits = self.waits()
+        wait = next(waits) if repeat else self.timeout
         while True:
             try:
-                return self.connection.inbox.request(
-                    subject, payload, timeout=self.timeout, header=header
-                )
-            except ConnectionClosedError:
+                return parse(self.connection.inbox.request(subject, payload, timeout=wait))
+            except (ConnectionClosedError, NoRespondersError):
                 raise
             except ConnectionLostError:
-                if not repeat or time.monotonic() >= deadline:
+                if not repeat or time.monotonic() >= begun + self.patience:
                     raise
+            except RequestTimeoutError:
+                longer = next(waits, None) if repeat else None
+                if longer is None:
+                    raise
+                wait = longer
+            except APIError as error:  # "temporarily unavailable", said by who has lost the others
+                if not (repeat and is_transient(error)) or next(waits, None) is None:
+                    raise
+                time.sleep(PAUSE)
+
+    def waits(self) -> Iterator[float]:
+        """How long to wait for an answer, in seconds, each time that it is asked for.
+
+        A server alone is asked once. In a cluster nobody speaks for a stream without a leader,
+        and a replica that has died or is frozen gets its share of the direct gets.
+        """
+        if not self.is_clustered:
+            yield self.timeout
+            return
+        deadline = time.monotonic() + max(self.timeout, min(ELECTION, self.patience))
+        wait = min(ASK_AGAIN, self.timeout)
+        while (left := deadline - time.monotonic()) > 0:
+            yield min(wait, left)
+            wait = min(2 * wait, self.timeout)
 
     # --- streams
 
@@ -169,6 +209,20 @@ class JetStream:
             BucketNotFoundError: there is none; and as :meth:`call`.
         """
         return self.call(f"STREAM.INFO.{stream}", request, f"stream {stream}")
+
+    def is_missing(self, stream: str) -> bool:
+        """Whether there is surely no such stream; False also where nobody says so in a second."""
+        request = self.connection.inbox.request
+        timeout = min(ASK_AGAIN, self.timeout)
+        try:
+            message = request(f"{self._prefix}.STREAM.INFO.{stream}", b"", timeout=timeout)
+            parse_answer(message, f"stream {stream}")
+        except BucketNotFoundError:
+            return True
+        except ObjStoreError as error:
+            if not is_transient(error):
+                raise
+        return False
 
     def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Create a stream; one that exists with the same configuration is fine.
@@ -308,9 +362,14 @@ class JetStream:
         """The message with a number, from the stream's leader."""
         return self._message(stream, {"seq": sequence})
 
+    def next_message(self, stream: str, subject: str, sequence: int) -> StoredMessage | None:
+        """The first message of a subject from a sequence on, from the stream's leader."""
+        return self._message(stream, {"next_by_subj": subject, "seq": sequence})
+
     def _message(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
         subject = f"{self._prefix}.STREAM.MSG.GET.{stream}"
-        return leader_answer(self._request(subject, json.dumps(request).encode()), stream)
+        payload = json.dumps(request).encode()
+        return self._ask(subject, payload, lambda message: leader_answer(message, stream))
 
     def direct_last(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from whichever server answers first.
@@ -320,7 +379,7 @@ class JetStream:
             ObjStoreError: as :meth:`call`.
         """
         request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
-        return direct_answer(self._request(request, b""), subject)
+        return self._ask(request, b"", lambda message: direct_answer(message, subject))
 
     def start_direct_last(self, stream: str, subject: str) -> PendingGet:
         """As :meth:`direct_last`, for the answer to be taken later."""

@@ -1,0 +1,50 @@
+"""A cluster for the tests that want one; it starts with the first of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import refuse_batches
+from tests.faults.cluster import Cluster
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The processes behind :func:`cluster`."""
+    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(running_cluster: Cluster) -> Iterator[Cluster]:
+    """Three servers, all well before the test and after it."""
+    running_cluster.heal()
+    yield running_cluster
+    running_cluster.heal()
+
+
+@pytest.fixture
+def bucket(cluster: Cluster) -> Iterator[str]:
+    """The name of a fresh bucket of three replicas."""
+    name = f"test-{next(_numbers)}"
+    with cluster.connect() as client:
+        client.object_store(name, replicas=3)
+    yield name
+    cluster.heal()
+    with cluster.connect() as client:
+        client.delete_store(name)
+
+
+@pytest.fixture(params=["acked", "ingested"])
+def either_road(request: pytest.FixtureRequest, cluster: Cluster, bucket: str) -> str:
+    """How chunks travel into that bucket: one by one, or in fast-ingest batches."""
+    kind: str = request.param
+    if kind == "acked":
+        with cluster.connect() as client:
+            refuse_batches(client, client.object_store(bucket, create=False))
+    return kind
