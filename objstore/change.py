@@ -35,7 +35,7 @@ _Make = Callable[[ObjectInfo | None], ObjectInfo]
 
 
 class _Gone(Exception):  # noqa: N818 - not an error: it ends a retry
-    """There is nothing to delete any more."""
+    """There is nothing to delete any more; the argument says whether there was."""
 
 
 def change(records: Records, make: _Make, current: ObjectInfo | None, *, only: bool) -> ObjectInfo:
@@ -82,16 +82,20 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
     seen: list[ObjectInfo] = []
 
     def tombstone(found: ObjectInfo | None) -> ObjectInfo:
+        if seen and found is not None and found.nuid != seen[-1].nuid:
+            # Put since: what was to be deleted is gone, by this tombstone if its answer was lost.
+            # A second one would delete what somebody stored after the first.
+            raise _Gone(True)
         if found is None or found.deleted:
-            raise _Gone
+            raise _Gone(False)
         seen.append(found)
         return _tombstone(found)
 
     was_there, owed = True, None
     try:
         commit(records, tombstone(current), current, None if only else tombstone)
-    except _Gone:
-        was_there = False
+    except _Gone as gone:
+        was_there = gone.args[0]
     except StorageFullError:
         owed = seen[-1]
         subject = meta_subject(records.bucket, name)

@@ -48,7 +48,6 @@ def commit(
     current: ObjectInfo | None,
     again: Again | None,
     *,
-    brings_chunks: bool = False,
     published: PendingAck | None = None,
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """Publish a record in place of the one that is stored.
@@ -58,10 +57,12 @@ def commit(
         info: what to store.
         current: what is stored now, tombstones included; None: nothing.
         again: decides when somebody else was faster; None: RevisionMismatchError.
-        brings_chunks: nobody else's record has them. Where an answer was lost and another
-            record is found, this one may have been there in between; then whoever replaced it
-            has removed its chunks, so that it must not be stored again.
         published: it was published already, by :meth:`Records.start_publish`; None: it was not.
+
+    Where an answer was lost and another's record is found, this one may have been there in
+    between. Nobody can tell, so it is not stored again: its chunks may have been removed by who
+    replaced it, and a change would be made twice, the second time to what was put since. Only a
+    tombstone asks ``again``, which sees whether what it was for is still there.
 
     Returns:
         The info with its revision, and what it replaced.
@@ -81,10 +82,12 @@ def commit(
             pending, published = published or records.start_publish(info, expected), None
             return info.with_changes(revision=pending.result().sequence), current
         except RevisionMismatchError:
-            stored = records.read(info.name, fresh=True)
+            stored = _look(records, info.name, deadline)
         except (NoRespondersError, APIError) as error:
             # Refused for now, while a leader is elected.
             if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
+                if lost is not None:  # what was sent before may be stored yet
+                    raise lost from error
                 raise
             records.check_exists()
             time.sleep(_PAUSE)
@@ -103,7 +106,7 @@ def commit(
         if lost is not None:
             if _is_ours(stored, info):
                 return stored, current
-            if brings_chunks or again is None:
+            if again is None or not info.deleted:
                 raise lost
         if again is None:
             raise _overtaken(info, expected, stored)

@@ -190,7 +190,6 @@ class Put:
                 info,
                 self._current,
                 None if wanted is None else again,
-                brings_chunks=True,
                 published=published,
             )
         except (RequestTimeoutError, ConnectionLostError):

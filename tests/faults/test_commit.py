@@ -1,0 +1,72 @@
+"""Answers that are lost in a commit, while somebody else writes the same name."""
+
+from __future__ import annotations
+
+import pytest
+
+from objstore import Client, ObjectStore, RequestTimeoutError
+from tests.proxy import Proxy, metadata_of
+from tests.streams import orphans
+
+
+def test_a_delete_is_not_made_twice(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
+) -> None:
+    """What somebody puts after the tombstone, whose answer is lost, stays."""
+    store.put("x", b"old")
+    answer = proxy.answers(metadata_of(store.name))
+    proxy.down.drop(answer, then=lambda: store.put("x", b"new"))
+    assert far_store.delete("x")
+    assert store.read_bytes("x") == b"new"
+    assert orphans(shared_client, store) == set()
+
+
+def test_a_delete_that_loses_a_race(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
+) -> None:
+    """As if it had come first: its object is gone, and the other's is not its to delete."""
+    store.put("x", b"old")
+    proxy.up.call(metadata_of(store.name), lambda: store.put("x", b"new"))
+    assert far_store.delete("x")
+    assert store.read_bytes("x") == b"new"
+    assert orphans(shared_client, store) == set()
+
+
+def test_a_delete_meets_an_update(far_store: ObjectStore, proxy: Proxy, store: ObjectStore) -> None:
+    """It is the same object still, and deleted."""
+    store.put("x", b"old")
+    proxy.up.call(metadata_of(store.name), lambda: store.update("x", description="d"))
+    assert far_store.delete("x")
+    assert "x" not in store
+
+
+def test_a_delete_meets_another_one(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore
+) -> None:
+    store.put("x", b"old")
+    proxy.up.call(metadata_of(store.name), lambda: store.delete("x"))
+    assert not far_store.delete("x")
+
+
+def test_an_update_is_not_made_twice(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore
+) -> None:
+    """Whether it was made at all nobody can tell; never to what was put since."""
+    store.put("x", b"old")
+    answer = proxy.answers(metadata_of(store.name))
+    proxy.down.drop(answer, then=lambda: store.put("x", b"new"))
+    with pytest.raises(RequestTimeoutError):
+        far_store.update("x", description="of the old one")
+    info = store.info("x")
+    assert info is not None
+    assert not info.description
+
+
+def test_an_update_whose_answer_is_lost(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore
+) -> None:
+    """With nobody else there it is found out."""
+    store.put("x", b"old")
+    rule = proxy.down.drop(proxy.answers(metadata_of(store.name)))
+    assert far_store.update("x", description="d").description == "d"
+    assert rule.happened.is_set()
