@@ -237,12 +237,18 @@ class Program:
                 [sys.executable, "-m", "tests.faults.workload"],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(orders)) + "\n")
         self._process.stdin.flush()
+
+    def wait(self) -> None:
+        """Come back when it works."""
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
 
     def hang_up(self) -> None:
         """Let it come to its end."""
@@ -298,6 +304,8 @@ def run(seed: int, seconds: float, servers: Servers, folder: Path) -> Report:
             for process, way in ways.items()
         ]
         try:
+            for program in programs:
+                program.wait()
             Nemesis(seed, servers, proxies, report.faults).rage(seconds)
         finally:
             servers.heal()

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore, ObjStoreError
@@ -83,7 +84,7 @@ class Victim:
             self.doing = act.__name__.strip("_")
             act(store, self._chance.choice(NAMES))
 
-    def _next(self) -> tuple[bytes, dict[str, object]]:
+    def _next(self) -> tuple[bytes, dict[str, Any]]:
         """A content, and how to store it."""
         self._turn += 1
         size = self._chance.choice(SIZES)
@@ -92,7 +93,7 @@ class Victim:
 
     def _put(self, store: ObjectStore, name: str) -> None:
         data, options = self._next()
-        store.put(name, data, **options)  # type: ignore[arg-type]
+        store.put(name, data, **options)
 
     def _write(self, store: ObjectStore, name: str) -> None:
         data, options = self._next()

@@ -1,7 +1,7 @@
 """What the clients of the checker do: a program of its own, one of several processes.
 
-``python -m tests.faults.workload`` reads its :class:`Orders` as a line of JSON, works until its
-standard input ends, and writes each operation as a line of JSON to a file.
+``python -m tests.faults.workload`` reads its :class:`Orders` as a line of JSON, says ``ready``,
+works until its standard input ends, and writes each operation as a line of JSON to a file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import objstore
 from objstore import (
@@ -235,7 +236,7 @@ class Worker(Reader):
         if 0 < size <= 48:
             size = 49  # long enough to tell whose it is
         data = content(number, size)
-        options = {"metadata": {"id": number}}
+        options: dict[str, Any] = {"metadata": {"id": number}}
         chunk_size = self._chance.choice((None, 4_000, 50_000))
         how = self._chance.choice(("bytes", "once", "file"))
 
@@ -245,7 +246,7 @@ class Worker(Reader):
                     file.write(data)
                 return None
             payload = data if how == "bytes" else pieces(data)
-            return store.put(name, payload, chunk_size=chunk_size, **options)  # type: ignore[arg-type]
+            return store.put(name, payload, chunk_size=chunk_size, **options)
 
         return self._write("put", store, name, number, act)
 
@@ -305,6 +306,7 @@ def work(client: Client, orders: Orders, record: Callable[[Operation], object]) 
         worker = Worker(f"{orders.process}.{number}", record, stores, orders.seed)
         threads.append(threading.Thread(target=worker.run, args=(stopping,), daemon=True))
         threads[-1].start()
+    print("ready", flush=True)  # noqa: T201 - to the process that started this one
     sys.stdin.read()
     stopping.set()
     deadline = time.monotonic() + LIMIT
