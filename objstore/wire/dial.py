@@ -319,6 +319,8 @@ def error_of(text: str) -> ObjStoreError:
             f"not allowed: {action.lower()} to {subject}", subject=subject, description=text
         )
     lower = text.lower()
+    if lower == "authentication timeout":  # it was frozen or busy, and has looked at no login
+        return ConnectionLostError(f"the server ended the connection: {text}", description=text)
     if "authorization" in lower or "authentication" in lower:
         return AuthorizationError(f"the server refused the login: {text}", description=text)
     return ConnectionLostError(f"the server ended the connection: {text}", description=text)

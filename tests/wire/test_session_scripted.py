@@ -124,6 +124,7 @@ class TestHandshake:
             (b"INFO " + b" " * MAX_LINE + b"  ", ProtocolError, "a line of more than"),
             (b"-ERR 'maximum connections exceeded'\r\n", ConnectionLostError, "maximum conn"),
             (b"-ERR 'Authorization Violation'\r\n", AuthorizationError, "Authorization"),
+            (b"-ERR 'Authentication Timeout'\r\n", ConnectionLostError, "Authentication Timeout"),
             (b"", ConnectionLostError, "closed"),
         ],
     )
