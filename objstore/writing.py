@@ -288,7 +288,7 @@ class Writing(Bound):
             if_revision: delete it only if its revision is this.
 
         Returns:
-            True if it was there.
+            True if it was there. What somebody else puts in its place meanwhile stays.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
