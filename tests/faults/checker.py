@@ -263,6 +263,8 @@ class Program:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = f"{self._process.wait()}, being killed"
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         if status != 0:
             log = self._log.read_text("utf-8", "replace")[-6000:]
             problems.append(f"process {self.orders.process} ended with {status}:\n{log}")
