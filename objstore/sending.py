@@ -68,6 +68,9 @@ class ChunkSender:
         header: of each.
         timeout: for one acknowledgement, in seconds.
         ingest_after: after how many chunks fast-ingest batches take over; None: never.
+
+    Attributes:
+        gave_up: all patience has been used up.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class ChunkSender:
         self._is_resumed = False
         self._failing_since: float | None = None  # when it last began to make no progress
         self._ingests = False
+        self.gave_up = False
         self._road = self._new_road(0, 0)
 
     def _new_road(self, stored: int, sequence: int) -> _Road:
@@ -128,10 +132,11 @@ class ChunkSender:
             self._change_road(*self._road.position)
         self._sent += 1
         self._kept[self._sent] = chunk
+        begun = time.monotonic()
         try:
             self._road.send(chunk)
         except ObjStoreError as error:
-            self._go_on(error)
+            self._go_on(error, begun)
         self._forget(self._road.position[0])
 
     def finish(self) -> None:
@@ -141,11 +146,12 @@ class ChunkSender:
             ObjStoreError: they are not, and could not be later.
         """
         while True:
+            begun = time.monotonic()
             try:
                 self._road.finish()
                 break
             except ObjStoreError as error:
-                self._go_on(error)
+                self._go_on(error, begun)
         self._forget(self._sent)
 
     def check_count(self) -> None:
@@ -182,14 +188,18 @@ class ChunkSender:
         self._road.close()
         self._road = self._new_road(stored, sequence)
 
-    def _go_on(self, cause: ObjStoreError) -> None:
+    def _go_on(self, cause: ObjStoreError, begun: float) -> None:
         """After a failure: find out what is stored, and send the rest again.
+
+        Arguments:
+            cause: of it.
+            begun: when what failed was begun; it may have waited for a connection ever since.
 
         Raises:
             ObjStoreError: the cause, where it does not pass, or has not passed in time.
         """
         if self._failing_since is None:
-            self._failing_since = time.monotonic()
+            self._failing_since = begun
         deadline = self._failing_since + min(PATIENCE, self._records.jetstream.patience)
         error = cause
         LOG.info("an upload goes on after: %s", cause)
@@ -199,6 +209,7 @@ class ChunkSender:
             elif not is_transient(error):
                 raise error
             elif time.monotonic() >= deadline:
+                self.gave_up = True
                 raise cause
             try:
                 if isinstance(error, NoRespondersError):

@@ -107,6 +107,7 @@ class Put:
         self._count = 0
         self._size = 0
         self._undecided = False  # the metadata were published, and may be stored
+        self._gave_up = False  # and all patience was used up
         self._published: PendingAck | None = None  # their answer is to be taken
         self._done = False  # they are, and what they replaced is removed
         self._margin = _margin(expected_size)
@@ -193,6 +194,7 @@ class Put:
                 published=published,
             )
         except (RequestTimeoutError, ConnectionLostError):
+            self._gave_up = True
             raise
         except ObjStoreError:
             self._undecided = False
@@ -205,6 +207,16 @@ class Put:
     def abort(self) -> None:
         """Remove what was sent, unless that has become an object, or may have. Never raises."""
         if self._done:  # interrupted afterwards
+            return
+        gave_up = self._gave_up or self._chunks.gave_up
+        if gave_up and not self._records.jetstream.connection.is_connected:
+            self._close()
+            # Each look would wait as long again: four times all patience, it was.
+            LOG.warning(
+                "chunks %s of bucket %s are left behind: there is no connection",
+                self._info.nuid,
+                self._info.bucket,
+            )
             return
         self._chunks.settle()
         self._close()

@@ -40,6 +40,7 @@ class Operation:
         tag: for a read: the tag; None: it was not looked at.
         process: who did it.
         error: what was raised.
+        how: for a read: by which method.
     """
 
     kind: str
@@ -52,13 +53,15 @@ class Operation:
     tag: str | None = None
     process: str = ""
     error: str = ""
+    how: str = ""
 
     def __str__(self) -> str:
         what = self.value
         if self.kind == "read":
             what = "nothing" if self.seen is None else f"{' or '.join(self.seen)} {self.tag or ''}"
         times = f"{self.begun:.4f} … {self.ended:.4f}"
-        return f"{times} {self.process} {self.kind} {what} {self.outcome} {self.error}".rstrip()
+        who = f"{times} {self.process} {self.how or self.kind}"
+        return f"{who} {what} {self.outcome} {self.error}".rstrip()
 
     @property
     def is_optional(self) -> bool:

@@ -23,8 +23,10 @@ from objstore import (
     ingested,
     sending,
 )
+from objstore.wire.dial import Link
 from objstore.wire.ingest import parse_ingest
 from objstore.wire.protocol import Message
+from objstore.wire.session import Session
 from tests.conftest import refuse_batches
 from tests.proxy import Line, Proxy, calls, chunks_of, nth
 from tests.streams import api, chunk_counts, orphans
@@ -177,6 +179,48 @@ def test_without_patience(
     assert store.read_bytes("x") == b"old"
     store.collect_garbage(min_age=0)
     assert chunk_counts(shared_client, store) == {old.nuid: 1}
+
+
+@pytest.mark.parametrize("number", [30, 60], ids=["amid the chunks", "before the commit"])
+def test_the_server_never_comes_back(
+    number: int, road: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patience is waited for once, and not again for each thing that would be cleaned up."""
+    given_up = []
+    wait = Session.wait_connected
+
+    def spy(self: Session, timeout: float) -> Link:
+        try:
+            return wait(self, timeout)
+        except ConnectionLostError:
+            given_up.append(timeout)
+            raise
+
+    def payload() -> Iterator[bytes]:
+        for place, part in enumerate(once(step=CHUNK)):
+            if place == number:
+                server.kill()
+            yield part
+
+    with (
+        LocalServer(tmp_path) as server,
+        objstore.connect(server.url, timeout=1.0, reconnect_timeout=1.0) as client,
+    ):
+        store = client.object_store("bucket")
+        if road == "acked":
+            refuse_batches(client, store)
+            store = client.object_store("bucket", create=False)
+        store.put("x", b"old")
+        monkeypatch.setattr(Session, "wait_connected", spy)
+        with pytest.raises(ConnectionLostError):
+            store.put("x", payload(), chunk_size=CHUNK)
+        assert len(given_up) == 1
+        server.start()
+        with objstore.connect(server.url) as later:
+            store = later.object_store("bucket", create=False)
+            assert store.read_bytes("x") == b"old"
+            store.collect_garbage(min_age=0)
+            assert orphans(later, store) == set()
 
 
 def test_a_server_that_stays_silent(

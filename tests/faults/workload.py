@@ -146,11 +146,11 @@ class Reader:
         def act(begun: float) -> None:
             for name, data in store.get_many(names):
                 if data is None:
-                    self._note("read", store, name, begun)
+                    self._note("read", store, name, begun, how="get_many")
                 elif (source := source_of(data)) is not None:
-                    self._note("read", store, name, begun, seen=(source,))
+                    self._note("read", store, name, begun, seen=(source,), how="get_many")
                 else:
-                    self._note("read", store, name, begun, seen=("*.empty",))
+                    self._note("read", store, name, begun, seen=("*.empty",), how="get_many")
 
         self._read(store, names, act)
 
@@ -163,9 +163,9 @@ class Reader:
                 if info.name in absent:
                     absent.discard(info.name)
                     seen, tag = (info.metadata["id"],), info.description or ""
-                    self._note("read", store, info.name, begun, seen=seen, tag=tag)
+                    self._note("read", store, info.name, begun, seen=seen, tag=tag, how="list")
             for name in absent:
-                self._note("read", store, name, begun)
+                self._note("read", store, name, begun, how="list")
 
         self._read(store, list(NAMES), act)
 
