@@ -19,6 +19,7 @@ PRINTED = {
         "416 bytes */10240000 0\n",
         "",
     ),
+    "sqlite_page": ("word number 77777\n", ""),
     "png_size": ("1600 x 900\n", "PIL"),
     "parquet_columns": ("5", "pyarrow"),  # the sum of 100,000 numbers around a half
 }
