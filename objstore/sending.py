@@ -7,6 +7,7 @@ cannot be read a second time survive too.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import Protocol
@@ -241,7 +242,8 @@ class ChunkSender:
             self._road.finish()
             if self._count_stored() <= self._sent:
                 break
-            stored, sequence = self._acked_road(stored, sequence).recover(self._kept)
+            with contextlib.closing(self._acked_road(stored, sequence)) as look:
+                stored, sequence = look.recover(self._kept)
         self.check_count()
         self._change_road(*self._road.position)
         self._forget(self._sent)
