@@ -20,7 +20,8 @@ def read_column(store: objstore.ObjectStore, name: str, column: str) -> list[flo
 
 def main() -> None:
     """Store a table of 20 columns, and add up one of them."""
-    numbers = [random.random() for _ in range(100_000)]  # noqa: S311 - anything will do
+    chance = random.Random(1)  # noqa: S311 - anything will do
+    numbers = [chance.random() for _ in range(100_000)]
     data = io.BytesIO()
     pq.write_table(pa.table({f"column {number}": numbers for number in range(20)}), data)
     with objstore.local() as client:
