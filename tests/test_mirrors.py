@@ -394,7 +394,13 @@ def test_a_mirror_is_watched(shared_client: Client, source: ObjectStore, fed: st
 def test_a_mirror_of_another_tool(shared_client: Client, store: ObjectStore) -> None:
     """It answers some of all direct gets of the bucket, and hears of no purge."""
     name = f"OBJ_{store.name}-mirror"
-    config = {"name": name, "mirror": {"name": f"OBJ_{store.name}"}, "mirror_direct": True}
+    config = {
+        "name": name,
+        "mirror": {"name": f"OBJ_{store.name}"},
+        "mirror_direct": True,
+        "allow_rollup_hdrs": True,  # without, a mirror of 2.11 stops at the first record
+        "allow_msg_ttl": True,
+    }
     answer = api(shared_client.connection, f"STREAM.CREATE.{name}", config)
     assert "error" not in answer, answer
     try:
