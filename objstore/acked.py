@@ -6,49 +6,17 @@ from collections.abc import Mapping
 
 from objstore.commit import overtake
 from objstore.errors import ObjStoreError
-from objstore.records import Records
-from objstore.window import WINDOW, OutOfStepError, Window
+from objstore.road import Road
+from objstore.window import WINDOW, OutOfStepError
 from objstore.wire.jetstream import parse_pub_ack
-from objstore.wire.protocol import Buffer, Message, check_subject
+from objstore.wire.protocol import Buffer, Message
 from objstore.wire.requests import publish_parts
 
 __all__ = ["AckedChunks"]
 
 
-class AckedChunks:
-    """A road for chunks: acknowledged publishes, up to :data:`~objstore.window.WINDOW` unanswered.
-
-    Arguments:
-        records: the bucket.
-        subject: of the chunks.
-        header: of each.
-        stored: how many chunks are stored already.
-        sequence: of the last of them.
-        timeout: for one acknowledgement, in seconds.
-    """
-
-    def __init__(
-        self,
-        records: Records,
-        subject: str,
-        header: bytes,
-        stored: int,
-        sequence: int,
-        timeout: float,
-    ) -> None:
-        self._records = records
-        self._raw = check_subject(subject)
-        self._base = stored
-        self._header = header
-        self._window = Window(subject, timeout, stored, sequence)
-        connection = records.jetstream.connection
-        self._session, self._inbox = connection.session, connection.inbox
-        self._reply = self._inbox.open(self._deliver)
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """How many chunks are known to be stored, and the sequence of the last one."""
-        return self._window.position
+class AckedChunks(Road):
+    """Acknowledged publishes, up to :data:`~objstore.window.WINDOW` bytes of them unanswered."""
 
     @property
     def may_have_stored(self) -> bool:
@@ -139,8 +107,3 @@ class AckedChunks:
                 number, last = number + 1, at
             else:
                 jetstream.delete_message(stream, at)
-
-    def close(self) -> None:
-        """Hear no more. Never fails."""
-        self._session.forget(self._window)
-        self._inbox.close(self._reply)

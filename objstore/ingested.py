@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from objstore.commit import overtake
 from objstore.errors import APIError, ObjStoreError, RequestTimeoutError
 from objstore.records import Records
-from objstore.window import SILENCE, WINDOW, OutOfStepError, Window
+from objstore.road import Road
+from objstore.window import SILENCE, WINDOW, OutOfStepError
 from objstore.wire.ingest import (
     APPEND,
     END,
@@ -24,7 +25,7 @@ from objstore.wire.ingest import (
     parse_ingest,
 )
 from objstore.wire.nuid import next_nuid
-from objstore.wire.protocol import Buffer, Message, check_subject
+from objstore.wire.protocol import Buffer, Message
 from objstore.wire.requests import publish_parts
 
 __all__ = ["IngestedChunks"]
@@ -34,14 +35,14 @@ __all__ = ["IngestedChunks"]
 IDLE = 5.0
 
 
-class IngestedChunks:
+class IngestedChunks(Road):
     """A road for chunks: batches, of which two acknowledgements may be outstanding.
 
     Measured beside acknowledged publishes, alternating (128 MiB, file storage): 128 KiB chunks
     522 against 518 MB/s, 512 KiB chunks 605 against 574, with a tenth less of the client's CPU
     time. What it is for is the order: a change of the stream's leader leaves no gap.
 
-    Arguments: as :class:`objstore.acked.AckedChunks`.
+    Arguments: as :class:`objstore.road.Road`.
     """
 
     def __init__(
@@ -53,13 +54,7 @@ class IngestedChunks:
         sequence: int,
         timeout: float,
     ) -> None:
-        self._records = records
-        self._raw = check_subject(subject)
-        self._header = header
-        self._window = Window(subject, timeout, stored, sequence)
-        connection = records.jetstream.connection
-        self._session, self._inbox = connection.session, connection.inbox
-        self._reply = self._inbox.open(self._deliver)
+        super().__init__(records, subject, header, stored, sequence, timeout)
         self._timeout = timeout
         self._last_sent = 0.0
         self._refusals = 0
@@ -73,11 +68,6 @@ class IngestedChunks:
         self._every = 0  # chunks for one acknowledgement, once known
         self._window.ended = False
         self._unknown = False  # the server knows no such batch
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """How many chunks are known to be stored; after :meth:`finish` also the last sequence."""
-        return self._window.position
 
     @property
     def may_have_stored(self) -> bool:
@@ -215,8 +205,3 @@ class IngestedChunks:
     @property
     def _is_over(self) -> bool:
         return self._window.ended or self._unknown
-
-    def close(self) -> None:
-        """Hear no more. Never fails."""
-        self._session.forget(self._window)
-        self._inbox.close(self._reply)

@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("readahead",),
     ("chunks", "sending"),
     ("batches", "stepped", "acked", "ingested"),
-    ("change", "damage", "links"),
+    ("change", "damage", "links", "road"),
     ("commit", "bound", "listing"),
     ("records", "progress", "describe"),
     ("source", "metrics", "layout", "window"),
