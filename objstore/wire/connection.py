@@ -235,7 +235,7 @@ class Connection(NATSClient):
         session = self._session
         if session is not None and not session.is_closed:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            session.close()
+            session.close(0)  # a finalizer must not wait: gevent's loop, for one, cannot
             self._callbacks.stop(0)
 
     def after_fork(self) -> None:

@@ -139,6 +139,8 @@ class Session:
             TLSError, AuthorizationError: see :func:`~objstore.wire.dial.dial`.
             ConnectionClosedError: the session was closed.
         """
+        if type(self._start_lock) is not type(threading.Lock()):  # gevent came after a fork
+            self._start_lock, self._out.lock = threading.Lock(), threading.RLock()
         with self._start_lock:
             if self._ended is not None:
                 raise _closed_error()
@@ -157,22 +159,20 @@ class Session:
                     link.transport.close()
                 raise
 
-    def close(self) -> None:
-        """End the session: everybody who waits is woken. Never waits for a blocked writer."""
+    def close(self, timeout: float = 2.0) -> None:
+        """End it, wake who waits, and give the reader time to end. Waits for no blocked writer."""
         with self._lock:
             if self._ended is not None:
                 return
             self._ended = _closed_error()
-            link, self._out.link = self._out.link, None
-            thread = self._thread
-            waiting = self._waiting.empty()
-            wanted_by = list(self._wanted_by)
+            link, thread, self._out.link = self._out.link, self._thread, None
+            waiting: list[Waiting] = [*self._waiting.empty(), *self._wanted_by]
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
         self._over.open()
-        fail_all([*waiting, *wanted_by], _closed_error())
-        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
-            thread.join(timeout=2.0)
+        fail_all(waiting, _closed_error())
+        if timeout and thread and thread is not threading.current_thread() and thread.is_alive():
+            thread.join(timeout)
 
     def drop(self) -> None:
         """Break the present connection, as if the network had; the session reconnects."""
@@ -376,8 +376,8 @@ class Session:
         self._out.send_urgent()  # what came while the lock was held
 
     def _reconnect(self) -> Link | None:
-        """Try until a server answers or the session is closed (None)."""
-        while self._ended is None:
+        """Try until a server answers; None: it is closed, or gevent's thread outlived a fork."""
+        while self._ended is None and threading.current_thread() is self._thread:
             try:
                 link = dial_any(self._pool, self._options, lambda: self._ended is None)
                 self._install(link)

@@ -21,8 +21,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from objstore.wire.protocol import Buffer
 
@@ -38,9 +38,9 @@ class Transport:
     """
 
     def __init__(self, sock: socket.socket, send_timeout: float) -> None:
-        self._socket = sock
         sock.settimeout(None)
-        _set_timeout(sock, socket.SO_SNDTIMEO, send_timeout)
+        self._socket = sock if _is_blocking(sock) else cast("socket.socket", _Cooperative(sock))
+        _set_timeout(self._socket, socket.SO_SNDTIMEO, send_timeout)
         self._pid = os.getpid()
 
     @classmethod
@@ -123,14 +123,17 @@ class Transport:
             self._socket.shutdown(socket.SHUT_WR)
 
     def abort(self) -> None:
-        """Break the connection, waking whoever receives or sends. Never blocks."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        """Break the connection, waking whoever receives or sends. Never blocks.
+
+        In a forked child the parent's connection stays as it is.
+        """
+        if os.getpid() == self._pid:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give the socket back. In a forked child the parent's connection stays as it is."""
-        if os.getpid() == self._pid:
-            self.abort()
+        """Give the socket back, as :meth:`abort`."""
+        self.abort()
         self._socket.close()
 
 
@@ -215,11 +218,61 @@ class TLSTransport(Transport):
         super().send([data])
 
 
+class _Cooperative:
+    """A socket for which an event loop waits: gevent's, in a process that it has patched.
+
+    Underneath it is non-blocking, so that the kernel's time-outs never strike. Its own time-out
+    is one for both directions, and is looked at when the waiting begins: it is set before each
+    call, between which and the waiting no other greenlet runs.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._timeouts: dict[int, float] = {}
+
+    @staticmethod
+    def poll() -> select.poll:
+        """Python's own: gevent's lets others run, which who asks must not (a finalizer, say)."""
+        monkey = sys.modules.get("gevent.monkey")
+        new: Callable[[], select.poll] = (
+            select.poll if monkey is None else monkey.get_original("select", "poll")
+        )
+        return new()
+
+    def set_timeout(self, option: int, seconds: float) -> None:
+        self._timeouts[option] = seconds
+
+    def _within(self, option: int) -> socket.socket:
+        self._sock.settimeout(self._timeouts.get(option))
+        return self._sock
+
+    def recv_into(self, buffer: memoryview) -> int:
+        return self._within(socket.SO_RCVTIMEO).recv_into(buffer)
+
+    def recv(self, size: int) -> bytes:
+        return self._within(socket.SO_RCVTIMEO).recv(size)
+
+    def send(self, data: Buffer) -> int:
+        return self._within(socket.SO_SNDTIMEO).send(data)
+
+    def sendmsg(self, parts: Sequence[Buffer]) -> int:
+        return self._within(socket.SO_SNDTIMEO).sendmsg(parts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _is_blocking(sock: socket.socket) -> bool:
+    """Whether the kernel waits, as it does but for those who replace Python's sockets."""
+    return sys.platform == "win32" or os.get_blocking(sock.fileno())
+
+
 def _is_writable(sock: socket.socket) -> bool:
     """Whether a few bytes can be sent at once."""
     if not hasattr(select, "poll"):  # pragma: no cover - Windows
         return bool(select.select([], [sock], [], 0)[1])
-    poll = select.poll()  # not select.select: that fails on descriptors above 1,023
+    # Not select.select: that fails on descriptors above 1,023.
+    poll = sock.poll() if isinstance(sock, _Cooperative) else select.poll()
     poll.register(sock, select.POLLOUT)
     return bool(poll.poll(0))
 
@@ -227,7 +280,9 @@ def _is_writable(sock: socket.socket) -> bool:
 def _set_timeout(sock: socket.socket, option: int, seconds: float) -> None:
     """Set how long the kernel lets a receive or a send wait."""
     seconds = max(seconds, 0.001)  # none at all would mean for ever
-    if sys.platform == "win32":  # pragma: no cover
+    if isinstance(sock, _Cooperative):
+        sock.set_timeout(option, seconds)
+    elif sys.platform == "win32":  # pragma: no cover
         sock.setsockopt(socket.SOL_SOCKET, option, int(seconds * 1000))
     else:
         whole = int(seconds)
