@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -21,6 +22,9 @@ WINDOW = 8 << 20
 
 #: How long the answers may be silent after a failure, in seconds, before no more are expected.
 SILENCE = 1.0
+
+#: So many answers are taken in beyond what a server can have to say of the chunks sent.
+BABBLE = 1000
 
 
 class OutOfStepError(ConnectionLostError):
@@ -128,33 +132,39 @@ class Window:
         """Wait until something is true, which the answers make true.
 
         Raises:
-            RequestTimeoutError: no answer came for one time-out.
+            RequestTimeoutError: nothing was stored for one time-out, whatever else was answered.
             ObjStoreError: a chunk was refused, or the connection was lost.
         """
+        stored, deadline = -1, 0.0
         while True:
             with self._lock:
                 if self._error is not None:
                     raise self._error
                 if ready():
                     return
-                before = self.answers
+                now = time.monotonic()
+                if self.stored > stored:
+                    stored, deadline = self.stored, now + self._timeout
+                elif now >= deadline:
+                    raise RequestTimeoutError(
+                        f"no acknowledgement of chunk {stored + 1} in {self._timeout:g} s",
+                        timeout=self._timeout,
+                        subject=self.subject,
+                    )
                 self._awaited = True
-            if not self._heard(self._timeout) and self.answers == before:
-                raise RequestTimeoutError(
-                    f"no acknowledgement of chunk {self.stored + 1} in {self._timeout:g} s",
-                    timeout=self._timeout,
-                    subject=self.subject,
-                )
+            self._heard(deadline - now)
 
     def settle(self, ready: Callable[[], bool]) -> None:
         """After a failure: wait until something is true, whatever is refused meanwhile.
 
-        Returns in any case: after some silence, or when no answer will come any more. A leader
+        Returns in any case: after some silence, when no answer will come any more, or when far
+        more have come than there were chunks. A leader
         that has stepped down says nothing of what it was sent last; so a whole time-out would
         be lost with each change of leaders.
         """
         while True:
             with self._lock:
+                self.deaf = self.deaf or self.answers > 2 * self.sent + BABBLE
                 if self.deaf or ready():
                     return
                 self._awaited = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from contextlib import ExitStack
 from types import TracebackType
@@ -136,6 +137,9 @@ class ObjectWriter(io.BufferedIOBase):
     def __del__(self) -> None:
         # The base class would close, and so store half an object.
         if not self.closed and not self.__dict__.get("_aborted", True):  # it may be half made
+            if sys.is_finalizing():  # the reader thread has ended: no answer would be heard
+                self._aborted = True
+                self._end()
             self.abort()
             warnings.warn(  # last: it may raise
                 f"{self._name!r} was opened for writing and never closed: it is not stored",

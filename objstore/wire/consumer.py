@@ -41,7 +41,7 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.asking import Asking
-from objstore.wire.feed import Delivery, Feed, FlowControl, Idle, Item
+from objstore.wire.feed import Delivery, Feed, FlowControl, Idle, Item, size_of
 from objstore.wire.jetstream import JetStream, parse_answer
 
 __all__ = ["OrderedConsumer", "Start"]
@@ -196,6 +196,7 @@ class OrderedConsumer:
                 return True
             return deadline is None or now < deadline
         if source is not None and source is feed:
+            feed.taken += size_of(item)
             self._take(feed, item)
         return True
 

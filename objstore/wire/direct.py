@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from objstore.errors import APIError, NoRespondersError, ObjStoreError
+from objstore.errors import APIError, NoRespondersError, ObjStoreError, ProtocolError
 from objstore.wire.connection import Connection
 from objstore.wire.headers import decode_text
 from objstore.wire.protocol import Buffer, Message, check_subject
@@ -33,6 +33,9 @@ __all__ = [
 BATCH_END = 204
 NOT_FOUND = 404
 NO_RESPONDERS = 503
+
+#: A batch may bring so many times its ``max_bytes``, and this; a message counts with an overhead.
+FACTOR, LEAST, OVERHEAD = 4, 256 << 10, 64
 
 _SEQUENCE = b"Nats-Sequence"
 _PENDING = b"Nats-Num-Pending"
@@ -114,11 +117,32 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(f"{text[:19]}.{text[20:26].rstrip('Z').ljust(6, '0')}+00:00")
 
 
+class _Allowance:
+    """How much a batch may bring: a server that sends on and on is not to fill the memory.
+
+    Generous, since servers count otherwise: the headers that they add are not in ``max_bytes``.
+    """
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self._left = FACTOR * int(request["max_bytes"]) + LEAST
+
+    def takes(self, message: Message) -> bool:
+        """Whether one more message may come."""
+        left = self._left
+        self._left = left - len(message.payload) - len(message.header) - OVERHEAD
+        return left >= 0
+
+    def exceeded(self, subject: str) -> ProtocolError:
+        """What to raise where it may not."""
+        return ProtocolError(f"the answer to {subject} is longer than was asked for")
+
+
 class DirectGet:
     """A batch of direct gets under way: its messages as they come.
 
     The reader thread puts them into a queue; :meth:`next` takes them out. Nothing is held on
-    the server. Memory: what the request allows (``max_bytes``) and one message.
+    the server. Memory: what the request allows (``max_bytes``) and one message; where the server
+    does not keep to that, :data:`FACTOR` times as much.
 
     Attributes:
         subject: of the request.
@@ -128,12 +152,20 @@ class DirectGet:
         self.subject = subject
         self._connection = connection
         self._queue: queue.SimpleQueue[Message | ObjStoreError] = queue.SimpleQueue()
-        self._reply = connection.inbox.open(self._queue.put)
+        self._allowance = _Allowance(request)
+        self._reply = connection.inbox.open(self._deliver)
         try:
             connection.session.transmit(_request_parts(subject, request, self._reply), self)
         except BaseException:
             self.close()
             raise
+
+    def _deliver(self, message: Message) -> None:
+        if self._allowance.takes(message):
+            self._queue.put(message)
+        else:
+            self.close()
+            self._queue.put(self._allowance.exceeded(self.subject))
 
     def fail(self, error: ObjStoreError) -> None:
         """The connection ended, or the permission is missing."""
@@ -179,6 +211,7 @@ class DirectPage:
         self._messages: list[Message] = []
         self._error: ObjStoreError | None = None
         self._ended = Latch()
+        self._allowance = _Allowance(request)
         self._reply = connection.inbox.open(self._deliver)
         try:
             connection.session.transmit(_request_parts(subject, request, self._reply), self)
@@ -187,6 +220,10 @@ class DirectPage:
             raise
 
     def _deliver(self, message: Message) -> None:
+        if not self._allowance.takes(message):
+            self.close()
+            self.fail(self._allowance.exceeded(self.subject))
+            return
         self._messages.append(message)
         if message.status:
             self._ended.open()

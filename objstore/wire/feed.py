@@ -14,7 +14,11 @@ from objstore.wire.protocol import Message
 from objstore.wire.session import Session
 from objstore.wire.subscriptions import Subscription
 
-__all__ = ["Delivery", "Feed", "FlowControl", "Idle", "Item"]
+__all__ = ["MOST_WAITING", "Delivery", "Feed", "FlowControl", "Idle", "Item", "size_of"]
+
+#: Bytes that may wait for a user, each item counted with an overhead. A server stops at 32 MiB
+#: (its flow control); one that does not is not to fill the memory.
+MOST_WAITING, OVERHEAD = 96 << 20, 256
 
 CONTROL = 100  # the status of heartbeats and of requests for flow control
 ACK = "$JS.ACK."
@@ -120,6 +124,7 @@ class Feed:
         ended: whether it is over, so that nothing more is taken in.
         answered: the last request for flow control that was answered.
         idle: whether there is an :class:`Idle` in the queue.
+        taken: bytes of what was taken out of the queue; the user's thread counts.
     """
 
     def __init__(
@@ -134,6 +139,8 @@ class Feed:
         self.created = self.live = self.proved = self.ended = self.idle = False
         self.snapshot = self.again = False
         self.answered = ""
+        self.taken = 0
+        self._given = 0  # bytes of what was put into the queue
         self._items = items
         self._sequence = 0  # the consumer's number of the last message
         self._flow = ""  # the last request for flow control
@@ -142,6 +149,14 @@ class Feed:
         """It is over: no more is taken in. Also called when the connection ends."""
         self.ended = True
         self._items.put((self, error))
+
+    def _put(self, item: Item) -> None:
+        """Hand on what came, unless too much of it waits already."""
+        self._given += size_of(item)
+        if self._given - self.taken > MOST_WAITING:
+            self.fail(ProtocolError("a consumer sends on, though nobody lets it"))
+        else:
+            self._items.put((self, item))
 
     def deliver(self, message: Message) -> None:
         """Take in what came. Called by the reader thread."""
@@ -157,7 +172,7 @@ class Feed:
         elif message.status:
             self.fail(ProtocolError(f"the consumer ended: {message.header!r}"))
         else:
-            self._items.put((self, message))  # an answer of the API
+            self._put(message)  # an answer of the API
 
     def _check(self, message: Message) -> None:
         try:
@@ -170,7 +185,7 @@ class Feed:
             return
         self._sequence = sequence
         self.proved = True
-        self._items.put((self, message))
+        self._put(message)
 
     def _control(self, message: Message) -> None:
         if message.reply:
@@ -185,13 +200,20 @@ class Feed:
             if not self.idle:
                 self.idle = True
                 looked_at = int(message.value(b"Nats-Last-Stream") or 0)
-                self._items.put((self, Idle(looked_at)))
+                self._put(Idle(looked_at))
         elif stalled != self._flow or stalled == self.answered:  # the request, or its answer,
             self._request_flow(stalled)  # was lost
 
     def _request_flow(self, subject: str) -> None:
         self._flow, self.answered = subject, ""
-        self._items.put((self, FlowControl(subject)))
+        self._put(FlowControl(subject))
+
+
+def size_of(item: Item) -> int:
+    """Of something in the queue, in bytes."""
+    if isinstance(item, Message):
+        return len(item.payload) + len(item.header) + OVERHEAD
+    return OVERHEAD
 
 
 def _missing(first: int, last: int) -> ProtocolError:

@@ -38,7 +38,10 @@ have "cluster" in their file's name, or a fixture of that name.
     malformed metadata                 ../test_malformed
     same-name writers                  test_rivals; ../test_put_get: test_racing_writers_…
     reader during overwrite            test_rivals; ../test_peer_defects: p14
-    fork, exit, Ctrl-C                 ../test_ctrl_c; ../wire/test_connection
+    fork, exit, Ctrl-C                 ../test_ctrl_c; ../wire/test_connection; test_exit
+    gevent                             ../test_gevent
+    hostile server, absurd metadata    test_hostile; ../wire/test_session_scripted;
+                                       ../wire/test_protocol; ../test_malformed
     TLS                                ../wire/test_tls
     authentication expiry              ../wire/test_login: TestExpiry
     lame duck mid-put, mid-get         test_cluster_puts, test_cluster_reads: own_leaves,
