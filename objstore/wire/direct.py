@@ -36,6 +36,7 @@ NO_RESPONDERS = 503
 
 #: A batch may bring so many times its ``max_bytes``, and this; a message counts with an overhead.
 FACTOR, LEAST, OVERHEAD = 4, 256 << 10, 64
+UNSAID = 64 << 20  # where a request has none
 
 _SEQUENCE = b"Nats-Sequence"
 _PENDING = b"Nats-Num-Pending"
@@ -124,7 +125,7 @@ class _Allowance:
     """
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        self._left = FACTOR * int(request["max_bytes"]) + LEAST
+        self._left = FACTOR * int(request.get("max_bytes", UNSAID)) + LEAST
 
     def takes(self, message: Message) -> bool:
         """Whether one more message may come."""

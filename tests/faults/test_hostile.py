@@ -20,7 +20,14 @@ from pathlib import Path
 
 import pytest
 
-from objstore import Client, ObjectStore, ObjStoreError, ProtocolError, RequestTimeoutError
+from objstore import (
+    Client,
+    ObjectResult,
+    ObjectStore,
+    ObjStoreError,
+    ProtocolError,
+    RequestTimeoutError,
+)
 from objstore.window import Window
 from objstore.wire.feed import MOST_WAITING, Feed
 from objstore.wire.protocol import Message
@@ -163,7 +170,7 @@ def dripping_line(peer: Peer) -> None:
         peer._held.wait(0.02)
 
 
-ATTACKS = {
+ATTACKS: dict[str, Callable[[Peer], object]] = {
     "endless line": flood(b"x"),
     "endless INFO": flood(b'INFO {"a": "' + b"x" * (1 << 16)),
     "endless MSG": flood(b"MSG s 1 "),
@@ -310,11 +317,19 @@ ABSURD: dict[str, dict[str, object]] = {
     "chunks of one byte": {"size": 1 << 50, "options": {"max_chunk_size": 1}},
 }
 
+
+def opened(store: ObjectStore, start: int = 0) -> ObjectResult:
+    """The object, from some place on."""
+    result = store.get("x", start=start)
+    assert result is not None
+    return result
+
+
 READERS: dict[str, Callable[[ObjectStore, Path], object]] = {
     "read_bytes": lambda store, _: store.read_bytes("x"),
-    "read": lambda store, _: store.get("x").read(),
-    "readinto": lambda store, _: store.get("x").readinto(bytearray(1 << 20)),
-    "seek": lambda store, _: store.get("x", start=(1 << 50) - 10).read(),
+    "read": lambda store, _: opened(store).read(),
+    "readinto": lambda store, _: opened(store).readinto(bytearray(1 << 20)),
+    "seek": lambda store, _: opened(store, (1 << 50) - 10).read(),
     "read_range": lambda store, _: store.read_range("x", (1 << 50) - 10, 1 << 50),
     "get_many": lambda store, _: list(store.get_many(["x", "good"])),
     "download_file": lambda store, path: store.download_file("x", path / "x"),
