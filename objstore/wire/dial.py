@@ -11,7 +11,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from objstore.errors import (
@@ -100,6 +100,8 @@ def dial_any(
     Raises:
         ObjStoreError: the error that says most, when none does; see :func:`dial`.
     """
+    if pool.secured:
+        options = replace(options, tls=True)
     errors: list[ObjStoreError] = []
     for server in pool.round():
         if errors and not wanted():
@@ -110,6 +112,8 @@ def dial_any(
             errors.append(error)
         else:
             pool.connected(server)
+            # From now on always: whoever answers in the clear later is not who answered first.
+            pool.secured = pool.secured or isinstance(link.transport, TLSTransport)
             return link
     telling: list[ObjStoreError] = [e for e in errors if isinstance(e, AuthorizationError)]
     telling += [e for e in errors if type(e) is not ConnectionLostError]

@@ -108,11 +108,15 @@ class ServerPool:
     """Decides which server is tried next, and how long to wait before.
 
     Not thread-safe: the thread that connects owns it.
+
+    Attributes:
+        secured: whether one of them was connected to by TLS.
     """
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._given = list(dict.fromkeys(servers))
         self._discovered: list[Server] = []
+        self.secured = False
         self._current: Server | None = None
         self._pause = _FIRST_PAUSE
 

@@ -336,6 +336,32 @@ class TestTraffic:
             eventually(lambda: isinstance(one.session._cause, TLSError))
             assert not one.is_connected
 
+    def test_reconnect_in_the_clear(self, files: Files) -> None:
+        """A server that asked for TLS is lost, and what answers next does not: nothing is said to
+        it, though the address is nats:// and TLS was never asked for by name."""
+        heard: list[bytes] = []
+        greeted = threading.Event()
+
+        def impostor(peer: Peer) -> None:
+            peer.greet()
+            greeted.set()
+            heard.append(peer.line())
+
+        with (
+            LocalServer(config=files.config(files.certificate("127.0.0.1"))) as server,
+            ScriptedServer(impostor) as other,
+            connected(
+                [url(server), f"nats://{TOKEN}@127.0.0.1:{other.port}"], tls_cacert=files.ca
+            ) as one,
+        ):
+            server.kill()
+            assert greeted.wait(PATIENCE)
+            eventually(lambda: other.connections > 1)
+            assert heard == []
+            assert not one.is_connected
+            server.start()
+            one.ping()
+
     def test_close_while_receiving(self, tls_server: LocalServer, files: Files) -> None:
         """close() in the middle of large messages is prompt and clean."""
         for _ in range(5):
