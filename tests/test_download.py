@@ -20,10 +20,11 @@ from objstore import (
     LocalServer,
     ObjectCorruptError,
     ObjectStore,
+    ObjStoreError,
     PayloadFileError,
 )
 from tests.proxy import Proxy
-from tests.streams import delete_chunk
+from tests.streams import delete_chunk, record, write_record
 
 CHUNK = 10_000
 CONTENT = bytes((i * i + 7 * i) % 251 for i in range(100 * CHUNK + 17))
@@ -222,6 +223,23 @@ def test_hostile_metadata(store: ObjectStore, tmp_path: Path) -> None:
     store.download_file("x", folder / ("long" * 60))
     assert os.listdir(folder) == ["long" * 60]
     assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.leaves_chunks("of a record that names others")
+@pytest.mark.parametrize("nuid", ["../../evil", "/tmp/evil", "..", "a/b", "\0"])
+def test_hostile_nuids(
+    nuid: str, store: ObjectStore, shared_client: Client, tmp_path: Path
+) -> None:
+    """A nuid that is a path is none: an error, and no file anywhere."""
+    store.put("x", CONTENT[: 5 * CHUNK], chunk_size=CHUNK)
+    fields = {**record(shared_client, store, "x"), "nuid": nuid, "digest": "../../evil"}
+    write_record(shared_client, store, fields)
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    with pytest.raises(ObjStoreError):
+        store.download_file("x", folder / "x")
+    assert list(folder.iterdir()) == []
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
 
 
 def test_the_digest_is_of_everything(
