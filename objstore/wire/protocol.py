@@ -65,6 +65,10 @@ _TRUSTED_SIZE = 8 << 20
 
 SLAB_SIZE = 64 << 10
 
+#: After a large message another one is likely. So much is received then: its head, and little of
+#: its payload, which would have to be copied (a whole slab of it, half of a chunk of 128 KiB).
+_HEAD_SIZE = 1024
+
 PING = b"PING\r\n"
 PONG = b"PONG\r\n"
 
@@ -185,6 +189,7 @@ class Parser:
         self._body: memoryview | None = None  # its memory, where the slab is too small
         self._memory = Memory()
         self._filled = 0  # how much of the body has come
+        self._room = slab_size  # how much of the slab the next bytes may fill, when it is empty
         self._handlers: dict[bytes, Callable[[bytes, list[bytes]], Event | None]] = {
             b"MSG": self._on_msg,
             b"HMSG": self._on_hmsg,
@@ -199,7 +204,7 @@ class Parser:
         """The place for the next bytes: at least one byte long. Release it before the next call."""
         if self._body is not None:
             return self._body[self._filled :]
-        return self._view[self._end :]
+        return self._view[self._end :] if self._end else self._view[: self._room]
 
     @property
     def unparsed(self) -> int:
@@ -228,13 +233,56 @@ class Parser:
         """Cut whole events off the slab's front, then make room at its end."""
         events: list[Event] = []
         while True:
-            event = self._next_line() if self._head is None else self._next_payload(self._head)
+            if self._head is None:
+                self._take_messages(events)
+                if self._start == self._end:
+                    break
+                event = self._next_line()
+            else:
+                event = self._next_payload(self._head)
             if event is None:
                 break
             if event is not _HEAD_READ:
                 events.append(event)
+        if events:
+            self._room = len(self._slab)
         self._make_room()
         return events
+
+    def _take_messages(self, events: list[Event]) -> None:
+        """Take whole messages off the slab's front, as long as they are as servers write them.
+
+        What is not is left to the other methods, which know all cases, and this one's too. They
+        take 4.7 µs for a message that this does in 2.4; a listing of a bucket, and every answer to a
+        request, feels that.
+        """
+        slab, view, end = self._slab, self._view, self._end
+        start = self._start
+        while (found := _HEAD_LINE.match(slab, start, end)) is not None:
+            _, subject, sid, reply, header_size, size = found.groups()
+            body = found.end()
+            stop = body + int(size)
+            if stop + 2 > end or slab[stop : stop + 2] != b"\r\n":
+                break
+            header = b""
+            if header_size is not None:
+                split = body + int(header_size)
+                if split > stop:
+                    break
+                header = bytes(view[body:split])
+                body = split
+            start = stop + 2
+            events.append(
+                Message(
+                    int(sid),
+                    decode_text(subject),
+                    "" if reply is None else decode_text(reply),
+                    header,
+                    bytes(view[body:stop]),
+                )
+            )
+        if start != self._start:
+            self._start = self._scanned = start
 
     def _next_line(self) -> Event | None:
         """The event of the next line; a message's line leads to its payload, if that is there."""
@@ -294,6 +342,7 @@ class Parser:
             return None
         self._check_end(body, head.size)
         self._head = self._body = None
+        self._room = min(_HEAD_SIZE, len(self._slab))
         split = head.header_size
         return Message(
             head.sid, head.subject, head.reply, bytes(body[:split]), body[split : head.size]
@@ -377,6 +426,11 @@ class Parser:
 #: What a line can begin with; HTTP's is waited for too, so that the error can say what it is.
 _BEGINNINGS = (b"MSG", b"HMSG", b"PING", b"PONG", b"+OK", b"-ERR", b"INFO", b"HTTP/")
 _WORD_END = re.compile(rb"[ \t\r]")
+
+#: The line of a message as servers write it: one blank between the words.
+_HEAD_LINE = re.compile(
+    rb"(H)?MSG ([^ \t\r\n]+) ([0-9]{1,18}) (?:([^ \t\r\n]+) )?(?(1)([0-9]{1,12}) )([0-9]{1,12})\r\n"
+)
 
 #: A line was read that leads to a payload: not an event, but a reason to go on.
 _HEAD_READ = Ok()
