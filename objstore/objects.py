@@ -407,7 +407,7 @@ def _read(fields: dict[str, Any]) -> tuple[Any, ...]:
 
     In C's loops where all is as it should be: 0.6 µs, where one in Python takes 1.1.
     """
-    values = _in_order({**_EMPTY, **fields})
+    values: tuple[Any, ...] = _in_order({**_EMPTY, **fields})
     if tuple(map(type, values)) == _TYPES:
         return values
     return tuple(_typed(fields, name, kind) for name, kind in zip(_EMPTY, _TYPES, strict=True))

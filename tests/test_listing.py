@@ -8,7 +8,7 @@ import pytest
 
 from objstore import Client, ObjectStore
 from objstore.objects import encode_info, meta_subject
-from objstore.records import FIRST_PAGE
+from objstore.paging import FIRST_BATCH
 from tests.proxy import Proxy, calls, nth
 
 
@@ -35,7 +35,7 @@ def test_a_page_that_was_asked_for_ahead_is_lost(
 ) -> None:
     """It is asked for again; and whoever gives up leaves nothing to wait for."""
     names = [info.name for info in store.put_many((f"o{i}", b"") for i in range(1000))]
-    cut = proxy.down.cut(nth(FIRST_PAGE + 200, proxy.answers(calls("DIRECT.GET"))))
+    cut = proxy.down.cut(nth(FIRST_BATCH + 200, proxy.answers(calls("DIRECT.GET"))))
     assert [info.name for info in far_store.list()] == names
     assert cut.happened.is_set()
     listing = far_store.list()

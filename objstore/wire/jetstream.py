@@ -35,13 +35,14 @@ from objstore.wire.answers import (
     parse_answer,
     parse_pub_ack,
 )
+from objstore.wire.commands import check_subject
 from objstore.wire.connection import Connection
 from objstore.wire.direct import (
     DirectGet,
     DirectPage,
     StoredMessage,
 )
-from objstore.wire.protocol import Buffer, Message, check_subject
+from objstore.wire.protocol import Buffer, Message
 from objstore.wire.stored_headers import parse_ttl, publish_header, ttl_header
 
 __all__ = [

@@ -17,8 +17,9 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire import forks
+from objstore.wire.commands import check_subject, encode_publish
 from objstore.wire.nuid import next_nuid
-from objstore.wire.protocol import Buffer, Message, check_subject, encode_publish
+from objstore.wire.protocol import Buffer, Message
 from objstore.wire.session import Session
 from objstore.wire.subscriptions import Handler, Latch, Subscription
 

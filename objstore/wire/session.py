@@ -26,11 +26,10 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire import forks
+from objstore.wire.commands import PING, PONG, encode_unsubscribe
 from objstore.wire.dial import DialOptions, Link, broken, dial_any, error_of, no_connection
 from objstore.wire.outbox import Outbox
 from objstore.wire.protocol import (
-    PING,
-    PONG,
     Buffer,
     Err,
     Event,
@@ -38,7 +37,6 @@ from objstore.wire.protocol import (
     Message,
     Ping,
     Pong,
-    encode_unsubscribe,
 )
 from objstore.wire.servers import ServerPool
 from objstore.wire.subscriptions import (

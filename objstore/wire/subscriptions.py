@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from objstore.errors import ObjStoreError
-from objstore.wire.protocol import Message, check_subject, encode_subscribe, encode_unsubscribe
+from objstore.wire.commands import check_subject, encode_subscribe, encode_unsubscribe
+from objstore.wire.protocol import Message
 
 __all__ = [
     "Handler",

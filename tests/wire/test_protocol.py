@@ -11,9 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.errors import InvalidNameError, InvalidOptionError, ProtocolError
-from objstore.wire import protocol
-from objstore.wire.protocol import (
+from objstore.wire import commands, protocol
+from objstore.wire.commands import (
     MAX_COMMAND,
+    check_subject,
+    encode_connect,
+    encode_publish,
+    encode_subscribe,
+    encode_unsubscribe,
+)
+from objstore.wire.protocol import (
     MAX_MESSAGE,
     SLAB_SIZE,
     Err,
@@ -24,12 +31,7 @@ from objstore.wire.protocol import (
     Parser,
     Ping,
     Pong,
-    check_subject,
-    encode_connect,
     encode_headers,
-    encode_publish,
-    encode_subscribe,
-    encode_unsubscribe,
     parse_headers,
 )
 from tests.wire import fuzz_protocol
@@ -643,7 +645,7 @@ def test_encode_unsubscribe() -> None:
 
 
 def test_ping_and_pong() -> None:
-    assert plains(feed(Parser(), protocol.PING + protocol.PONG)) == [("Ping",), ("Pong",)]
+    assert plains(feed(Parser(), commands.PING + commands.PONG)) == [("Ping",), ("Pong",)]
 
 
 def test_commands_of_the_longest_line() -> None:
