@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chunks", "sending"),
     ("batches", "stepped", "acked", "ingested"),
     ("change", "damage", "links", "road"),
-    ("commit", "bound", "listing"),
+    ("commit", "bound", "listing", "landing"),
     ("records", "progress", "describe"),
     ("paging",),
     ("source", "metrics", "layout", "window"),

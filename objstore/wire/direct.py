@@ -16,6 +16,7 @@ from objstore.wire.connection import Connection
 from objstore.wire.headers import decode_text
 from objstore.wire.protocol import Buffer, Message
 from objstore.wire.requests import publish_parts
+from objstore.wire.subscriptions import PlaceOf
 
 __all__ = [
     "BATCH_END",
@@ -25,6 +26,7 @@ __all__ = [
     "DirectPage",
     "StoredMessage",
     "direct_error",
+    "left_behind",
     "parse_time",
     "position",
 ]
@@ -38,10 +40,10 @@ NO_RESPONDERS = 503
 PART = 64
 
 _SEQUENCE = b"Nats-Sequence"
-_PENDING = b"Nats-Num-Pending"
 _TIME = b"Nats-Time-Stamp"
 _SUBJECT = b"Nats-Subject"
 _STREAM = b"\r\nNats-Stream: "
+_AT, _PENDING = b"\r\nNats-Sequence: ", b"\r\nNats-Num-Pending: "
 _OWN_HEADERS = re.compile(
     rb"\r\nNats-Stream: [^\r]*\r\nNats-Subject: ([^\r ]+)\r\nNats-Sequence: ([0-9]+)"
     rb"\r\nNats-Time-Stamp: ([^\r ]+)\r\n"
@@ -123,15 +125,27 @@ class DirectGet:
     The reader thread puts them into a queue; :meth:`next` takes them out. Nothing is held on
     the server. Memory: what the request allows (``max_bytes``) and one message.
 
-    Attributes:
+    Arguments:
+        connection: carries it.
         subject: of the request.
+        request: what is asked for (ADR-31).
+        place: where the payloads of large messages shall land; None: anywhere.
+
+    Attributes:
+        subject: as above.
     """
 
-    def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        subject: str,
+        request: Mapping[str, Any],
+        place: PlaceOf | None = None,
+    ) -> None:
         self.subject = subject
         self._connection = connection
         self._queue: queue.SimpleQueue[Message | ObjStoreError] = queue.SimpleQueue()
-        self._reply = connection.inbox.open(self._queue.put)
+        self._reply = connection.inbox.open(self._queue.put, place)
         try:
             connection.session.transmit(_request_parts(subject, request, self._reply), self)
         except BaseException:
@@ -258,6 +272,18 @@ def direct_error(message: Message, what: str) -> ObjStoreError:
     return APIError(f"{what}: {text}", code=message.status, description=text)
 
 
+def left_behind(header: bytes) -> int | None:
+    """The server's count of the messages of a subject behind one, by the header block of that."""
+    return _number(header, _PENDING)
+
+
+def _number(header: bytes, mark: bytes) -> int | None:
+    """What stands behind a mark; the last one, which is the server's own."""
+    at = header.rfind(mark)
+    digits = header[at + len(mark) : header.find(b"\r", at + 2)]
+    return int(digits) if at >= 0 and digits.isdigit() else None
+
+
 def position(message: Message, counts_itself: bool) -> tuple[int, int]:
     """Where a message of a batch stands: its sequence, and how many of its subject follow.
 
@@ -269,7 +295,7 @@ def position(message: Message, counts_itself: bool) -> tuple[int, int]:
     Raises:
         APIError: the headers that say so are missing.
     """
-    sequence, pending = message.value(_SEQUENCE), message.value(_PENDING)
-    if sequence is None or pending is None or not (sequence.isdigit() and pending.isdigit()):
+    sequence, pending = _number(message.header, _AT), _number(message.header, _PENDING)
+    if sequence is None or pending is None:
         raise APIError(f"a message of a batch without its position: {message!r}")
-    return int(sequence), int(pending) - counts_itself
+    return sequence, pending - counts_itself

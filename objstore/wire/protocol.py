@@ -7,8 +7,8 @@ out, so every case is tested by giving it bytes.
 :meth:`Parser.get_buffer`, fills some of it (``socket.recv_into``), and says how much with
 :meth:`Parser.received`, which gives the events that became complete. Small messages are cut
 from a slab that is used again and again, at the cost of one copy. A message that does not fit
-gets memory of its own, into which the rest is received directly: its payload is never copied
-again.
+gets memory of its own, or a place of the user's, into which the rest is received directly: its
+payload is never copied again.
 
 Source: the NATS client protocol (docs.nats.io, "Client Protocol"). Header blocks have a room
 of their own, :mod:`objstore.wire.headers`; its two functions are given out here as well.
@@ -34,6 +34,7 @@ __all__ = [
     "Ok",
     "Parser",
     "Ping",
+    "Place",
     "Pong",
     "encode_headers",
     "parse_headers",
@@ -142,6 +143,8 @@ class Message:
 
 Event = Info | Ping | Pong | Ok | Err | Message
 
+Place = Callable[[int, str, bytes, int], memoryview | None]
+
 
 # --- bytes to events
 
@@ -167,6 +170,9 @@ class Parser:
     """
 
     def __init__(self, slab_size: int = SLAB_SIZE) -> None:
+        #: Asked where a large payload shall land, with the subscription's number, the subject, the
+        #: header block and the payload's size; None, or a place of another size: anywhere.
+        self.place: Place | None = None
         self._slab = bytearray(slab_size)
         self._view = memoryview(self._slab)
         self._start = 0  # slab[start:end] has come and is not parsed
@@ -176,6 +182,7 @@ class Parser:
         self._body: memoryview | None = None  # its memory, where the slab is too small
         self._memory = Memory()
         self._filled = 0  # how much of the body has come
+        self._header = b""  # of that message, unless the body begins with it
         self._room = slab_size  # how much of the slab the next bytes may fill, when it is empty
         self._handlers: dict[bytes, Callable[[bytes, list[bytes]], Event | None]] = {
             b"MSG": self._on_msg,
@@ -189,14 +196,16 @@ class Parser:
 
     def get_buffer(self) -> memoryview:
         """The place for the next bytes: at least one byte long. Release it before the next call."""
-        if self._body is not None:
-            return self._body[self._filled :]
+        body = self._body
+        if body is not None and self._filled < len(body):
+            return body[self._filled :]
         return self._view[self._end :] if self._end else self._view[: self._room]
 
     @property
     def unparsed(self) -> int:
         """How many bytes have come that belong to no event yet."""
-        return self._end - self._start + self._filled * (self._body is not None)
+        large = 0 if self._body is None else len(self._header) + self._filled
+        return self._end - self._start + large
 
     def received(self, count: int) -> list[Event]:
         """Take note that ``count`` bytes were put into the buffer.
@@ -207,14 +216,18 @@ class Parser:
         Raises:
             ProtocolError: what came is not the protocol; the message says what it was.
         """
-        if self._body is None:
+        body = self._body
+        if body is None or self._filled == len(body):
             self._end += count
             return self._parse()
         self._filled += count
-        if self._filled < len(self._body):
-            return []
-        message = self._finish_body(self._body)
-        return [] if message is None else [message]
+        if self._filled == len(body) and self._head is not None:
+            size = self._head.size - len(self._header)
+            if len(body) < size:
+                self._grow_body(body, size)
+            else:  # its end comes with the next head
+                self._room = min(_HEAD_SIZE, len(self._slab))
+        return []
 
     def _parse(self) -> list[Event]:
         """Cut whole events off the slab's front, then make room at its end."""
@@ -225,13 +238,15 @@ class Parser:
                 if self._start == self._end:
                     break
                 event = self._next_line()
+            elif self._body is not None:
+                event = self._finish_body(self._head, self._body)
             else:
                 event = self._next_payload(self._head)
             if event is None:
                 break
             if event is not _HEAD_READ:
                 events.append(event)
-        if events:
+        if self._head is None:
             self._room = len(self._slab)
         self._make_room()
         return events
@@ -296,9 +311,10 @@ class Parser:
         """The awaited message if the slab has all of it; else see where the rest shall land."""
         start, need = self._start, head.size + 2
         if self._end - start < need:
-            if need > len(self._slab) // 2:
-                self._give_own_memory(need)
-            return None
+            if need <= len(self._slab) // 2:
+                return None
+            self._give_own_memory(head)
+            return None if self._body is None else self._finish_body(head, self._body)
         stop = start + head.size
         self._check_end(self._slab, stop)
         body = start + head.header_size
@@ -307,32 +323,43 @@ class Parser:
         header = bytes(self._view[start:body]) if head.header_size else b""
         return Message(head.sid, head.subject, head.reply, header, bytes(self._view[body:stop]))
 
-    def _give_own_memory(self, need: int) -> None:
-        """Move the beginning of a large message out of the slab, which is then empty."""
-        have = self._end - self._start
-        self._body = self._memory.take(min(need, max(_TRUSTED_SIZE, 2 * have)))
-        self._body[:have] = self._view[self._start : self._end]
-        self._filled = have
-        self._start = self._end = self._scanned = 0
+    def _give_own_memory(self, head: _Head) -> None:
+        """Move the beginning of a large payload out of the slab, once its header has come."""
+        start, size = self._start, head.size
+        self._header = b""
+        if head.header_size <= len(self._slab) // 2:
+            stop = start + head.header_size
+            if self._end < stop:
+                return
+            self._header = bytes(self._view[start:stop])
+            start, size = stop, head.size - head.header_size
+        have = min(self._end - start, size)
+        body = None
+        if self.place is not None and size <= _TRUSTED_SIZE:
+            body = self.place(head.sid, head.subject, self._header, size)
+        if body is None or len(body) != size:
+            body = self._memory.take(min(size, max(_TRUSTED_SIZE, 2 * have)))
+        body[:have] = self._view[start : start + have]
+        self._body, self._filled = body, have
+        self._start = self._scanned = start + have
 
-    def _finish_body(self, body: memoryview) -> Message | None:
-        """The large message, now that its memory is full; or more memory, if that was not all."""
-        head = self._head
-        if head is None:  # pragma: no cover - a body has a head; for the type checker
-            raise ProtocolError("a payload without a message")
-        need = head.size + 2
-        if len(body) < need:
-            grown = memoryview(bytearray(min(need, 2 * len(body))))
-            grown[: len(body)] = body
-            self._body = grown
+    def _grow_body(self, body: memoryview, size: int) -> None:
+        """More memory for a large message whose stated size is not believed."""
+        grown = memoryview(bytearray(min(size, 2 * len(body))))
+        grown[: len(body)] = body
+        self._body = grown
+
+    def _finish_body(self, head: _Head, body: memoryview) -> Message | None:
+        """The large message, once all of it has come, and its end."""
+        if self._filled < len(body) or self._end - self._start < 2:
             return None
-        self._check_end(body, head.size)
+        self._check_end(self._slab, self._start)
+        self._start = self._scanned = self._start + 2
         self._head = self._body = None
-        self._room = min(_HEAD_SIZE, len(self._slab))
-        split = head.header_size
-        return Message(
-            head.sid, head.subject, head.reply, bytes(body[:split]), body[split : head.size]
-        )
+        header = self._header
+        if len(header) < head.header_size:  # it was too long for the slab
+            header, body = bytes(body[: head.header_size]), body[head.header_size :]
+        return Message(head.sid, head.subject, head.reply, header, body)
 
     def _make_room(self) -> None:
         """Bring what is unparsed to the slab's front when the end comes near."""

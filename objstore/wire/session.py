@@ -42,6 +42,7 @@ from objstore.wire.servers import ServerPool
 from objstore.wire.subscriptions import (
     Handler,
     Latch,
+    PlaceOf,
     Signal,
     Subscription,
     Subscriptions,
@@ -162,8 +163,7 @@ class Session:
                 return
             self._ended = _closed_error()
             link, self._out.link = self._out.link, None
-            thread = self._thread
-            waiting = self._waiting.empty()
+            thread, waiting = self._thread, self._waiting.empty()
             wanted_by = list(self._wanted_by)
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
@@ -174,7 +174,7 @@ class Session:
 
     def drop(self) -> None:
         """Break the present connection, as if the network had; the session reconnects."""
-        if (link := self._link) is not None:
+        if link := self._link:
             self._lose(link, ConnectionLostError("the connection was reset by this process"))
 
     # --- sending
@@ -227,6 +227,7 @@ class Session:
         queue: str = "",
         max_messages: int | None = None,
         replies: bool = False,
+        place: PlaceOf | None = None,
         prepare: Callable[[Subscription], object] | None = None,
     ) -> Subscription:
         """Subscribe. Never blocks; the server is told before anything that is sent later.
@@ -234,7 +235,7 @@ class Session:
         Without a connection the next one begins with it, as every one does after.
 
         Arguments:
-            subject, handler, queue, max_messages, replies: see :class:`Subscription`.
+            subject, handler, queue, max_messages, replies, place: see :class:`Subscription`.
             prepare: called with the subscription before the first message can come.
 
         Raises:
@@ -242,7 +243,7 @@ class Session:
         """
         sid = self._subscriptions.next_sid()
         subscription = Subscription(
-            sid, subject, handler, queue=queue, limit=max_messages, replies=replies
+            sid, subject, handler, queue=queue, limit=max_messages, replies=replies, place=place
         )
         if prepare is not None:
             prepare(subscription)
@@ -420,6 +421,7 @@ class Session:
         """Receive and hand on; returns why that ended."""
         transport, parser = link.transport, link.parser
         transport.set_receive_timeout(self._ping_interval)
+        parser.place = self._subscriptions.place
         self._handle(link, link.early)
         silences = 0
         while not self._lame:
@@ -439,12 +441,13 @@ class Session:
             except OSError as error:
                 return broken(link, error)
             silences = 0
-            if events:
-                self._complaint = None  # the server went on after it
             self._handle(link, events)
+            del events  # and the messages' memory, which others may be about to use
         return ConnectionLostError("the server is shutting down (lame duck)")
 
     def _handle(self, link: Link, events: Sequence[Event]) -> None:
+        if events:
+            self._complaint = None  # the server went on after it
         for event in events:
             if type(event) is Message:
                 self._subscriptions.deliver(event)
@@ -466,8 +469,7 @@ class Session:
 
     def _take_info(self, link: Link, fields: dict[str, object]) -> None:
         self.info = {**link.info, **fields}
-        urls = fields.get("connect_urls")
-        if isinstance(urls, list):
+        if isinstance(urls := fields.get("connect_urls"), list):
             self._pool.discover(url for url in urls if isinstance(url, str))
         if fields.get("ldm") and len(self._pool.servers) > 1:
             self._lame = True
