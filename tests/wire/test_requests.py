@@ -26,7 +26,6 @@ class FakeSession:
         self.ended: list[Subscription] = []
 
     def subscribe(self, subject: str, handler: Any, **options: Any) -> Subscription:
-        assert options.pop("replies")
         self.made.append(Subscription(len(self.made) + 1, subject, handler, **options))
         return self.made[-1]
 
