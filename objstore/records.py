@@ -26,7 +26,7 @@ from objstore.objects import (
 )
 from objstore.paging import Page, Paging
 from objstore.wire.direct import StoredMessage, parse_time
-from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_ttl
+from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected, parse_ttl
 
 __all__ = ["PendingRecord", "Records"]
 
@@ -166,6 +166,18 @@ class Records:
         info = parse_info(stored.payload, self.bucket, stored.sequence, mtime)
         ttl = parse_ttl(stored.header)
         return info if ttl is None else info.with_changes(ttl=ttl)
+
+    def replaced(self, info: ObjectInfo) -> int | None:
+        """The revision that a record was stored over; None: its writer did not say, or it is gone.
+
+        Raises:
+            ObjStoreError: as :meth:`read`.
+        """
+        subject = meta_subject(self.bucket, info.name)
+        stored = self.jetstream.next_message(self.stream, subject, info.revision)
+        if stored is None or stored.sequence != info.revision:
+            return None
+        return parse_expected(stored.header)
 
     def start_publish(self, info: ObjectInfo, expected: int) -> PendingAck:
         """Store a record in place of the one with revision ``expected`` (0: none).

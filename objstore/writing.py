@@ -288,13 +288,16 @@ class Writing(Bound):
             if_revision: delete it only if its revision is this.
 
         Returns:
-            True if it was there. What somebody else puts in its place meanwhile stays.
+            True if it was there. What somebody else puts in its place meanwhile stays, where the
+            server says that it was put right over it.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
             RevisionMismatchError: the revision is not ``if_revision``.
             BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
-            RequestTimeoutError, ConnectionLostError: the server does not answer.
+            RequestTimeoutError, ConnectionLostError: the server does not answer. Where an answer
+                was lost and somebody has put the name anew since, nobody can tell whether it was
+                deleted by this call.
         """
         check_revision(if_revision)
         current = self._current_for(name, if_revision)

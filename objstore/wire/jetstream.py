@@ -44,7 +44,7 @@ from objstore.wire.direct import (
     StoredMessage,
 )
 from objstore.wire.protocol import Buffer, Message
-from objstore.wire.stored_headers import parse_ttl, publish_header, ttl_header
+from objstore.wire.stored_headers import parse_expected, parse_ttl, publish_header, ttl_header
 from objstore.wire.subscriptions import PlaceOf
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "PubAck",
     "make_prefix",
     "parse_answer",
+    "parse_expected",
     "parse_pub_ack",
     "parse_ttl",
     "ttl_header",

@@ -12,11 +12,15 @@ from tests.streams import orphans
 def test_a_delete_is_not_made_twice(
     far_store: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
 ) -> None:
-    """What somebody puts after the tombstone, whose answer is lost, stays."""
+    """What somebody puts after the tombstone, whose answer is lost, stays.
+
+    Whose tombstone it replaced nobody can tell: somebody else's would look the same.
+    """
     store.put("x", b"old")
     answer = proxy.answers(metadata_of(store.name))
     proxy.down.drop(answer, then=lambda: store.put("x", b"new"))
-    assert far_store.delete("x")
+    with pytest.raises(RequestTimeoutError):
+        far_store.delete("x")
     assert store.read_bytes("x") == b"new"
     assert orphans(shared_client, store) == set()
 
@@ -30,6 +34,40 @@ def test_a_delete_that_loses_a_race(
     assert far_store.delete("x")
     assert store.read_bytes("x") == b"new"
     assert orphans(shared_client, store) == set()
+
+
+def test_a_delete_that_loses_two_races(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
+) -> None:
+    """Somebody else has deleted what it was for, and put another: that is deleted."""
+    store.put("x", b"old")
+
+    def interfere() -> None:
+        assert store.delete("x")
+        store.put("x", b"new")
+
+    proxy.up.call(metadata_of(store.name), interfere)
+    assert far_store.delete("x")
+    assert store.info("x") is None
+    assert orphans(shared_client, store) == set()
+
+
+def test_two_deletes_of_which_one_lost_its_answer(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore
+) -> None:
+    """One of them has done it: their tombstones differ."""
+    store.put("x", b"old")
+    proxy.up.drop(metadata_of(store.name), then=lambda: store.delete("x"))
+    assert not far_store.delete("x")
+
+
+def test_a_delete_whose_answer_is_lost(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore
+) -> None:
+    store.put("x", b"old")
+    rule = proxy.down.drop(proxy.answers(metadata_of(store.name)))
+    assert far_store.delete("x")
+    assert rule.happened.is_set()
 
 
 def test_a_delete_meets_an_update(far_store: ObjectStore, proxy: Proxy, store: ObjectStore) -> None:
