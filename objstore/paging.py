@@ -90,23 +90,24 @@ class Paging:
             NoRespondersError: the stream gives no direct gets.
             RequestTimeoutError, ConnectionLostError: the rest does not come.
         """
-        is_new = True  # nothing has come of this batch
+        came, left = 0, 0  # of this batch
         while True:
             page = self._next()
             if page:
+                came += len(page)
+                left = page.left
                 self.sequence = page[-1].sequence + 1
-                if not page.left:
-                    self.close()
-                    yield page
-                    return
-            elif is_new:
-                return
-            if is_new := self._has_ended:
+            is_last = self._has_ended and (not came or (not left and came < self._size))
+            if self._has_ended:
                 self.close()
+            if self._has_ended and not is_last:
                 self._size = min(4 * self._size, LARGEST_BATCH)
                 self._ask()
+                came = left = 0
             if page:
                 yield page
+            if is_last:
+                return
 
     def close(self) -> None:
         """Drop what is under way."""

@@ -9,7 +9,8 @@ import pytest
 from objstore import Client, ObjectStore
 from objstore.objects import encode_info, meta_subject
 from objstore.paging import FIRST_BATCH
-from tests.proxy import Proxy, calls, nth
+from tests.proxy import Proxy, Rule, calls, nth
+from tests.streams import record, write_record
 
 
 def test_objects_changed_while_listing_come_once(store: ObjectStore) -> None:
@@ -74,3 +75,28 @@ def test_malformed_records_are_left_out(
     with caplog.at_level(logging.WARNING, "objstore"):
         assert [info.name for info in store] == ["good", "better"]
     assert "malformed metadata" in caplog.text
+
+
+@pytest.mark.needs_server("2.11")
+def test_a_server_that_counts_too_few(
+    proxy: Proxy, far_store: ObjectStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """As one does that was killed: what it calls the last record is not, and older ones rose."""
+    store.put("x")
+    store.put("y")
+    fields = record(shared_client, store, "x")
+    for text in ("old", "older than", "newest"):
+        write_record(shared_client, store, {**fields, "description": text})
+    answers = proxy.answers(calls("DIRECT.GET"))
+
+    def miscount(number: int) -> Rule:
+        said, true = b"Pending: %d" % max(number - 3, 0), b"Pending: %d" % number
+        return proxy.down.change(
+            lambda line: answers(line) and true in line.raw,
+            lambda line: line.raw.replace(true, said),
+        )
+
+    rules = [miscount(number) for number in (4, 3, 2, 1)]
+    found = [(info.name, info.description) for info in far_store.list()]
+    assert sorted(found) == [("x", "newest"), ("y", "")]
+    assert all(rule.happened.is_set() for rule in rules)
