@@ -334,8 +334,8 @@ class Parser:
             self._header = bytes(self._view[start:stop])
             start, size = stop, head.size - head.header_size
         have = min(self._end - start, size)
-        body = None
-        if self.place is not None and size <= _TRUSTED_SIZE:
+        body, is_payload = None, size + head.header_size == head.size
+        if self.place is not None and is_payload and size <= _TRUSTED_SIZE:
             body = self.place(head.sid, head.subject, self._header, size)
         if body is None or len(body) != size:
             body = self._memory.take(min(size, max(_TRUSTED_SIZE, 2 * have)))
