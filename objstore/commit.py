@@ -81,6 +81,7 @@ def commit(
     """
     deadline = time.monotonic() + records.jetstream.patience
     lost: ObjStoreError | None = None  # it was published, and no answer came
+    refused = False  # for now; a former leader says so too, of what its successor stores
     while True:
         expected = revision_of(current)
         try:
@@ -95,6 +96,7 @@ def commit(
                     raise lost from error
                 raise
             records.check_exists()
+            refused = True
             time.sleep(_PAUSE)
             continue
         except ConnectionClosedError:
@@ -108,9 +110,9 @@ def commit(
             stored = _look(records, info.name, deadline)
             if (stored.revision if stored else 0) == expected:
                 continue
+        if (refused or lost is not None) and _is_ours(stored, info):
+            return stored, current
         if lost is not None:
-            if _is_ours(stored, info):
-                return stored, current
             wanted = None if after_loss is None else after_loss(stored)
             if wanted is None:
                 raise lost

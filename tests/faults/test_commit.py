@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from objstore import Client, ObjectStore, RequestTimeoutError
-from tests.proxy import Proxy, metadata_of
-from tests.streams import orphans
+from tests.proxy import Line, Proxy, metadata_of
+from tests.streams import chunk_counts, orphans
 
 
 def test_a_delete_is_not_made_twice(
@@ -108,3 +110,41 @@ def test_an_update_whose_answer_is_lost(
     rule = proxy.down.drop(proxy.answers(metadata_of(store.name)))
     assert far_store.update("x", description="d").description == "d"
     assert rule.happened.is_set()
+
+
+def unavailable(line: Line) -> bytes:
+    """What a server says that was a stream's leader, in place of its answer."""
+    text = b'{"error":{"code":503,"err_code":10008,"description":"temporarily unavailable"}}'
+    sid = line.raw.split()[2]
+    return b"MSG %b %b %d\r\n%b\r\n" % (line.subject.encode(), sid, len(text), text)
+
+
+class TestRefusedAndStored:
+    """While leaders change, one server refuses what another one stores; the refusal comes first."""
+
+    @pytest.fixture(autouse=True)
+    def refuse(self, proxy: Proxy, store: ObjectStore) -> Iterator[None]:
+        store.put("x", b"old")
+        rule = proxy.down.change(proxy.answers(metadata_of(store.name)), unavailable)
+        yield
+        assert rule.happened.is_set()
+
+    def test_put(self, far_store: ObjectStore, store: ObjectStore, shared_client: Client) -> None:
+        """What was stored is not replaced by itself, and so keeps its chunks."""
+        info = far_store.put("x", b"new")
+        assert store.read_bytes("x") == b"new"
+        assert chunk_counts(shared_client, store) == {info.nuid: 1}
+
+    def test_delete(self, far_store: ObjectStore, store: ObjectStore) -> None:
+        assert far_store.delete("x")
+        assert "x" not in store
+
+    def test_update(self, far_store: ObjectStore, store: ObjectStore) -> None:
+        far_store.update("x", description="d")
+        assert store.read_bytes("x") == b"old"
+
+    def test_compare_and_set(self, far_store: ObjectStore, store: ObjectStore) -> None:
+        seen = store.info("x")
+        assert seen is not None
+        far_store.put("x", b"new", if_revision=seen.revision)
+        assert store.read_bytes("x") == b"new"
