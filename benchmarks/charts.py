@@ -186,7 +186,8 @@ def _threads(figures: list[Figure]) -> Canvas:
 def _listing(figures: list[Figure]) -> Canvas:
     canvas, (axes,) = _panels(1, width=5.6)
     ticks: Callable[[int], str] = lambda count: f"{count:,}"  # noqa: E731
-    _lines(axes, {"list": figures}, "count", "list", "objects in the bucket", ticks)
+    roads = {what: [each for each in figures if each.what == what] for what in ("list", "watch")}
+    _lines(axes, roads, "count", "list, watch", "objects in the bucket", ticks)
     return canvas
 
 

@@ -19,6 +19,7 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
 )
+from objstore.landing import Landing
 from objstore.layout import Layout
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
@@ -82,6 +83,7 @@ class Batches:
         records: the bucket.
         info: the object, of more than one chunk.
         layout: what is known of its chunks' places.
+        landing: where they shall be received; None: anywhere.
 
     Attributes:
         index: of the chunk that comes next.
@@ -90,11 +92,14 @@ class Batches:
     Memory: two batches of :data:`BATCH_BYTES`, and the chunk handed out.
     """
 
-    def __init__(self, records: Records, info: ObjectInfo, layout: Layout) -> None:
+    def __init__(
+        self, records: Records, info: ObjectInfo, layout: Layout, landing: Landing | None = None
+    ) -> None:
         self._records = records
         self._jetstream = records.jetstream
         self._info = info
         self._layout = layout
+        self._place = None if landing is None else landing.place
         self._subject = chunk_subject(records.bucket, info.nuid)
         self._per_batch = max(1, BATCH_BYTES // (layout.typical + OVERHEAD))
         self._counts_itself = not self._jetstream.supports("exact pending counts")
@@ -154,7 +159,7 @@ class Batches:
             "batch": count,
             "max_bytes": BATCH_BYTES,
         }
-        get = self._jetstream.direct_batch(self._records.stream, request)
+        get = self._jetstream.direct_batch(self._records.stream, request, self._place)
         batches.append(_Batch(get, sequence, count))
         self.asked += count
 

@@ -9,7 +9,7 @@ live name still needs are never removed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 
 from objstore.commit import commit, remove_chunks
@@ -24,12 +24,16 @@ from objstore.errors import (
 )
 from objstore.objects import ObjectInfo, ObjectLink, check_bucket_name, meta_subject, stream_name
 from objstore.records import Records
+from objstore.wire.nuid import next_nuid
 
 __all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename", "without_notes"]
 
 #: Notes in a record, of the name that an object is moving to or has moved from; a copy, which
 #: has chunks of its own, has none.
 MOVED_TO, MOVED_FROM = "objstore_moved_to", "objstore_moved_from"
+
+#: A note in a tombstone, which deletion it is of.
+DELETION = "objstore_deletion"
 
 _Make = Callable[[ObjectInfo | None], ObjectInfo]
 
@@ -77,23 +81,36 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
     watchers and mirrors. (nats.go and nats-py fail, and so a full bucket cannot be emptied.)
     """
 
-    # All that was found there: where an answer was lost, an earlier one may have been replaced
-    # by our tombstone, whose successor then has no chunks to remove.
+    # All that our tombstone may have replaced: where an answer was lost, more than one.
     seen: list[ObjectInfo] = []
 
-    def tombstone(found: ObjectInfo | None) -> ObjectInfo:
-        if seen and found is not None and found.nuid != seen[-1].nuid:
-            # Put since: what was to be deleted is gone, by this tombstone if its answer was lost.
-            # A second one would delete what somebody stored after the first.
-            raise _Gone(True)
+    def after_loss(found: ObjectInfo | None) -> ObjectInfo | None:
+        _check_overwritten(records, found, seen[-1])
+        if found is not None and found.nuid != seen[-1].nuid:
+            # Put since, over this tombstone or over somebody else's. A second one would delete
+            # what was stored after the first.
+            _remove_deleted(records, seen)
+            return None
         if found is None or found.deleted:
             raise _Gone(False)
         seen.append(found)
         return _tombstone(found)
 
+    def again(found: ObjectInfo | None) -> ObjectInfo:
+        if seen:
+            _check_overwritten(records, found, seen[-1])
+        if found is None or found.deleted:
+            raise _Gone(False)
+        seen[:] = [found]
+        return _tombstone(found)
+
     was_there, owed = True, None
     try:
-        commit(records, tombstone(current), current, None if only else tombstone)
+        first = again(current)
+        if only:
+            commit(records, first, current, None)
+        else:
+            commit(records, first, current, again, after_loss=after_loss)
     except _Gone as gone:
         was_there = gone.args[0]
     except StorageFullError:
@@ -101,19 +118,49 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
         subject = meta_subject(records.bucket, name)
         if not records.jetstream.purge(records.stream, subject, owed.revision):
             raise  # somebody else replaced it at this very moment
-    for info in seen:
-        if info.chunks and not is_shared(records, info, thorough=True):
-            remove_chunks(records, info.nuid)
+    _remove_deleted(records, seen)
     if owed is not None:
         with contextlib.suppress(ObjStoreError):  # it is deleted, whoever is told of it
             records.start_publish(_tombstone(owed), 0).result()
     return was_there
 
 
+def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
+    """Remove the chunks of what is gone, but for those that another name needs."""
+    for info in deleted:
+        if info.chunks and not is_shared(records, info, thorough=True):
+            remove_chunks(records, info.nuid)
+
+
+def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectInfo) -> None:
+    """What was stored right over the object that was to be deleted is not ours to delete.
+
+    It is as if the delete had come first. Where anything else was stored in between, a tombstone
+    of somebody else's maybe, nobody can say that.
+
+    Raises:
+        _Gone: it was.
+    """
+    if found is None or found.deleted or found.nuid == seen.nuid:
+        return
+    if records.replaced(found) == seen.revision:
+        raise _Gone(True)
+
+
 def _tombstone(info: ObjectInfo) -> ObjectInfo:
-    """What takes an object's place when it is deleted; its description stays (ADR-20)."""
+    """What takes an object's place when it is deleted; its description stays (ADR-20).
+
+    Each is another one: where an answer was lost, ours is told from somebody else's.
+    """
     return info.with_changes(
-        deleted=True, size=0, chunks=0, digest="", mtime=None, revision=0, ttl=None
+        deleted=True,
+        size=0,
+        chunks=0,
+        digest="",
+        mtime=None,
+        revision=0,
+        ttl=None,
+        extra={**info.extra, DELETION: next_nuid()},
     )
 
 

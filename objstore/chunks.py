@@ -19,6 +19,7 @@ from objstore.damage import (
     wrong_size,
 )
 from objstore.errors import DigestMismatchError, NoRespondersError, ObjectCorruptError
+from objstore.landing import Landing
 from objstore.layout import Layout
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
@@ -34,8 +35,10 @@ class Chunks:
     Arguments:
         records: the bucket that it is in.
         info: its metadata; not a link; of more than one chunk.
+        lands: all of it is wanted, in one piece of memory.
 
     Attributes:
+        landing: that memory, if it can be had; it is to be told of each chunk.
         layout: what is known of their places; it grows.
         full: how many chunks are under way when all is read.
 
@@ -43,11 +46,16 @@ class Chunks:
         ObjectCorruptError: the metadata do not say where the chunks are.
     """
 
-    def __init__(self, records: Records, info: ObjectInfo) -> None:
+    def __init__(self, records: Records, info: ObjectInfo, *, lands: bool = False) -> None:
         _check_nuid(info)
         self._records = records
         self._info = info
         self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
+        self.landing: Landing | None = None
+        if lands and records.batches and Landing.can_hold(self.layout):
+            self.landing = Landing(
+                self.layout, not records.jetstream.supports("exact pending counts")
+            )
         self.full = max(2, 2 * BATCH_BYTES // self.layout.typical)
         self._road: Batches | Steps | None = None  # None: not needed yet
         self._index = 0
@@ -127,8 +135,8 @@ class Chunks:
         """The road. That there are no direct gets may be learned on the way."""
         road, batches = self._road, self._records.batches
         if road is None or (isinstance(road, Batches) and not batches):
-            kind = Batches if batches else Steps
-            road = self._road = kind(self._records, self._info, self.layout)
+            what = self._records, self._info, self.layout
+            road = self._road = Batches(*what, self.landing) if batches else Steps(*what)
             road.seek(self._index)
         return road
 

@@ -41,6 +41,9 @@ _IMPOSSIBLE = (1 << 63) - 1
 #: Called with what is stored, when somebody else was faster: gives what to store now, or raises.
 Again = Callable[[ObjectInfo | None], ObjectInfo]
 
+#: The same where an answer was lost; None: nobody can tell whether it was stored in between.
+AfterLoss = Callable[[ObjectInfo | None], ObjectInfo | None]
+
 
 def commit(
     records: Records,
@@ -48,6 +51,7 @@ def commit(
     current: ObjectInfo | None,
     again: Again | None,
     *,
+    after_loss: AfterLoss | None = None,
     published: PendingAck | None = None,
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """Publish a record in place of the one that is stored.
@@ -57,12 +61,13 @@ def commit(
         info: what to store.
         current: what is stored now, tombstones included; None: nothing.
         again: decides when somebody else was faster; None: RevisionMismatchError.
+        after_loss: decides where an answer was lost and another's record is found; where there is
+            no such function, or it gives None, the loss is raised.
         published: it was published already, by :meth:`Records.start_publish`; None: it was not.
 
     Where an answer was lost and another's record is found, this one may have been there in
-    between. Nobody can tell, so it is not stored again: its chunks may have been removed by who
-    replaced it, and a change would be made twice, the second time to what was put since. Only a
-    tombstone asks ``again``, which sees whether what it was for is still there.
+    between. Nobody can tell, so ``again`` is not for that: its chunks may have been removed by
+    who replaced it, and a change would be made twice, the second time to what was put since.
 
     Returns:
         The info with its revision, and what it replaced.
@@ -76,6 +81,7 @@ def commit(
     """
     deadline = time.monotonic() + records.jetstream.patience
     lost: ObjStoreError | None = None  # it was published, and no answer came
+    refused = False  # for now; a former leader says so too, of what its successor stores
     while True:
         expected = revision_of(current)
         try:
@@ -90,6 +96,7 @@ def commit(
                     raise lost from error
                 raise
             records.check_exists()
+            refused = True
             time.sleep(_PAUSE)
             continue
         except ConnectionClosedError:
@@ -103,11 +110,14 @@ def commit(
             stored = _look(records, info.name, deadline)
             if (stored.revision if stored else 0) == expected:
                 continue
+        if (refused or lost is not None) and _is_ours(stored, info):
+            return stored, current
         if lost is not None:
-            if _is_ours(stored, info):
-                return stored, current
-            if again is None or not info.deleted:
+            wanted = None if after_loss is None else after_loss(stored)
+            if wanted is None:
                 raise lost
+            info, current = wanted, stored
+            continue
         if again is None:
             raise _overtaken(info, expected, stored)
         info, current = again(stored), stored

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from objstore.describe import guess_mime
 from objstore.download import Part, fill, is_resumable
 from objstore.errors import InvalidOptionError, PayloadFileError, PayloadFileNotFoundError
 from objstore.objects import ObjectInfo
-from objstore.progress import ProgressOption, check_progress, start_progress
+from objstore.progress import ProgressOption, check_progress, start_progress, until_done
 from objstore.put_many import WritingMany
 from objstore.reading import Reading
 
@@ -84,7 +83,7 @@ class Files(Reading, WritingMany):
             raise self._not_found(name)
         info = result.info
         bar = start_progress(progress, info.name, info.size)
-        with result, nullcontext() if bar is None else closing(bar):
+        with result, until_done(bar):
             part = Part(target, info, resume=resume and is_resumable(info))
             try:
                 fill(part, result, _tell_nobody if bar is None else bar.update)

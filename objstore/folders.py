@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from objstore.download import write_file
 from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileError
 from objstore.files import Files, open_steady
 from objstore.objects import ObjectInfo, ObjectMeta, encode_digest, meta_subject
-from objstore.progress import ProgressOption, check_progress, start_progress
+from objstore.progress import ProgressOption, check_progress, start_progress, until_done
 
 __all__ = ["FolderReport", "Folders"]
 
@@ -99,7 +98,7 @@ class Folders(Files):
         size = sum(path.stat().st_size for path in changed.values())
         if not dry_run:
             bar = start_progress(progress, start or self.name, size)
-            with nullcontext() if bar is None else closing(bar):
+            with until_done(bar):
                 self.put_many(_payloads(changed, bar, put_options.pop("mime", None)), **put_options)
             for name in gone:
                 self.delete(name)
@@ -153,7 +152,7 @@ class Folders(Files):
         if not dry_run:
             root.mkdir(parents=True, exist_ok=True)
             bar = start_progress(progress, start or self.name, size)
-            with nullcontext() if bar is None else closing(bar):
+            with until_done(bar):
                 self._write_all(root, changed, paths, bar)
             for path in gone.values():
                 path.unlink()

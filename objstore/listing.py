@@ -16,6 +16,9 @@ __all__ = ["Malformed", "list_records"]
 
 LOG = logging.getLogger("objstore")
 
+#: Up to so many records are collected before the first is given.
+SMALL = 256
+
 Malformed = Callable[[StoredMessage, ObjectCorruptError], object]
 
 
@@ -24,7 +27,8 @@ def list_records(records: Records, malformed: Malformed | None = None) -> Iterat
 
     An object that is changed meanwhile comes once, as it was before or after. Malformed records
     are logged and left out. Memory: one page, and 8 bytes for each name. (Some clients leave
-    several records of a name behind; such a bucket is collected first.)
+    several records of a name behind; such a bucket is collected first. So is a small one: a server
+    that was killed has records that were replaced, and has been seen to count without them.)
 
     In a cluster a replica that lags may answer, and so may a mirror that another tool made. The
     leader says how many names there are; those that did not come are read from it. And what was
@@ -53,7 +57,7 @@ def list_records(records: Records, malformed: Malformed | None = None) -> Iterat
     listing = _Listing(records, malformed or _log)
     with contextlib.closing(records.pages(subject)) as pages:
         for number, page in enumerate(pages):
-            if not number and (page.total > names or records.may_lag):
+            if not number and (page.total > names or page.total <= SMALL or records.may_lag):
                 messages = (message for each in (page, *pages) for message in each)
                 yield from listing.latest(messages)
             else:

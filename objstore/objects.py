@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -286,8 +287,10 @@ _EMPTY: dict[str, Any] = {
     "name": "", "description": "", "size": 0, "chunks": 0, "digest": "", "nuid": "",
     "options": {}, "metadata": {}, "headers": {},
 }  # fmt: skip
-#: Those of which the stream knows better. (nats.js writes a revision.)
-_UNREAD = frozenset({"bucket", "deleted", "mtime", "revision"})
+_in_order = operator.itemgetter(*_EMPTY)
+_TYPES = tuple(map(type, _EMPTY.values()))
+#: With those of which the stream knows better. (nats.js writes a revision.)
+_KNOWN = frozenset({*_EMPTY, "bucket", "deleted", "mtime", "revision"})
 _KNOWN_OPTIONS = frozenset({"link", "max_chunk_size"})
 
 
@@ -344,34 +347,33 @@ def parse_info(
         fields = _load(payload)
         if not isinstance(fields, dict):
             raise TypeError("not an object")
-        values, extra = _sorted_out(fields)
-        name = values["name"]
+        name, description, size, chunks, digest, nuid, options, metadata, headers = _read(fields)
         if not name:
             raise ValueError("no name")
         if not name.isascii():
             name.encode()  # it stands in subjects, and a lone surrogate cannot
-        size, chunks = values["size"], values["chunks"]
         if not 0 <= size < 1 << 63 or chunks < 0 or (size > 0) != (chunks > 0) or chunks > size:
             raise ValueError(f"size {size} in {chunks} chunks")
-        options, unknown_options = _parse_options(values["options"])
+        extra = {} if _KNOWN.issuperset(fields) else _unknown(fields)
+        parsed_options, unknown_options = _parse_options(options)
         if unknown_options:
             extra["options"] = unknown_options
         return _made(
             {
                 "bucket": bucket,
                 "name": name,
-                "description": values["description"],
+                "description": description,
                 "size": size,
                 "chunks": chunks,
-                "digest": values["digest"],
+                "digest": digest,
                 "mtime": mtime,
-                "metadata": _texts(values["metadata"]),
+                "metadata": _texts(metadata),
                 "deleted": bool(fields.get("deleted")),
-                "options": options,
-                "nuid": _parse_nuid(values["nuid"]),
+                "options": parsed_options,
+                "nuid": _parse_nuid(nuid),
                 "revision": revision,
                 "ttl": None,
-                "header_values": _parse_headers(values["headers"]),
+                "header_values": _parse_headers(headers),
                 "extra": extra,
             }
         )
@@ -400,22 +402,20 @@ def _load(payload: bytes | memoryview) -> Any:
     return json.loads(data)
 
 
-def _sorted_out(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields that are read, those missing or null as empty values; and the unknown ones.
+def _read(fields: dict[str, Any]) -> tuple[Any, ...]:
+    """The fields that are read, in the order of :data:`_EMPTY`; what is missing or null is empty.
 
-    One pass over what is there, which is about half of all: 1.1 µs in place of 2.6.
+    In C's loops where all is as it should be: 0.6 µs, where one in Python takes 1.1.
     """
-    values, unknown = dict(_EMPTY), {}
-    for name, value in fields.items():
-        empty = _EMPTY.get(name)
-        if empty is None:
-            if name not in _UNREAD:
-                unknown[name] = value
-        elif type(value) is type(empty):  # a bool is an int, else
-            values[name] = value
-        elif value is not None:
-            raise TypeError(f"{name} is of type {type(value).__name__}")
-    return values, unknown
+    values: tuple[Any, ...] = _in_order({**_EMPTY, **fields})
+    if tuple(map(type, values)) == _TYPES:
+        return values
+    return tuple(_typed(fields, name, kind) for name, kind in zip(_EMPTY, _TYPES, strict=True))
+
+
+def _unknown(fields: dict[str, Any]) -> dict[str, Any]:
+    """What others wrote, to be kept as it is."""
+    return {name: value for name, value in fields.items() if name not in _KNOWN}
 
 
 def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 from objstore.errors import InvalidOptionError
 
-__all__ = ["Progress", "ProgressOption", "check_progress", "start_progress"]
+__all__ = ["Progress", "ProgressOption", "check_progress", "start_progress", "until_done"]
 
 #: None or False: none. True: a bar of tqdm.auto, in a terminal or a notebook. Or a function,
 #: called with the bytes done and the bytes in all (None: unknown).
@@ -41,6 +42,11 @@ def check_progress(option: object) -> None:
         raise InvalidOptionError(
             f"progress is True or a function of two numbers, not {type(option).__name__}"
         )
+
+
+def until_done(bar: Any) -> AbstractContextManager[object]:
+    """A block at whose end a bar is closed, if there is one."""
+    return nullcontext() if bar is None else closing(bar)
 
 
 def start_progress(option: ProgressOption, name: str, total: int | None) -> Any:

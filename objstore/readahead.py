@@ -50,13 +50,18 @@ class ReadAhead:
     Arguments:
         records: the bucket that it is in.
         info: its metadata; not a link; of more than one chunk.
+        lands: see :class:`~objstore.chunks.Chunks`.
+
+    Attributes:
+        landing: the same.
 
     Memory: what is under way (8 MiB), and :data:`KEPT_BYTES`.
     """
 
-    def __init__(self, records: Records, info: ObjectInfo) -> None:
+    def __init__(self, records: Records, info: ObjectInfo, *, lands: bool = False) -> None:
         self._info = info
-        self._chunks = Chunks(records, info)
+        self._chunks = Chunks(records, info, lands=lands)
+        self.landing = self._chunks.landing
         self._layout = self._chunks.layout
         self._kept: OrderedDict[int, Piece] = OrderedDict()
         self._kept_bytes = 0

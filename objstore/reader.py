@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from objstore.chunks import only_chunk
 from objstore.damage import Digester
 from objstore.errors import DigestMismatchError, ObjectChangedError, ObjectCorruptError
+from objstore.landing import Landing
 from objstore.objects import ObjectInfo
 from objstore.readahead import Piece, ReadAhead
 from objstore.records import Records
@@ -83,6 +84,7 @@ class ObjectResult(io.BufferedIOBase):
         self._chunk = memoryview(b"")  # the present one
         self._chunk_start = self._chunk_end = start  # the part of it that may be read
         self._chunk_offset = start  # where it begins
+        self._number = 0  # which one it is
         self._error: BaseException | None = None  # what is wrong with the object
 
     def __repr__(self) -> str:
@@ -180,6 +182,7 @@ class ObjectResult(io.BufferedIOBase):
             ConnectionLostError: see :meth:`objstore.ObjectStore.get`.
         """
         wanted = self._wanted(size)
+        landing = self._land(wanted)
         if not wanted or not self._fill(wanted):
             return b""
         if wanted <= self._chunk_end - self._position:
@@ -189,9 +192,27 @@ class ObjectResult(io.BufferedIOBase):
         buffer = io.BytesIO()
         while wanted and self._fill(wanted):
             piece = self._view(wanted)
-            wanted -= buffer.write(piece)
+            if landing is not None and not landing.take(self._number, self._position, piece):
+                buffer.write(landing.first(self._position))
+                landing = None
+            if landing is None:
+                buffer.write(piece)
+            wanted -= len(piece)
             self._advance(len(piece))
-        return buffer.getvalue()
+            del piece
+        if landing is None:
+            return buffer.getvalue()
+        self._drop()  # who looks at the memory keeps it from being given away
+        return landing.content()
+
+    def _land(self, wanted: int) -> Landing | None:
+        """Memory for the whole object, where nothing was read of it, and all shall be now."""
+        info = self.info
+        if self._ahead is not None or info.chunks < 2 or wanted != info.size:
+            return None
+        self._ahead = ReadAhead(self._records, info, lands=True)
+        landing, self._ahead.landing = self._ahead.landing, None  # once only
+        return landing
 
     def read1(self, size: int | None = -1, /) -> bytes:
         """Read what is there without asking for more: at most one chunk."""
@@ -242,13 +263,18 @@ class ObjectResult(io.BufferedIOBase):
     def close(self) -> None:
         """Drop what was read ahead. Closing twice is fine."""
         if not self.closed:
-            self._chunk = memoryview(b"")
-            ahead, self._ahead = self.__dict__.get("_ahead"), None
-            if ahead is not None:
-                ahead.close()
+            self._drop()
             if self._progress is not None:
                 self._progress.close()
         super().close()
+
+    def _drop(self) -> None:
+        """Let go of all that was read, and of what is under way."""
+        self._chunk = memoryview(b"")
+        self._chunk_end = self._chunk_start
+        ahead, self._ahead = self.__dict__.get("_ahead"), None
+        if ahead is not None:
+            ahead.close()
 
     # --- the present chunk
 
@@ -307,7 +333,7 @@ class ObjectResult(io.BufferedIOBase):
             self._error = error
             raise
         self._chunk = memoryview(piece.payload)
-        self._chunk_offset = piece.offset
+        self._number, self._chunk_offset = piece.number, piece.offset
         self._chunk_start = max(piece.offset, self._origin)
         self._chunk_end = min(piece.end, self._end)
         return True

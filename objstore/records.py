@@ -6,18 +6,14 @@ import contextlib
 import itertools
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
 from objstore.errors import (
     BucketNotFoundError,
-    ConnectionClosedError,
-    ConnectionLostError,
     NoRespondersError,
     ObjectCorruptError,
     ObjStoreError,
-    RequestTimeoutError,
     is_transient,
 )
 from objstore.objects import (
@@ -28,29 +24,13 @@ from objstore.objects import (
     parse_info,
     stream_name,
 )
-from objstore.wire.direct import (
-    BATCH_END,
-    NOT_FOUND,
-    DirectPage,
-    StoredMessage,
-    direct_error,
-    parse_time,
-    position,
-)
-from objstore.wire.jetstream import PAUSE, JetStream, PendingAck, PendingGet, parse_ttl
+from objstore.paging import Page, Paging
+from objstore.wire.direct import StoredMessage, parse_time
+from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected, parse_ttl
 
 __all__ = ["PendingRecord", "Records"]
 
 LOG = logging.getLogger("objstore")
-
-#: How many records the first request of a listing asks for, and the most that one does: each
-#: asks for four times as many as the one before. The server counts what is left for each request,
-#: in time linear in the bucket's names: with 512 throughout, 100,000 records take 30 µs each where
-#: 1,000 take 17 (with 64: 169). A short first page has something to read early.
-FIRST_PAGE, PAGE = 128, 4096
-
-#: And their bytes: direct gets have no flow control, and a client that falls behind is cut off.
-PAGE_BYTES = 2 << 20
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
@@ -187,6 +167,18 @@ class Records:
         ttl = parse_ttl(stored.header)
         return info if ttl is None else info.with_changes(ttl=ttl)
 
+    def replaced(self, info: ObjectInfo) -> int | None:
+        """The revision that a record was stored over; None: its writer did not say, or it is gone.
+
+        Raises:
+            ObjStoreError: as :meth:`read`.
+        """
+        subject = meta_subject(self.bucket, info.name)
+        stored = self.jetstream.next_message(self.stream, subject, info.revision)
+        if stored is None or stored.sequence != info.revision:
+            return None
+        return parse_expected(stored.header)
+
     def start_publish(self, info: ObjectInfo, expected: int) -> PendingAck:
         """Store a record in place of the one with revision ``expected`` (0: none).
 
@@ -215,31 +207,18 @@ class Records:
             error.bucket, error.name = self.bucket, info.name
             raise
 
-    def pages(self, subject: str, sequence: int = 1) -> Generator[_Page, None, None]:
-        """Messages of a subject from a sequence on, page by page; none is empty.
-
-        The next page is asked for before one is handed out, so that it comes meanwhile.
-        """
-        under_way: DirectPage | None = None
-        more, size = self.batches, FIRST_PAGE
-        try:
-            while more:
-                try:
-                    page = self._page(under_way, subject, sequence, size)
-                except NoRespondersError:
-                    if self.direct:
-                        raise
-                    break
-                if not page:
-                    break
-                more = page.left > 0
-                sequence = page[-1].sequence + 1
-                size = min(4 * size, PAGE)
-                under_way = self._ask_page(subject, sequence, size) if more else None
-                yield page
-        finally:
-            if under_way is not None:
-                under_way.close()
+    def pages(self, subject: str, sequence: int = 1) -> Generator[Page, None, None]:
+        """Messages of a subject from a sequence on, some at a time; never none."""
+        if self.batches:
+            pages = Paging(self.jetstream, self.stream, subject, sequence, self._still_direct)
+            try:
+                yield from pages
+            except NoRespondersError:
+                if self.direct:
+                    raise
+            finally:
+                pages.close()
+            sequence = pages.sequence
         if not self.batches:
             rest = self._all_one_by_one(subject, sequence)
             if rest:
@@ -252,17 +231,17 @@ class Records:
         """Whether direct gets may lack what was stored last, which is not to be missed."""
         return self.jetstream.is_clustered and not self._eventual
 
-    def _rest_from_leader(self, subject: str, sequence: int) -> Iterator[_Page]:
+    def _rest_from_leader(self, subject: str, sequence: int) -> Iterator[Page]:
         """What followers did not have yet.
 
         Who lags gives the records of a moment before, and none stored since: those are newer
         than all that it gave.
         """
         while (found := self.jetstream.next_message(self.stream, subject, sequence)) is not None:
-            yield _Page([found], 1, 0)
+            yield Page([found], 1, 0)
             sequence = found.sequence + 1
 
-    def _all_one_by_one(self, pattern: str, sequence: int) -> _Page:
+    def _all_one_by_one(self, pattern: str, sequence: int) -> Page:
         """The same without batches: the last message of each subject, asked for by its name.
 
         Memory: all records, since the subjects come in no order.
@@ -276,7 +255,7 @@ class Records:
             found = self._last_of_each(pattern)
         found = [stored for stored in found if stored.sequence >= sequence]
         found.sort(key=lambda stored: stored.sequence)
-        return _Page(found, len(found), 0)
+        return Page(found, len(found), 0)
 
     def _last_of_each(self, pattern: str) -> list[StoredMessage]:
         """The last message of each subject, in no order."""
@@ -307,58 +286,10 @@ class Records:
             for pending in under_way:
                 pending.close()
 
-    def _page(self, asked: DirectPage | None, subject: str, sequence: int, size: int) -> _Page:
-        """The page that was asked for, or is now; again where its server is silent, or lost."""
-        deadline = time.monotonic() + self.jetstream.patience
-        waits = self.jetstream.waits()
-        wait = next(waits)
-        while True:
-            try:
-                return self._take_page(asked or self._ask_page(subject, sequence, size), wait)
-            except ConnectionClosedError:
-                raise
-            except NoRespondersError:
-                self.learn_direct()
-                if not self.direct or time.monotonic() >= deadline:
-                    raise
-                time.sleep(PAUSE)  # nor do followers answer while a leader is elected
-            except ConnectionLostError:
-                # Or lost while the user was busy with the page before: it has not failed yet.
-                if asked is None and time.monotonic() >= deadline:
-                    raise
-            except RequestTimeoutError:
-                longer = next(waits, None)
-                if longer is None:
-                    raise
-                wait = longer
-            asked = None
-
-    def _ask_page(self, subject: str, sequence: int, size: int) -> DirectPage:
-        request = {
-            "next_by_subj": subject,
-            "seq": sequence,
-            "batch": size,
-            "max_bytes": PAGE_BYTES,
-        }
-        return self.jetstream.direct_page(self.stream, request)
-
-    def _take_page(self, asked: DirectPage, timeout: float) -> _Page:
-        messages = asked.result(timeout)
-        if messages is None:
-            raise RequestTimeoutError(
-                f"listing bucket {self.bucket}: no answer in {timeout:g} s",
-                bucket=self.bucket,
-                timeout=timeout,
-            )
-        end = messages.pop()
-        if end.status not in (BATCH_END, NOT_FOUND):
-            raise direct_error(end, f"listing bucket {self.bucket}")
-        if not messages:
-            return _Page([], 0, 0)
-        counts_itself = not self.jetstream.supports("exact pending counts")
-        total = position(messages[0], counts_itself)[1] + 1
-        left = position(messages[-1], counts_itself)[1] if end.status == BATCH_END else 0
-        return _Page(map(StoredMessage.of_direct, messages), total, left)
+    def _still_direct(self) -> bool:
+        """Whether it is for the moment only that nobody answers direct gets."""
+        self.learn_direct()
+        return self.direct
 
     def names_with(self, nuid: str) -> set[str]:
         """The names that have had a nuid, as far as the bucket still tells; some may be gone.
@@ -420,20 +351,6 @@ class PendingRecord:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
-
-
-class _Page(list[StoredMessage]):
-    """Some messages of a subject, in order.
-
-    Attributes:
-        total: how many there are from the first of these on.
-        left: how many come after the last.
-    """
-
-    def __init__(self, messages: Iterable[StoredMessage], total: int, left: int) -> None:
-        super().__init__(messages)
-        self.total = total
-        self.left = left
 
 
 class _NamesByNuid:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from objstore.records import Records
 from objstore.window import Window
-from objstore.wire.protocol import Message, check_subject
+from objstore.wire.commands import check_subject
+from objstore.wire.protocol import Message
 
 __all__ = ["Road"]
 

@@ -254,7 +254,7 @@ class Put:
 
     def _replace(self, replaced: ObjectInfo | None, *, thorough: bool = False) -> None:
         """Remove the chunks of what was there before, unless a rename left them to another name."""
-        if replaced is None or not replaced.chunks:
+        if replaced is None or not replaced.chunks or replaced.nuid == self._info.nuid:
             return
         with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
             if not is_shared(self._records, replaced, thorough=thorough):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -44,7 +44,7 @@ from objstore.objects import (
     ObjectMetaOptions,
     meta_subject,
 )
-from objstore.progress import ProgressOption, start_progress
+from objstore.progress import ProgressOption, start_progress, until_done
 from objstore.records import PendingRecord, Records
 from objstore.source import Source, choose_chunk_size
 from objstore.upload import Known, Put
@@ -133,7 +133,7 @@ class Writing(Bound):
         with Source(payload) as source:
             size = choose_chunk_size(info.options.chunk_size, source.size, self._max_payload(info))
             bar = start_progress(progress, info.name, source.size)
-            with nullcontext() if bar is None else closing(bar):
+            with until_done(bar):
                 put = self._begin(info, size, if_revision, None, bar, timeout, source.size)
                 return self._fill(put, info.name, source, size)
 
@@ -288,13 +288,16 @@ class Writing(Bound):
             if_revision: delete it only if its revision is this.
 
         Returns:
-            True if it was there. What somebody else puts in its place meanwhile stays.
+            True if it was there. What somebody else puts in its place meanwhile stays, where the
+            server says that it was put right over it.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
             RevisionMismatchError: the revision is not ``if_revision``.
             BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
-            RequestTimeoutError, ConnectionLostError: the server does not answer.
+            RequestTimeoutError, ConnectionLostError: the server does not answer. Where an answer
+                was lost and somebody has put the name anew since, nobody can tell whether it was
+                deleted by this call.
         """
         check_revision(if_revision)
         current = self._current_for(name, if_revision)

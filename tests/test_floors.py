@@ -38,8 +38,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chunks", "sending"),
     ("batches", "stepped", "acked", "ingested"),
     ("change", "damage", "links", "road"),
-    ("commit", "bound", "listing"),
+    ("commit", "bound", "listing", "landing"),
     ("records", "progress", "describe"),
+    ("paging",),
     ("source", "metrics", "layout", "window"),
     ("bucket",),
     ("options",),
@@ -59,7 +60,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wire.forks",),
     ("wire.contexts",),
     ("wire.auth", "wire.servers", "wire.transport"),
-    ("wire.protocol",),
+    ("wire.commands", "wire.protocol"),
     ("wire.stored_headers",),
     ("wire.headers", "wire.memory"),
     ("wire.nuid",),
@@ -70,6 +71,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 #: What the codec must not know, directly.
 IMPURE = {"socket", "ssl", "select", "selectors", "threading", "time", "random", "asyncio"}
 PURE_ROOMS = (
+    "wire.commands",
     "wire.protocol",
     "wire.headers",
     "wire.memory",

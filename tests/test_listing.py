@@ -8,8 +8,9 @@ import pytest
 
 from objstore import Client, ObjectStore
 from objstore.objects import encode_info, meta_subject
-from objstore.records import FIRST_PAGE
-from tests.proxy import Proxy, calls, nth
+from objstore.paging import FIRST_BATCH
+from tests.proxy import Proxy, Rule, calls, nth
+from tests.streams import record, write_record
 
 
 def test_objects_changed_while_listing_come_once(store: ObjectStore) -> None:
@@ -35,7 +36,7 @@ def test_a_page_that_was_asked_for_ahead_is_lost(
 ) -> None:
     """It is asked for again; and whoever gives up leaves nothing to wait for."""
     names = [info.name for info in store.put_many((f"o{i}", b"") for i in range(1000))]
-    cut = proxy.down.cut(nth(FIRST_PAGE + 200, proxy.answers(calls("DIRECT.GET"))))
+    cut = proxy.down.cut(nth(FIRST_BATCH + 200, proxy.answers(calls("DIRECT.GET"))))
     assert [info.name for info in far_store.list()] == names
     assert cut.happened.is_set()
     listing = far_store.list()
@@ -74,3 +75,28 @@ def test_malformed_records_are_left_out(
     with caplog.at_level(logging.WARNING, "objstore"):
         assert [info.name for info in store] == ["good", "better"]
     assert "malformed metadata" in caplog.text
+
+
+@pytest.mark.needs_server("2.11")
+def test_a_server_that_counts_too_few(
+    proxy: Proxy, far_store: ObjectStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """As one does that was killed: what it calls the last record is not, and older ones rose."""
+    store.put("x")
+    store.put("y")
+    fields = record(shared_client, store, "x")
+    for text in ("old", "older than", "newest"):
+        write_record(shared_client, store, {**fields, "description": text})
+    answers = proxy.answers(calls("DIRECT.GET"))
+
+    def miscount(number: int) -> Rule:
+        said, true = b"Pending: %d" % max(number - 3, 0), b"Pending: %d" % number
+        return proxy.down.change(
+            lambda line: answers(line) and true in line.raw,
+            lambda line: line.raw.replace(true, said),
+        )
+
+    rules = [miscount(number) for number in (4, 3, 2, 1)]
+    found = [(info.name, info.description) for info in far_store.list()]
+    assert sorted(found) == [("x", "newest"), ("y", "")]
+    assert all(rule.happened.is_set() for rule in rules)

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from objstore.wire.commands import check_subject
 from objstore.wire.jetstream import JetStream
-from objstore.wire.protocol import check_subject
 from objstore.wire.requests import publish_parts
 from objstore.wire.subscriptions import Waiting
 

@@ -17,8 +17,9 @@ from objstore.seed import NATSClient, NATSMessage, NATSSubscription
 from objstore.wire import forks
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.callbacks import CallbackThread
+from objstore.wire.commands import check_subject
 from objstore.wire.dial import DialOptions
-from objstore.wire.protocol import Buffer, Message, check_subject, encode_headers, parse_headers
+from objstore.wire.protocol import Buffer, Message, encode_headers, parse_headers
 from objstore.wire.requests import Inbox, check_size, publish_parts
 from objstore.wire.servers import ServerPool, parse_servers
 from objstore.wire.session import Session

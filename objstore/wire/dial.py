@@ -26,16 +26,14 @@ from objstore.errors import (
 )
 from objstore.version import __version__
 from objstore.wire.auth import Login, TLSOptions
+from objstore.wire.commands import PING, PONG, encode_connect
 from objstore.wire.protocol import (
-    PING,
-    PONG,
     Err,
     Event,
     Info,
     Parser,
     Ping,
     Pong,
-    encode_connect,
 )
 from objstore.wire.servers import Server, ServerPool
 from objstore.wire.subscriptions import again

@@ -9,6 +9,7 @@ Sources: ADR-1 (the JSON API), ADR-31 (direct get and its batches).
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,14 +36,16 @@ from objstore.wire.answers import (
     parse_answer,
     parse_pub_ack,
 )
+from objstore.wire.commands import check_subject
 from objstore.wire.connection import Connection
 from objstore.wire.direct import (
     DirectGet,
     DirectPage,
     StoredMessage,
 )
-from objstore.wire.protocol import Buffer, Message, check_subject
-from objstore.wire.stored_headers import parse_ttl, publish_header, ttl_header
+from objstore.wire.protocol import Buffer, Message
+from objstore.wire.stored_headers import parse_expected, parse_ttl, publish_header, ttl_header
+from objstore.wire.subscriptions import PlaceOf
 
 __all__ = [
     "FEATURES",
@@ -52,6 +55,7 @@ __all__ = [
     "PubAck",
     "make_prefix",
     "parse_answer",
+    "parse_expected",
     "parse_pub_ack",
     "parse_ttl",
     "ttl_header",
@@ -79,6 +83,13 @@ FEATURES: dict[str, tuple[int, int, int]] = {
     "exact pending counts": (2, 12, 0),
     "fast-ingest batches": (2, 14, 0),
 }
+
+
+@functools.lru_cache(maxsize=16)
+def _version(text: str) -> tuple[int, int, int]:
+    numbers = [int(part) for part in text.split("-")[0].split(".") if part.isdigit()]
+    major, minor, patch, *_ = [*numbers, 0, 0, 0]
+    return major, minor, patch
 
 
 class JetStream:
@@ -111,10 +122,7 @@ class JetStream:
     @property
     def server_version(self) -> tuple[int, int, int]:
         """The version of the server connected to."""
-        text = str(self.connection.session.info.get("version", "0.0.0"))
-        numbers = [int(part) for part in text.split("-")[0].split(".") if part.isdigit()]
-        major, minor, patch, *_ = [*numbers, 0, 0, 0]
-        return major, minor, patch
+        return _version(str(self.connection.session.info.get("version", "0.0.0")))
 
     def supports(self, feature: str) -> bool:
         """Whether the server has a feature of :data:`FEATURES`."""
@@ -417,18 +425,21 @@ class JetStream:
         pending = inbox.start(f"{prefix}.STREAM.MSG.GET.{stream}", request)
         return PendingGet(pending, lambda m: leader_answer(m, stream), self.timeout)
 
-    def direct_batch(self, stream: str, request: Mapping[str, Any]) -> DirectGet:
+    def direct_batch(
+        self, stream: str, request: Mapping[str, Any], place: PlaceOf | None = None
+    ) -> DirectGet:
         """Ask for a batch of messages (server 2.11 and later).
 
         Arguments:
             stream: the stream.
             request: ``next_by_subj`` or ``multi_last``, ``seq``, ``batch``, ``max_bytes`` …
                 (ADR-31).
+            place: where large payloads shall land; None: anywhere.
 
         Raises:
             ConnectionLostError: there is no connection.
         """
-        return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
+        return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request, place)
 
     def direct_page(self, stream: str, request: Mapping[str, Any]) -> DirectPage:
         """As :meth:`direct_batch`, for messages that are taken all at once."""

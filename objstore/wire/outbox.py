@@ -12,8 +12,9 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from objstore.wire.commands import PING, PONG
 from objstore.wire.dial import Link
-from objstore.wire.protocol import PING, PONG, Buffer
+from objstore.wire.protocol import Buffer
 from objstore.wire.subscriptions import Signal, Subscription, Subscriptions, Waiting, WaitingRoom
 
 __all__ = ["Outbox"]

@@ -17,10 +17,11 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire import forks
+from objstore.wire.commands import check_subject, encode_publish
 from objstore.wire.nuid import next_nuid
-from objstore.wire.protocol import Buffer, Message, check_subject, encode_publish
+from objstore.wire.protocol import Buffer, Message
 from objstore.wire.session import Session
-from objstore.wire.subscriptions import Handler, Latch, Subscription
+from objstore.wire.subscriptions import Handler, Latch, PlaceOf, Subscription
 
 __all__ = ["Inbox", "Reply", "publish_parts"]
 
@@ -110,10 +111,15 @@ class Inbox:
         self._base = f"{self._prefix}.{next_nuid()}."
         self._subscription: Subscription | None = None
         self._handlers: dict[str, Handler] = {}
+        self._places: dict[str, PlaceOf] = {}
         self._tokens = itertools.count(1)
 
-    def open(self, handler: Handler) -> str:
+    def open(self, handler: Handler, place: PlaceOf | None = None) -> str:
         """Take a token: messages to the subject returned, and below it, go to the handler.
+
+        Arguments:
+            handler: gets the messages.
+            place: says where the payloads of large messages to just this subject shall land.
 
         The handler is called by the reader thread and must not block. Call :meth:`close` with
         the subject in the end.
@@ -122,6 +128,8 @@ class Inbox:
             self._subscribe()
         token = str(next(self._tokens))
         self._handlers[token] = handler
+        if place is not None:
+            self._places[token] = place
         return self._base + token
 
     def _subscribe(self) -> None:
@@ -133,7 +141,7 @@ class Inbox:
                 self._session.unsubscribe(old)
             # Never blocks: the server hears of it before the first request.
             self._subscription = self._session.subscribe(
-                f"{self._base}>", self._deliver, replies=True
+                f"{self._base}>", self._deliver, replies=True, place=self._place
             )
 
     def new_subject(self) -> str:
@@ -142,7 +150,13 @@ class Inbox:
 
     def close(self, subject: str) -> None:
         """Give a token back; what still arrives for it is dropped."""
-        self._handlers.pop(subject[len(self._base) :], None)
+        token = subject[len(self._base) :]
+        self._handlers.pop(token, None)
+        self._places.pop(token, None)
+
+    def _place(self, subject: str, header: bytes, size: int) -> memoryview | None:
+        place = self._places.get(subject[len(self._base) :])
+        return None if place is None else place(subject, header, size)
 
     def _deliver(self, message: Message) -> None:
         token = message.subject[len(self._base) :]

@@ -26,11 +26,10 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire import forks
+from objstore.wire.commands import PING, PONG, encode_unsubscribe
 from objstore.wire.dial import DialOptions, Link, broken, dial_any, error_of, no_connection
 from objstore.wire.outbox import Outbox
 from objstore.wire.protocol import (
-    PING,
-    PONG,
     Buffer,
     Err,
     Event,
@@ -38,12 +37,12 @@ from objstore.wire.protocol import (
     Message,
     Ping,
     Pong,
-    encode_unsubscribe,
 )
 from objstore.wire.servers import ServerPool
 from objstore.wire.subscriptions import (
     Handler,
     Latch,
+    PlaceOf,
     Signal,
     Subscription,
     Subscriptions,
@@ -176,7 +175,7 @@ class Session:
 
     def drop(self) -> None:
         """Break the present connection, as if the network had; the session reconnects."""
-        if (link := self._link) is not None:
+        if link := self._link:
             self._lose(link, ConnectionLostError("the connection was reset by this process"))
 
     # --- sending
@@ -229,6 +228,7 @@ class Session:
         queue: str = "",
         max_messages: int | None = None,
         replies: bool = False,
+        place: PlaceOf | None = None,
         prepare: Callable[[Subscription], object] | None = None,
     ) -> Subscription:
         """Subscribe. Never blocks; the server is told before anything that is sent later.
@@ -236,7 +236,7 @@ class Session:
         Without a connection the next one begins with it, as every one does after.
 
         Arguments:
-            subject, handler, queue, max_messages, replies: see :class:`Subscription`.
+            subject, handler, queue, max_messages, replies, place: see :class:`Subscription`.
             prepare: called with the subscription before the first message can come.
 
         Raises:
@@ -244,7 +244,7 @@ class Session:
         """
         sid = self._subscriptions.next_sid()
         subscription = Subscription(
-            sid, subject, handler, queue=queue, limit=max_messages, replies=replies
+            sid, subject, handler, queue=queue, limit=max_messages, replies=replies, place=place
         )
         if prepare is not None:
             prepare(subscription)
@@ -420,10 +420,10 @@ class Session:
 
     def _read(self, link: Link) -> ObjStoreError:
         """Receive and hand on; returns why that ended."""
-        transport, parser = link.transport, link.parser
+        transport, parser, silences = link.transport, link.parser, 0
         transport.set_receive_timeout(self._ping_interval)
+        parser.place = self._subscriptions.place
         self._handle(link, link.early)
-        silences = 0
         while not self._lame:
             try:
                 count = transport.receive_into(parser.get_buffer())
@@ -441,12 +441,13 @@ class Session:
             except OSError as error:
                 return broken(link, error)
             silences = 0
-            if events:
-                self._complaint = None  # the server went on after it
             self._handle(link, events)
+            del events  # and the messages' memory, which others may be about to use
         return ConnectionLostError("the server is shutting down (lame duck)")
 
     def _handle(self, link: Link, events: Sequence[Event]) -> None:
+        if events:
+            self._complaint = None  # the server went on after it
         for event in events:
             if type(event) is Message:
                 self._subscriptions.deliver(event)
@@ -468,8 +469,7 @@ class Session:
 
     def _take_info(self, link: Link, fields: dict[str, object]) -> None:
         self.info = {**link.info, **fields}
-        urls = fields.get("connect_urls")
-        if isinstance(urls, list):
+        if isinstance(urls := fields.get("connect_urls"), list):
             self._pool.discover(url for url in urls if isinstance(url, str))
         if fields.get("ldm") and len(self._pool.servers) > 1:
             self._lame = True

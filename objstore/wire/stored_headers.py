@@ -11,11 +11,12 @@ from datetime import timedelta
 
 from objstore.wire.headers import encode_headers
 
-__all__ = ["duration_text", "parse_ttl", "publish_header", "ttl_header"]
+__all__ = ["duration_text", "parse_expected", "parse_ttl", "publish_header", "ttl_header"]
 
 ROLLUP = "Nats-Rollup"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_TTL = "Nats-TTL"
+_EXPECTED = EXPECTED_LAST_SUBJECT_SEQUENCE.encode()
 
 
 def publish_header(rollup: bool, expected_sequence: int | None, ttl: timedelta | None) -> bytes:
@@ -41,6 +42,12 @@ def ttl_header(ttl: timedelta) -> bytes:
 def duration_text(duration: timedelta) -> str:
     """A duration as the server reads it, in whole seconds, at least one."""
     return f"{max(1, math.ceil(duration.total_seconds()))}s"
+
+
+def parse_expected(header: bytes) -> int | None:
+    """The sequence that a stored message was to follow in its subject, or None."""
+    found = re.search(rb"\r\n%b: *([0-9]{1,18})\r\n" % _EXPECTED, header)
+    return None if found is None else int(found[1])
 
 
 def parse_ttl(header: bytes) -> timedelta | None:

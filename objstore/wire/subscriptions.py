@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from objstore.errors import ObjStoreError
-from objstore.wire.protocol import Message, check_subject, encode_subscribe, encode_unsubscribe
+from objstore.wire.commands import check_subject, encode_subscribe, encode_unsubscribe
+from objstore.wire.protocol import Message
 
 __all__ = [
     "Handler",
     "Latch",
+    "PlaceOf",
     "Signal",
     "Subscription",
     "Subscriptions",
@@ -30,6 +32,7 @@ __all__ = [
 LOG = logging.getLogger("objstore")
 
 Handler = Callable[[Message], None]
+PlaceOf = Callable[[str, bytes, int], memoryview | None]
 
 
 class Subscription:
@@ -42,6 +45,8 @@ class Subscription:
         handler: called by the reader thread for each message: must not block.
         limit: how many messages it is for, from its beginning; None: any number.
         replies: whether it is an inbox, to which the replies to all requests come.
+        place: where the payload of a large message shall land, by its subject, header block and
+            size; None: anywhere.
         received: how many messages have come.
         announced: whether the present server was told of it.
         denied: why the present server does not let it be.
@@ -53,6 +58,7 @@ class Subscription:
         "denied",
         "handler",
         "limit",
+        "place",
         "queue",
         "received",
         "replies",
@@ -69,6 +75,7 @@ class Subscription:
         queue: str = "",
         limit: int | None = None,
         replies: bool = False,
+        place: PlaceOf | None = None,
     ) -> None:
         check_subject(subject)
         if queue:
@@ -79,6 +86,7 @@ class Subscription:
         self.handler = handler
         self.limit = limit
         self.replies = replies
+        self.place = place
         self.received = 0
         self.announced = False
         self.denied: ObjStoreError | None = None
@@ -145,6 +153,13 @@ class Subscriptions:
         for each in denied:
             each.denied = error
         return any(each.replies for each in denied)
+
+    def place(self, sid: int, subject: str, header: bytes, size: int) -> memoryview | None:
+        """Where the payload of a large message shall land; None: anywhere."""
+        subscription = self._by_sid.get(sid)
+        if subscription is None or subscription.place is None:
+            return None
+        return subscription.place(subject, header, size)
 
     def deliver(self, message: Message) -> None:
         """Give a message to its handler. A handler's failure is logged and goes no further."""

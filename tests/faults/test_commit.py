@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from objstore import Client, ObjectStore, RequestTimeoutError
-from tests.proxy import Proxy, metadata_of
-from tests.streams import orphans
+from tests.proxy import Line, Proxy, metadata_of
+from tests.streams import chunk_counts, orphans
 
 
 def test_a_delete_is_not_made_twice(
     far_store: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
 ) -> None:
-    """What somebody puts after the tombstone, whose answer is lost, stays."""
+    """What somebody puts after the tombstone, whose answer is lost, stays.
+
+    Whose tombstone it replaced nobody can tell: somebody else's would look the same.
+    """
     store.put("x", b"old")
     answer = proxy.answers(metadata_of(store.name))
     proxy.down.drop(answer, then=lambda: store.put("x", b"new"))
-    assert far_store.delete("x")
+    with pytest.raises(RequestTimeoutError):
+        far_store.delete("x")
     assert store.read_bytes("x") == b"new"
     assert orphans(shared_client, store) == set()
 
@@ -30,6 +36,40 @@ def test_a_delete_that_loses_a_race(
     assert far_store.delete("x")
     assert store.read_bytes("x") == b"new"
     assert orphans(shared_client, store) == set()
+
+
+def test_a_delete_that_loses_two_races(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
+) -> None:
+    """Somebody else has deleted what it was for, and put another: that is deleted."""
+    store.put("x", b"old")
+
+    def interfere() -> None:
+        assert store.delete("x")
+        store.put("x", b"new")
+
+    proxy.up.call(metadata_of(store.name), interfere)
+    assert far_store.delete("x")
+    assert store.info("x") is None
+    assert orphans(shared_client, store) == set()
+
+
+def test_two_deletes_of_which_one_lost_its_answer(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore
+) -> None:
+    """One of them has done it: their tombstones differ."""
+    store.put("x", b"old")
+    proxy.up.drop(metadata_of(store.name), then=lambda: store.delete("x"))
+    assert not far_store.delete("x")
+
+
+def test_a_delete_whose_answer_is_lost(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore
+) -> None:
+    store.put("x", b"old")
+    rule = proxy.down.drop(proxy.answers(metadata_of(store.name)))
+    assert far_store.delete("x")
+    assert rule.happened.is_set()
 
 
 def test_a_delete_meets_an_update(far_store: ObjectStore, proxy: Proxy, store: ObjectStore) -> None:
@@ -70,3 +110,41 @@ def test_an_update_whose_answer_is_lost(
     rule = proxy.down.drop(proxy.answers(metadata_of(store.name)))
     assert far_store.update("x", description="d").description == "d"
     assert rule.happened.is_set()
+
+
+def unavailable(line: Line) -> bytes:
+    """What a server says that was a stream's leader, in place of its answer."""
+    text = b'{"error":{"code":503,"err_code":10008,"description":"temporarily unavailable"}}'
+    sid = line.raw.split()[2]
+    return b"MSG %b %b %d\r\n%b\r\n" % (line.subject.encode(), sid, len(text), text)
+
+
+class TestRefusedAndStored:
+    """While leaders change, one server refuses what another one stores; the refusal comes first."""
+
+    @pytest.fixture(autouse=True)
+    def refuse(self, proxy: Proxy, store: ObjectStore) -> Iterator[None]:
+        store.put("x", b"old")
+        rule = proxy.down.change(proxy.answers(metadata_of(store.name)), unavailable)
+        yield
+        assert rule.happened.is_set()
+
+    def test_put(self, far_store: ObjectStore, store: ObjectStore, shared_client: Client) -> None:
+        """What was stored is not replaced by itself, and so keeps its chunks."""
+        info = far_store.put("x", b"new")
+        assert store.read_bytes("x") == b"new"
+        assert chunk_counts(shared_client, store) == {info.nuid: 1}
+
+    def test_delete(self, far_store: ObjectStore, store: ObjectStore) -> None:
+        assert far_store.delete("x")
+        assert "x" not in store
+
+    def test_update(self, far_store: ObjectStore, store: ObjectStore) -> None:
+        far_store.update("x", description="d")
+        assert store.read_bytes("x") == b"old"
+
+    def test_compare_and_set(self, far_store: ObjectStore, store: ObjectStore) -> None:
+        seen = store.info("x")
+        assert seen is not None
+        far_store.put("x", b"new", if_revision=seen.revision)
+        assert store.read_bytes("x") == b"new"

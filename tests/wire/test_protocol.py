@@ -11,9 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.errors import InvalidNameError, InvalidOptionError, ProtocolError
-from objstore.wire import protocol
-from objstore.wire.protocol import (
+from objstore.wire import commands, protocol
+from objstore.wire.commands import (
     MAX_COMMAND,
+    check_subject,
+    encode_connect,
+    encode_publish,
+    encode_subscribe,
+    encode_unsubscribe,
+)
+from objstore.wire.protocol import (
     MAX_MESSAGE,
     SLAB_SIZE,
     Err,
@@ -24,12 +31,7 @@ from objstore.wire.protocol import (
     Parser,
     Ping,
     Pong,
-    check_subject,
-    encode_connect,
     encode_headers,
-    encode_publish,
-    encode_subscribe,
-    encode_unsubscribe,
     parse_headers,
 )
 from tests.wire import fuzz_protocol
@@ -281,6 +283,47 @@ def test_a_large_payload_is_not_copied() -> None:
     assert isinstance(first.payload, memoryview)
     assert first.payload == b"x" * 100_000
     assert second.payload == b"y" * 100_000
+
+
+@pytest.mark.parametrize("pieces", [[], [1] * 300, [150, 7] * 40])
+@pytest.mark.parametrize("size", [33, 64, 65, 1000])
+def test_a_large_payload_lands_where_it_is_wanted(size: int, pieces: list[int]) -> None:
+    """In a place of just its size; what comes before and after it does not."""
+    memory = bytearray(b"." * 3000)
+    asked: list[tuple[int, str, bytes, int]] = []
+
+    def place(*what: Any) -> memoryview | None:
+        asked.append(what)
+        return memoryview(memory)[1000 : 1000 + size]
+
+    data, message = msg(b"x" * size, header=HEADER)
+    parser = Parser(64)
+    parser.place = place
+    events = feed(parser, NEXT[0] + data + NEXT[0], pieces)
+    assert plains(events) == [plain(NEXT[1]), plain(message), plain(NEXT[1])]
+    assert asked == [(7, "a.b", HEADER, size)]
+    assert memory == b"." * 1000 + b"x" * size + b"." * (2000 - size)
+    landed = events[1]
+    assert isinstance(landed, Message)
+    assert isinstance(landed.payload, memoryview)
+    assert landed.payload.obj is memory
+
+
+@pytest.mark.parametrize("offered", [None, 99, 101])
+def test_a_place_of_another_size_is_not_used(offered: int | None) -> None:
+    memory = bytearray(200)
+    parser = Parser(64)
+    parser.place = lambda *_: None if offered is None else memoryview(memory)[:offered]
+    data, message = msg(b"x" * 100)
+    assert plains(feed(parser, data + NEXT[0])) == [plain(message), plain(NEXT[1])]
+    assert not any(memory)
+
+
+def test_a_size_that_is_not_believed_has_no_place() -> None:
+    parser = Parser(64)
+    parser.place = lambda *_: pytest.fail("it was asked for one")
+    feed(parser, b"MSG a 1 %d\r\n" % MAX_MESSAGE)
+    feed(parser, b"x" * 1000)
 
 
 def test_small_payloads_outlive_the_slab() -> None:
@@ -643,7 +686,7 @@ def test_encode_unsubscribe() -> None:
 
 
 def test_ping_and_pong() -> None:
-    assert plains(feed(Parser(), protocol.PING + protocol.PONG)) == [("Ping",), ("Pong",)]
+    assert plains(feed(Parser(), commands.PING + commands.PONG)) == [("Ping",), ("Pong",)]
 
 
 def test_commands_of_the_longest_line() -> None:

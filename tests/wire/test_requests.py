@@ -25,8 +25,8 @@ class FakeSession:
         self.made: list[Subscription] = []
         self.ended: list[Subscription] = []
 
-    def subscribe(self, subject: str, handler: Any, *, replies: bool) -> Subscription:
-        self.made.append(Subscription(len(self.made) + 1, subject, handler, replies=replies))
+    def subscribe(self, subject: str, handler: Any, **options: Any) -> Subscription:
+        self.made.append(Subscription(len(self.made) + 1, subject, handler, **options))
         return self.made[-1]
 
     def unsubscribe(self, subscription: Subscription) -> None:
