@@ -49,6 +49,10 @@ SILENCE = 1.0
 #: of three replicas one may be. Silence does not count; it has its time-out.
 TRIES = 4
 
+#: How often a chunk is searched for. By halves any is found in 62 steps; a server whose answers
+#: contradict each other is not asked for ever.
+SEARCHES = 200
+
 #: A chunk that is at most so many behind the one that came is read up to, not searched for.
 NEAR = 2
 
@@ -293,6 +297,8 @@ class Batches:
         rename or an update has moved the metadata is so found out by one wrong answer. Then
         by interpolation and by halves in turn: the one is fast, the other sure to end.
         """
+        if self._searches > SEARCHES:
+            raise why_incomplete(self._records, self._info, self.index)
         bounds = self._layout.bounds(self.index)
         low, high = bounds.low, min(bounds.high, self._ceiling)
         if self._searches < 2 or low >= high or self._jetstream.is_clustered:

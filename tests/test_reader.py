@@ -24,7 +24,10 @@ from objstore import (
     ObjectResult,
     ObjectStore,
 )
+from objstore.batches import SEARCHES
 from objstore.objects import chunk_subject, encode_info, meta_subject
+from objstore.wire.direct import position
+from objstore.wire.protocol import Message
 from tests.proxy import Line, Proxy
 from tests.streams import api, delete_chunk, record, write_record
 
@@ -389,6 +392,26 @@ def test_changed_between_jumps(
             file.seek(start)
             with pytest.raises(ObjectChangedError, match=end):
                 file.read(10)
+
+
+@pytest.mark.needs_server("2.11")  # before, there are no batches
+def test_positions_that_contradict_each_other(
+    store: ObjectStore, shared_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk is not searched for without end."""
+    content = pattern(40_000)
+    name = store_kind("interleaved", content, shared_client, store, "x")
+    answers: list[int] = []
+
+    def contradict(message: Message, counts_itself: bool) -> tuple[int, int]:
+        sequence, _ = position(message, counts_itself)
+        answers.append(sequence)
+        return answers[0], 38  # the second chunk, and always there, whatever is asked for
+
+    monkeypatch.setattr("objstore.batches.position", contradict)
+    with pytest.raises(ObjectCorruptError):
+        store.read_range(name, 20_000, 20_010)
+    assert len(answers) <= SEARCHES + 10
 
 
 def test_renamed_while_open(store: ObjectStore) -> None:
