@@ -123,24 +123,16 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(f"{text[:19]}.{text[20:26].rstrip('Z').ljust(6, '0')}+00:00")
 
 
-class _Allowance:
+def _allowance(request: Mapping[str, Any]) -> int:
     """How much a batch may bring: a server that sends on and on is not to fill the memory.
 
     Generous, since servers count otherwise: the headers that they add are not in ``max_bytes``.
     """
+    return FACTOR * int(request.get("max_bytes", UNSAID)) + LEAST
 
-    def __init__(self, request: Mapping[str, Any]) -> None:
-        self._left = FACTOR * int(request.get("max_bytes", UNSAID)) + LEAST
 
-    def takes(self, message: Message) -> bool:
-        """Whether one more message may come."""
-        left = self._left
-        self._left = left - len(message.payload) - len(message.header) - OVERHEAD
-        return left >= 0
-
-    def exceeded(self, subject: str) -> ProtocolError:
-        """What to raise where it may not."""
-        return ProtocolError(f"the answer to {subject} is longer than was asked for")
+def _too_long(subject: str) -> ProtocolError:
+    return ProtocolError(f"the answer to {subject} is longer than was asked for")
 
 
 class DirectGet:
@@ -170,7 +162,7 @@ class DirectGet:
         self.subject = subject
         self._connection = connection
         self._queue: queue.SimpleQueue[Message | ObjStoreError] = queue.SimpleQueue()
-        self._allowance = _Allowance(request)
+        self._left = _allowance(request)
         self._reply = connection.inbox.open(self._deliver, place)
         try:
             connection.session.transmit(_request_parts(subject, request, self._reply), self)
@@ -179,11 +171,12 @@ class DirectGet:
             raise
 
     def _deliver(self, message: Message) -> None:
-        if self._allowance.takes(message):
+        self._left -= len(message.payload) + len(message.header) + OVERHEAD
+        if self._left >= 0:
             self._queue.put(message)
         else:
             self.close()
-            self._queue.put(self._allowance.exceeded(self.subject))
+            self.fail(_too_long(self.subject))
 
     def fail(self, error: ObjStoreError) -> None:
         """The connection ended, or the permission is missing."""
@@ -229,7 +222,7 @@ class DirectPage:
         self._connection = connection
         self._part: list[Message] = []  # has come since the last one was handed on
         self._parts: queue.SimpleQueue[list[Message] | ObjStoreError] = queue.SimpleQueue()
-        self._allowance = _Allowance(request)
+        self._left = _allowance(request)
         self._reply = connection.inbox.open(self._deliver)
         try:
             connection.session.transmit(_request_parts(subject, request, self._reply), self)
@@ -238,9 +231,10 @@ class DirectPage:
             raise
 
     def _deliver(self, message: Message) -> None:
-        if not self._allowance.takes(message):
+        self._left -= len(message.payload) + len(message.header) + OVERHEAD
+        if self._left < 0:
             self.close()
-            self.fail(self._allowance.exceeded(self.subject))
+            self.fail(_too_long(self.subject))
             return
         part = self._part
         part.append(message)
