@@ -10,6 +10,8 @@ have "cluster" in their file's name, or a fixture of that name.
                                        test_rivals: test_while_leaders_change
     leader killed mid-put              test_cluster_puts: test_the_commit,
                                        test_a_put_through_an_election
+    refused by one leader, stored by
+    the next; answers lost             test_commit
     leader killed, then all is read    test_cluster_reads: test_reads_during_an_election, test_a_get
     most servers killed                test_cluster_puts: test_a_put_that_fails
     own server killed mid-put          test_sending: test_the_server_is_killed;
