@@ -37,8 +37,9 @@ __all__ = ["Known", "Put"]
 LOG = logging.getLogger("objstore")
 
 #: From how many chunks on an object goes by fast-ingest, where its size is known; and after how
-#: many where it is not. A batch costs two round trips, which small objects would feel.
-INGEST_FROM, INGEST_AFTER = 16, 8
+#: many where it is not. A batch costs two round trips in which nothing else moves: 16 MiB in 32
+#: chunks go at 605 MB/s by a batch and at 649 without; with 128 chunks both are alike.
+INGEST_FROM, INGEST_AFTER = 64, 8
 
 
 class Current(Protocol):
@@ -103,6 +104,8 @@ class Put:
         self._limit = limit
         self._again = again
         self._progress = progress
+        # Here, not in a thread of its own: on two cores that the server needs too, that gave 670 in
+        # place of 682 MB/s (128 KiB chunks), 360 in place of 360 without SHA instructions.
         self._hasher = hashlib.sha256()
         self._count = 0
         self._size = 0
