@@ -39,7 +39,7 @@ LOG = logging.getLogger("objstore")
 #: From how many chunks on an object goes by fast-ingest, where its size is known; and after how
 #: many where it is not. A batch costs two round trips in which nothing else moves: 16 MiB in 32
 #: chunks go at 605 MB/s by a batch and at 649 without; with 128 chunks both are alike.
-INGEST_FROM, INGEST_AFTER = 64, 8
+INGEST_FROM, INGEST_AFTER = 40, 8
 
 
 class Current(Protocol):
