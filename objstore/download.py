@@ -128,17 +128,16 @@ class Part:
 
 
 def fill(part: Part, result: ObjectResult, report: Report) -> None:
-    """Fill a part; where the file was damaged meanwhile, from the beginning.
+    """Fill a part; where what is in it is not the object, once more from the beginning.
+
+    The file may have been damaged meanwhile, or the server that answered have a damaged copy.
 
     Raises:
         As :meth:`Part.fill`.
     """
-    had = part.size
     try:
         part.fill(result, report)
     except DigestMismatchError:
-        if not had:
-            raise
         report(-part.size)
         part.clear()
         part.fill(result, report)

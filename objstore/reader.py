@@ -168,6 +168,9 @@ class ObjectResult(io.BufferedIOBase):
         else:
             raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
         self._position = self._origin + offset
+        if not offset and isinstance(self._error, DigestMismatchError):
+            self._error = None  # another server may have what this one has damaged
+            self._drop()
         return offset
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from objstore.bound import Bound
-from objstore.errors import InvalidOptionError, ObjectChangedError
+from objstore.errors import DigestMismatchError, InvalidOptionError, ObjectChangedError
 from objstore.links import follow
 from objstore.listing import list_records
 from objstore.many import read_many
@@ -136,6 +136,8 @@ class Reading(Bound):
     def read_bytes(self, name: str) -> bytes:
         """The whole object. One that is overwritten meanwhile is read again.
 
+        One whose digest differs is read a second time, maybe from another server.
+
         Arguments:
             name: of the object, or of a link to one.
 
@@ -155,6 +157,9 @@ class Reading(Bound):
                     return result.read()
             except ObjectChangedError:
                 if attempt == READ_TRIES - 1:
+                    raise
+            except DigestMismatchError:
+                if attempt:  # another server may have them as they were stored
                     raise
         raise self._not_found(name)
 
