@@ -14,7 +14,9 @@ from objstore.objects import (
     ObjectInfo,
     ObjectMeta,
     ObjectMetaOptions,
+    chunked,
     meta_subject,
+    new_info,
 )
 
 __all__ = [
@@ -39,6 +41,8 @@ class Unset:
 #: An argument that was not given, where None means: nothing.
 UNSET = Unset()
 
+_NOTHING, _NO_OPTIONS = ObjectMeta(""), ObjectMetaOptions()
+
 
 def describe(
     bucket: str,
@@ -57,22 +61,21 @@ def describe(
         InvalidNameError, InvalidOptionError: something said cannot be stored.
         LinkError: the meta describes a link.
     """
-    if not isinstance(meta, ObjectMeta):
-        meta = ObjectMeta(meta)
-    meta_subject(bucket, meta.name)  # checks the name
-    options = meta.options or ObjectMetaOptions()
+    said, name = (meta, meta.name) if isinstance(meta, ObjectMeta) else (_NOTHING, meta)
+    meta_subject(bucket, name)  # checks the name
+    options = said.options or _NO_OPTIONS
     if options.link is not None:
-        raise LinkError("a link has no payload; use link() or link_store()", name=meta.name)
-    for size in (chunk_size, meta.max_chunk_size, options.chunk_size):
+        raise LinkError("a link has no payload; use link() or link_store()", name=name)
+    for size in (chunk_size, said.max_chunk_size, options.chunk_size):
         _check_chunk_size(size)
-    lists = header_lists(meta.headers if headers is None else headers)
-    return ObjectInfo(
-        bucket=bucket,
-        name=meta.name,
-        description=description_text(meta.description if description is None else description),
-        header_values=with_mime(lists, meta.mime if mime is None else mime),
-        metadata=metadata_dict(meta.metadata if metadata is None else metadata),
-        options=ObjectMetaOptions(None, chunk_size or meta.max_chunk_size or options.chunk_size),
+    lists = header_lists(said.headers if headers is None else headers)
+    return new_info(
+        bucket,
+        name,
+        description=description_text(said.description if description is None else description),
+        header_values=with_mime(lists, said.mime if mime is None else mime),
+        metadata=metadata_dict(said.metadata if metadata is None else metadata),
+        options=chunked(chunk_size or said.max_chunk_size or options.chunk_size),
         ttl=check_ttl(ttl),
     )
 

@@ -42,6 +42,7 @@ from objstore.objects import (
     ObjectLink,
     ObjectMeta,
     ObjectMetaOptions,
+    chunked,
     meta_subject,
 )
 from objstore.progress import ProgressOption, start_progress, until_done
@@ -151,7 +152,7 @@ class Writing(Bound):
         if info.ttl is not None:
             self._check_ttl_support()
         current = self._start_current(info.name, if_revision)
-        info = info.with_changes(nuid=next_nuid(), options=ObjectMetaOptions(None, chunk_size))
+        info = info.with_changes(nuid=next_nuid(), options=chunked(chunk_size))
         if again is None and if_revision is None:
 
             def again(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins

@@ -29,9 +29,11 @@ from objstore.objects import (
     bucket_of_stream,
     check_bucket_name,
     chunk_subject,
+    chunked,
     encode_info,
     encode_name,
     meta_subject,
+    new_info,
     parse_info,
     stream_name,
 )
@@ -518,3 +520,22 @@ def test_malformed_records(record: object) -> None:
         parse(record)
     assert c.value.bucket == "B"
     assert c.value.__cause__ is not None
+
+
+@given(st.text(min_size=1, max_size=50), st.integers(1, 1 << 40))
+def test_the_usual_record_by_hand(name: str, size: int) -> None:
+    """It is the JSON that json would write, field by field."""
+    info = new_info(
+        "B", name, size=size, chunks=1, nuid="n", digest="SHA-256=x", options=chunked(128)
+    )
+    described = encode_info(info.with_changes(description="d"))
+    assert encode_info(info) == described.replace(b'"description":"d",', b"")
+    assert json.loads(encode_info(info))["name"] == name
+
+
+@pytest.mark.parametrize("field", ["metadata", "header_values", "extra"])
+def test_new_records_share_nothing_that_can_be_changed(field: str) -> None:
+    one, other = new_info("B", "a"), new_info("B", "b")
+    assert getattr(one, field) == {}
+    assert getattr(one, field) is not getattr(other, field)
+    assert one == ObjectInfo("B", "a")
