@@ -52,7 +52,7 @@ def change(records: Records, make: _Make, current: ObjectInfo | None, *, only: b
         only: raise RevisionMismatchError in place of looking again.
     """
     stored, _ = commit(records, _fresh(make(current)), current, None if only else _again(make))
-    return stored.with_changes(mtime=datetime.now(timezone.utc))
+    return stored
 
 
 def _fresh(info: ObjectInfo) -> ObjectInfo:
@@ -239,7 +239,7 @@ def rename(
             bucket=records.bucket,
             name=old.name,
         ) from error
-    return stored.with_changes(mtime=datetime.now(timezone.utc))
+    return stored
 
 
 def _free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import TypeGuard
 
 from objstore.errors import (
@@ -70,7 +71,7 @@ def commit(
     who replaced it, and a change would be made twice, the second time to what was put since.
 
     Returns:
-        The info with its revision, and what it replaced.
+        The info with its revision and time, and what it replaced.
 
     Raises:
         RevisionMismatchError: somebody else was faster.
@@ -86,7 +87,8 @@ def commit(
         expected = revision_of(current)
         try:
             pending, published = published or records.start_publish(info, expected), None
-            return info.with_changes(revision=pending.result().sequence), current
+            sequence = pending.result().sequence
+            return info.with_changes(revision=sequence, mtime=datetime.now(timezone.utc)), current
         except RevisionMismatchError:
             stored = _look(records, info.name, deadline)
         except (NoRespondersError, APIError) as error:

@@ -76,6 +76,11 @@ def encode_name(name: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidNameError(f"an object's name is text, not {type(name).__name__}")
+    return _encoded(name)
+
+
+@functools.lru_cache(maxsize=64)  # a put needs it three times, 1.1 µs each
+def _encoded(name: str) -> str:
     try:
         raw = name.encode()
     except UnicodeEncodeError as error:
@@ -85,11 +90,8 @@ def encode_name(name: str) -> str:
     if not raw:
         raise InvalidNameError("an object's name cannot be empty", name=name)
     if len(raw) > MAX_NAME:
-        raise InvalidNameError(
-            f"an object's name of {len(raw)} bytes is too long: at most {MAX_NAME} fit "
-            "into a line of the protocol",
-            name=name,
-        )
+        what = f"an object's name of {len(raw)} bytes is too long; at most {MAX_NAME} are possible"
+        raise InvalidNameError(what, name=name)
     return base64.urlsafe_b64encode(raw).decode()
 
 
@@ -256,9 +258,8 @@ class ObjectInfo:
         Arguments:
             changes: the new values, by the fields' names.
         """
-        unknown = changes.keys() - self.__dict__.keys()
-        if unknown:
-            raise TypeError(f"an object's record has no {', '.join(sorted(unknown))}")
+        if not changes.keys() <= self.__dict__.keys():
+            raise TypeError(f"a record has no {', '.join(changes.keys() - self.__dict__.keys())}")
         return _made({**self.__dict__, **changes})
 
 
@@ -411,8 +412,7 @@ def parse_info(
         ) from error
 
 
-_quoted = json.encoder.encode_basestring
-_decode_json = json.JSONDecoder().raw_decode
+_quoted, _decode_json = json.encoder.encode_basestring, json.JSONDecoder().raw_decode
 
 
 def _load(payload: bytes | memoryview) -> Any:

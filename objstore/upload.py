@@ -15,7 +15,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Protocol
 
 from objstore.change import is_shared
@@ -113,7 +113,7 @@ class Put:
         self._gave_up = False  # and all patience was used up
         self._published: PendingAck | None = None  # their answer is to be taken
         self._done = False  # they are, and what they replaced is removed
-        self._margin = _margin(expected_size)
+        self._margin = _NO_TIME if info.ttl is None else _margin(expected_size)
         self._begun = time.monotonic()
         self._chunks = ChunkSender(
             records,
@@ -205,7 +205,7 @@ class Put:
         self._close()
         self._replace(replaced)
         self._done = True
-        return stored.with_changes(mtime=datetime.now(timezone.utc))
+        return stored
 
     def abort(self) -> None:
         """Remove what was sent, unless that has become an object, or may have. Never raises."""
@@ -298,6 +298,9 @@ def _ingest_after(expected_size: int | None, chunk_size: int | None) -> int:
         return INGEST_AFTER
     chunks = -(-expected_size // (chunk_size or 1))
     return 0 if chunks >= INGEST_FROM else max(1, chunks)
+
+
+_NO_TIME = timedelta(0)
 
 
 def _margin(expected_size: int | None) -> timedelta:

@@ -13,15 +13,13 @@ import os
 
 __all__ = ["next_nuid"]
 
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
+_DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+#: A digit for each byte. Eight of them stand for five bytes, the others for four: 5.950 bits are
+#: left of a character's 5.954. By division of one number it is even, and takes 1.8 µs, not 0.4.
+_DIGIT_OF = (_DIGITS * 5)[:256]
 
 
 def next_nuid() -> str:
     """A new identifier of 22 characters."""
-    number = int.from_bytes(os.urandom(17), "big")
-    pairs = []
-    for _ in range(11):
-        number, pair = divmod(number, 3844)
-        pairs.append(_PAIRS[pair])
-    return "".join(pairs)
+    return os.urandom(22).translate(_DIGIT_OF).decode()

@@ -114,7 +114,7 @@ class Message:
     def status(self) -> int:
         """The status of a server's reply (503, 404, 204 …), 0 where there is none."""
         header = self.header
-        if header[8:9] != b" ":
+        if not header or header[8:9] != b" ":
             return 0
         digits = header[9:].lstrip(b" \t")[:3]
         return int(digits) if digits.isdigit() else 0
