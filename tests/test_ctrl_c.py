@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from objstore import Client, ObjectStore, upload
+from objstore import Client, ObjectStore, commit
 from objstore.wire.protocol import Buffer
 from objstore.wire.transport import Transport
 
@@ -65,7 +65,7 @@ def test_after_the_commit(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) 
             raise KeyboardInterrupt
 
     bucket.put("x", b"old")
-    monkeypatch.setattr(upload, "datetime", Clock)
+    monkeypatch.setattr(commit, "datetime", Clock)
     with pytest.raises(KeyboardInterrupt):
         bucket.put("x", DATA)
     assert bucket.read_bytes("x") == DATA

@@ -61,7 +61,11 @@ def run(program: str, *arguments: str, patched: bool = True) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         timeout=PATIENCE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+            "PYTEST_ADDOPTS": "",  # what is for the tests that run this is not for those it runs
+        },
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout

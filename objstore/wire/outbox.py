@@ -39,7 +39,8 @@ class Outbox:
         self.lock = threading.RLock()
         self._subscriptions = subscriptions
         self._waiting = waiting
-        self._urgent = _Urgent()
+        #: Short commands that must not wait for a blocked writer.
+        self._urgent: deque[bytes | Subscription | Signal] = deque()
 
     def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
         """Send whole commands, which waits while others send.
@@ -82,9 +83,14 @@ class Outbox:
             self.send_urgent()
         return True
 
-    def put(self, item: bytes) -> None:
-        """Have a short command sent with whatever is sent next."""
-        self._urgent.put(item)
+    def put(self, item: bytes | Subscription | Signal) -> None:
+        """Have a short command sent with whatever is sent next.
+
+        However many PINGs come, one PONG answers them: a server that sends PINGs and does not read
+        costs no memory.
+        """
+        if item is not PONG or PONG not in self._urgent:
+            self._urgent.append(item)
 
     def send_soon(self, item: bytes | Subscription | Signal) -> None:
         """Send a short command without ever blocking: at once, or with whatever is sent next.
@@ -92,7 +98,7 @@ class Outbox:
         Arguments:
             item: the command; a subscription to announce; or who waits for the PONG of a PING.
         """
-        self._urgent.put(item)
+        self.put(item)
         self.send_urgent()
 
     def begin(self, link: Link) -> None:
@@ -165,44 +171,10 @@ class Outbox:
 
     def _next_urgent(self) -> bytes:
         """The next short command, to be sent now."""
-        item = self._urgent.pop()
+        item = self._urgent.popleft()
         if isinstance(item, Subscription):
             return self._subscriptions.announce(item)
         if isinstance(item, Signal):
             self.pongs.append(item)
             return PING
         return item
-
-
-class _Urgent:
-    """Short commands that must not wait for a blocked writer.
-
-    However many PINGs come, one PONG answers them: a server that sends PINGs and does not read
-    costs no memory.
-    """
-
-    def __init__(self) -> None:
-        self._queue: deque[bytes | Subscription | Signal] = deque()
-        self._pong_due = False
-
-    def __bool__(self) -> bool:
-        return self._pong_due or bool(self._queue)
-
-    def put(self, item: bytes | Subscription | Signal) -> None:
-        """Add one at the end; by any thread."""
-        if item is PONG:
-            self._pong_due = True
-        else:
-            self._queue.append(item)
-
-    def pop(self) -> bytes | Subscription | Signal:
-        """Take the first; only the holder of the write lock takes."""
-        if self._pong_due:
-            self._pong_due = False
-            return PONG
-        return self._queue.popleft()
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._pong_due = False
-        self._queue.clear()

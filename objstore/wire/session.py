@@ -195,10 +195,11 @@ class Session:
             ConnectionLostError: there is no connection, for ``reconnect_timeout`` seconds.
             ConnectionClosedError: the session is closed.
         """
-        if self._write(self._link or self.wait_connected(self._reconnect_timeout), parts, waiting):
+        left = self._reconnect_timeout
+        if self._write(self._out.link or self.wait_connected(left), parts, waiting):
             return
         # A server that accepts connections and takes nothing must not hold us for ever.
-        deadline = time.monotonic() + (left := self._reconnect_timeout)
+        deadline = time.monotonic() + left
         while not self._write(self.wait_connected(left), parts, waiting):
             if (left := deadline - time.monotonic()) <= 0:
                 raise no_connection(self._cause, self._lost, self._reconnect_timeout)
@@ -446,8 +447,7 @@ class Session:
         return ConnectionLostError("the server is shutting down (lame duck)")
 
     def _handle(self, link: Link, events: Sequence[Event]) -> None:
-        if events:
-            self._complaint = None  # the server went on after it
+        self._complaint = None if events else self._complaint  # the server went on after it
         for event in events:
             if type(event) is Message:
                 self._subscriptions.deliver(event)
