@@ -7,8 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from objstore import BucketConfigError, Client
 from tests.conftest import refuse_batches
 from tests.faults.cluster import Cluster
+from tests.waiting import eventually
+
+#: What a cluster's leader says that misses a server, until it hears of it, up to 10 s later.
+NO_SUITABLE_PEERS = 10005
 
 _numbers = itertools.count(1)
 
@@ -33,11 +38,22 @@ def bucket(cluster: Cluster) -> Iterator[str]:
     """The name of a fresh bucket of three replicas."""
     name = f"test-{next(_numbers)}"
     with cluster.connect() as client:
-        client.object_store(name, replicas=3)
+        eventually(lambda: _has_room(client, name), "room for three replicas")
     yield name
     cluster.heal()
     with cluster.connect() as client:
         client.delete_store(name)
+
+
+def _has_room(client: Client, name: str) -> bool:
+    """Create the bucket; False: a server that came back is not known to be there yet."""
+    try:
+        client.object_store(name, replicas=3)
+    except BucketConfigError as error:
+        if error.err_code != NO_SUITABLE_PEERS:
+            raise
+        return False
+    return True
 
 
 @pytest.fixture(params=["acked", "ingested"])
