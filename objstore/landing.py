@@ -15,6 +15,15 @@ __all__ = ["Landing"]
 LARGEST = 256 << 20
 
 
+class _Memory(io.BytesIO):
+    """Closed by the garbage collector, maybe while there is a view of it, where a read failed."""
+
+    def close(self) -> None:
+        """Python 3.13 reports what this raises in a finalizer."""
+        with contextlib.suppress(BufferError):
+            super().close()
+
+
 class Landing:
     """The content of an object, as it comes: each chunk is received into its place, once.
 
@@ -34,7 +43,7 @@ class Landing:
         self._size, self._chunks, self._chunk_size = layout.size, layout.chunks, layout.chunk_size
         self._counts_itself = counts_itself
         # Gives its memory away as the result, uncopied; a bytearray would have to be copied.
-        self._memory = io.BytesIO(bytes(layout.size))
+        self._memory = _Memory(bytes(layout.size))
         self._view = self._memory.getbuffer()
         self._next = 0  # chunks before this one have landed, or never will
 

@@ -354,6 +354,8 @@ def test_patched_after_a_fork(url: str) -> None:
     """As gunicorn does with an application that was loaded before: the client was made, and used,
     in the parent; the child is patched; then its greenlets use it at the same time."""
     program = """
+import warnings
+warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # that is what is tested
 client = objstore.connect(url)
 store = client.object_store("gevent-late")
 store.put("a", b"x")
