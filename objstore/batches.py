@@ -106,7 +106,7 @@ class Batches:
         self._place = None if landing is None else landing.place
         self._subject = chunk_subject(records.bucket, info.nuid)
         self._per_batch = max(1, BATCH_BYTES // (layout.typical + OVERHEAD))
-        self._counts_itself = not self._jetstream.supports("exact pending counts")
+        self._counts_itself = self._jetstream.counts_itself
         self._batches: deque[_Batch] = deque()
         self.index = self.asked = 0
         self._start(0, 0, 0)

@@ -53,9 +53,7 @@ class Chunks:
         self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
         self.landing: Landing | None = None
         if lands and records.batches and Landing.can_hold(self.layout):
-            self.landing = Landing(
-                self.layout, not records.jetstream.supports("exact pending counts")
-            )
+            self.landing = Landing(self.layout, records.jetstream.counts_itself)
         self.full = max(2, 2 * BATCH_BYTES // self.layout.typical)
         self._road: Batches | Steps | None = None  # None: not needed yet
         self._index = 0

@@ -79,7 +79,7 @@ def encode_name(name: str) -> str:
     return _encoded(name)
 
 
-@functools.lru_cache(maxsize=64)  # a put needs it three times, 1.1 µs each
+@functools.lru_cache(maxsize=64)  # a put needs it three times: 0.1 µs, not 0.3
 def _encoded(name: str) -> str:
     try:
         raw = name.encode()

@@ -81,7 +81,7 @@ class Paging:
         self._size = FIRST_BATCH
         self._batch: DirectPage | None = None  # under way
         self._has_ended = False  # all of it has come
-        self._counts_itself = not jetstream.supports("exact pending counts")
+        self._counts_itself = jetstream.counts_itself
 
     def __iter__(self) -> Iterator[Page]:
         """Yield what has come, never nothing.

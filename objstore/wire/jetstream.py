@@ -129,6 +129,11 @@ class JetStream:
         return self.server_version >= FEATURES[feature]
 
     @property
+    def counts_itself(self) -> bool:
+        """Whether the messages left behind one of a batch are counted with that one itself."""
+        return not self.supports("exact pending counts")
+
+    @property
     def is_clustered(self) -> bool:
         """Whether a stream's leader may be another server than the one connected to."""
         return bool(self.connection.session.info.get("cluster"))

@@ -16,7 +16,7 @@ __all__ = ["next_nuid"]
 _DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 #: A digit for each byte. Eight of them stand for five bytes, the others for four: 5.950 bits are
-#: left of a character's 5.954. By division of one number it is even, and takes 1.8 µs, not 0.4.
+#: left of a character's 5.954. By division of one number it is even, and takes 1.8 µs, not 0.5.
 _DIGIT_OF = (_DIGITS * 5)[:256]
 
 
