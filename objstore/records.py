@@ -216,6 +216,9 @@ class Records:
             except NoRespondersError:
                 if self.direct:
                     raise
+            except ObjStoreError as error:
+                error.bucket = self.bucket
+                raise
             finally:
                 pages.close()
             sequence = pages.sequence

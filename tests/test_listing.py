@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from objstore import Client, ObjectStore
+from objstore import Client, ObjectStore, RequestTimeoutError
 from objstore.objects import encode_info, meta_subject
 from objstore.paging import FIRST_BATCH
 from tests.proxy import Proxy, Rule, calls, nth
@@ -100,3 +100,13 @@ def test_a_server_that_counts_too_few(
     found = [(info.name, info.description) for info in far_store.list()]
     assert sorted(found) == [("x", "newest"), ("y", "")]
     assert all(rule.happened.is_set() for rule in rules)
+
+
+@pytest.mark.needs_server("2.11")
+def test_a_server_that_is_silent(proxy: Proxy, far_store: ObjectStore, store: ObjectStore) -> None:
+    """The error says which bucket it was."""
+    store.put("x")
+    proxy.down.drop(proxy.answers(calls("DIRECT.GET")), times=99)
+    with pytest.raises(RequestTimeoutError) as caught:
+        list(far_store.list())
+    assert caught.value.bucket == store.name
