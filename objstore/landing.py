@@ -81,4 +81,6 @@ class Landing:
         """All of it, once every chunk was taken; not copied, if nobody has a view of it."""
         with contextlib.suppress(BufferError):
             self._view.release()
-        return self._memory.getvalue()
+        content = self._memory.getvalue()
+        self._memory.close()  # by the collector it would lose a Ctrl-C that strikes in there
+        return content

@@ -122,6 +122,7 @@ class ObjectWriter(io.BufferedIOBase):
     def _end(self) -> None:
         super().close()
         self._resources.close()
+        self.__class__ = _Closed
 
     def __exit__(
         self,
@@ -153,6 +154,16 @@ class ObjectWriter(io.BufferedIOBase):
             raise ValueError(f"the file {self._name!r} is closed")
 
 
+class _Closed(ObjectWriter):
+    """What a file becomes when it is closed: its end runs none of this module's code.
+
+    A Ctrl-C that strikes in a finalizer is lost, for what it raises goes nowhere: one interrupt
+    of some thousands, in a process that writes file after file.
+    """
+
+    __del__ = io.BufferedIOBase.__del__
+
+
 class TextWriter(io.TextIOWrapper):
     """A text file whose content becomes an object when it is closed.
 
@@ -162,6 +173,15 @@ class TextWriter(io.TextIOWrapper):
 
     buffer: ObjectWriter
 
+    def close(self) -> None:
+        """Store the object. Closing twice is fine.
+
+        Raises:
+            ObjStoreError: it could not be stored; nothing of it remains.
+        """
+        super().close()
+        self.__class__ = _ClosedText
+
     @property
     def info(self) -> ObjectInfo | None:
         """The object as stored; None before :meth:`close`."""
@@ -170,6 +190,7 @@ class TextWriter(io.TextIOWrapper):
     def abort(self) -> None:
         """Close without storing; nothing remains. After :meth:`close` it does nothing."""
         self.buffer.abort()
+        self.__class__ = _ClosedText
 
     def __exit__(
         self,
@@ -184,3 +205,9 @@ class TextWriter(io.TextIOWrapper):
 
     def __del__(self) -> None:
         """The base class would close, and so store half an object; the binary file warns."""
+
+
+class _ClosedText(TextWriter):
+    """As :class:`_Closed`."""
+
+    __del__ = io.TextIOBase.__del__

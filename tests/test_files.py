@@ -283,6 +283,26 @@ def test_nothing_remains_of_a_file_that_is_forgotten(
     assert subjects(shared_client, store) == {}
 
 
+@pytest.mark.parametrize("mode", ["wb", "w", "rb", "r"])
+@pytest.mark.parametrize("ends", ["close", "abort", "with"])
+def test_the_end_of_a_closed_file_runs_no_code(store: ObjectStore, mode: str, ends: str) -> None:
+    """For a Ctrl-C in a finalizer would be lost: its KeyboardInterrupt goes nowhere."""
+    store.put("x", b"1")
+    file: Any = store.open("x", mode)
+    if ends == "with" or not hasattr(file, ends):
+        with file:
+            pass
+    else:
+        getattr(file, ends)()
+    ran: list[str] = []
+    sys.setprofile(lambda frame, event, _: ran.append(f"{event} {frame.f_code.co_name}"))
+    try:
+        del file
+    finally:
+        sys.setprofile(None)
+    assert [call for call in ran if call.startswith("call")] == []
+
+
 def test_a_closed_file(store: ObjectStore) -> None:
     with store.open("x", "wb") as file:
         file.write(b"1")

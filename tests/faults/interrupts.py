@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import random
 import select
 import signal
@@ -111,6 +112,7 @@ class Victim:
 
 def be_hit(url: str, count: int, seed: int) -> None:
     """The process: says ``ready`` and works, says what it did when it was interrupted."""
+    faulthandler.register(signal.SIGUSR1)
     with objstore.connect(url) as client:
         victim = Victim([client.object_store(name, create=False) for name in BUCKETS], seed)
         for _ in range(count):
@@ -151,6 +153,9 @@ def storm(server: LocalServer, count: int, seed: int) -> Storm:
                 result.longest = max(result.longest, time.monotonic() - begun)
                 if not line:
                     result.problems.append("no answer to Ctrl-C")
+                    for _ in range(3):  # on stderr: where it stands, or goes on
+                        victim.send_signal(signal.SIGUSR1)
+                        time.sleep(0.1)
                     break
                 result.hits[line] += 1
                 result.problems += [f"after a {line}: {text}" for text in _look(client, stores)]
