@@ -440,9 +440,11 @@ class Parser:
 _BEGINNINGS = (b"MSG", b"HMSG", b"PING", b"PONG", b"+OK", b"-ERR", b"INFO", b"HTTP/")
 _WORD_END = re.compile(rb"[ \t\r]")
 
-#: The line of a message as servers write it: one blank between the words.
+#: The line of a message as servers write it: one blank between the words. Subjects that are longer
+#: are left to the other methods, which do not look at the same bytes again with each that comes.
 _HEAD_LINE = re.compile(
-    rb"(H)?MSG ([^ \t\r\n]+) ([0-9]{1,18}) (?:([^ \t\r\n]+) )?(?(1)([0-9]{1,12}) )([0-9]{1,12})\r\n"
+    rb"(H)?MSG ([^ \t\r\n]{1,4096}) ([0-9]{1,18}) (?:([^ \t\r\n]{1,4096}) )?"
+    rb"(?(1)([0-9]{1,12}) )([0-9]{1,12})\r\n"
 )
 
 #: A line was read that leads to a payload: not an event, but a reason to go on.

@@ -334,6 +334,19 @@ def test_small_payloads_outlive_the_slab() -> None:
     assert first.payload == b"first"
 
 
+@pytest.mark.parametrize("length", [4095, 4096, 4097, 20_000])
+def test_long_subjects(length: int) -> None:
+    """Those that the short way leaves to the other."""
+    messages = [
+        Message(1, "s" * length, "", b"", b"1"),
+        Message(2, "s", "r" * length, b"NATS/1.0\r\n\r\n", b"2"),
+        Message(3, "s", "", b"", b"3"),
+    ]
+    data = b"".join(wire(each) for each in messages)
+    for sizes in ((), (length,), (1, 2 * length)):
+        assert plains(feed(Parser(), data, sizes)) == plains(messages)
+
+
 def test_a_long_info_grows_the_slab() -> None:
     """INFO lists a cluster's addresses; it comes through any slab, and so does what follows."""
     fields = {"connect_urls": [f"10.0.0.{i}:4222" for i in range(2000)]}
