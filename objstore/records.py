@@ -179,8 +179,15 @@ class Records:
             return None
         return parse_expected(stored.header)
 
-    def start_publish(self, info: ObjectInfo, expected: int) -> PendingAck:
+    def start_publish(
+        self, info: ObjectInfo, expected: int, encoded: bytes | None = None
+    ) -> PendingAck:
         """Store a record in place of the one with revision ``expected`` (0: none).
+
+        Arguments:
+            info: what it says.
+            expected: as above.
+            encoded: the same, by :func:`~objstore.objects.encode_info`, where that is at hand.
 
         Returns:
             What the acknowledgement is to be taken from, and with it the record's revision. It
@@ -196,7 +203,7 @@ class Records:
         try:
             return self.jetstream.start_publish(
                 meta_subject(self.bucket, info.name),
-                encode_info(info),
+                encode_info(info) if encoded is None else encoded,
                 what,
                 rollup=True,
                 expected_sequence=expected,

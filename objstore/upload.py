@@ -26,7 +26,7 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
 )
-from objstore.objects import ObjectInfo, chunk_subject, encode_digest
+from objstore.objects import ObjectInfo, chunk_subject, encode_digest, encode_info
 from objstore.records import Records
 from objstore.sending import ChunkSender
 from objstore.wire.jetstream import PendingAck, ttl_header
@@ -154,53 +154,61 @@ class Put:
     def publish(self) -> None:
         """Send the metadata, once all chunks are acknowledged; :meth:`commit` takes the answer.
 
-        Where this is not called, :meth:`commit` does all. Raises: as that.
+        Raises:
+            As :meth:`send`, and :func:`objstore.commit.commit`.
         """
-        info = self._described_whole()
-        self._undecided = True
-        self._published = self._records.start_publish(info, revision_of(self._current))
-
-    def _described_whole(self) -> ObjectInfo:
-        """What the metadata shall say, once all chunks are acknowledged."""
+        # All that can be made while the last chunk travels is made then.
+        digest = encode_digest(self._hasher.digest())
+        info = self._info.with_changes(size=self._size, chunks=self._count, digest=digest)
+        encoded = encode_info(info)
         self._know_current()
         self._chunks.finish()
         self._chunks.check_count()
-        digest = encode_digest(self._hasher.digest())
-        self._info = self._info.with_changes(
-            size=self._size, chunks=self._count, digest=digest, ttl=self._time_left()
-        )
-        return self._info
+        if info.ttl is not None:
+            info = info.with_changes(ttl=self._time_left())
+        self._info = info
+        self._undecided = True  # until an answer says what became of them
+        try:
+            revision = revision_of(self._current)
+            self._published = self._records.start_publish(info, revision, encoded)
+        except ObjStoreError as error:
+            self._judge(error)
+            raise
+        self._chunks.close()  # while the metadata travel
+
+    def _judge(self, error: ObjStoreError) -> None:
+        """The metadata were not stored, or nobody knows."""
+        if isinstance(error, (RequestTimeoutError, ConnectionLostError)):
+            self._gave_up = True
+        else:
+            self._undecided = False
 
     def commit(self) -> ObjectInfo:
         """Make the chunks an object, once all are acknowledged; remove what it replaces.
 
         Raises:
             RevisionMismatchError: somebody else changed the object meanwhile.
-            And as :meth:`send`, and :func:`objstore.commit.commit`.
+            And as :meth:`publish`.
         """
-        published = self._published
-        info = self._info if published is not None else self._described_whole()
-        wanted = self._again
+        if self._published is None:
+            self.publish()
+        info, wanted = self._info, self._again
 
         def again(found: ObjectInfo | None) -> ObjectInfo:
             assert wanted is not None  # noqa: S101 - it is not used then
             self._current = found  # what abort() finds replaced
             return _described(wanted(found), info)
 
-        self._undecided = True  # until an answer says what became of the metadata
         try:
             stored, replaced = commit(
                 self._records,
                 info,
                 self._current,
                 None if wanted is None else again,
-                published=published,
+                published=self._published,
             )
-        except (RequestTimeoutError, ConnectionLostError):
-            self._gave_up = True
-            raise
-        except ObjStoreError:
-            self._undecided = False
+        except ObjStoreError as error:
+            self._judge(error)
             raise
         self._close()
         self._replace(replaced)

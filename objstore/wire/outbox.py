@@ -73,8 +73,17 @@ class Outbox:
         with self.lock:
             try:
                 self._sending = True
-                done = self._send(link, parts, waiting)
-                self._send_entrusted()
+                told = waiting is not None and not self._waiting.enter(waiting)
+                gone = not told and self.link is not link
+                if not told and not gone:
+                    if self._urgent or self._entrusted:
+                        parts = [*self._all_waiting(link), *parts]
+                    if isinstance(waiting, Signal):
+                        self.pongs.append(waiting)
+                    link.transport.send(parts)
+                self._sending = False
+                if self._entrusted:
+                    self._send_entrusted()
             except OSError:
                 raise
             except BaseException:
@@ -88,7 +97,7 @@ class Outbox:
                 self._sending = False
         if self._urgent:
             self.send_urgent()
-        return done
+        return not gone
 
     def _entrust(self, link: Link, command: Buffer, waiting: Waiting) -> bool | None:
         """Leave a request to the thread that is sending; None: it has left, so send it.
@@ -103,19 +112,6 @@ class Outbox:
         self._entrusted.append((link, command))
         return True if self._sending else None
 
-    def _send(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
-        """What :meth:`write` does while it has the lock."""
-        if waiting is not None and not self._waiting.enter(waiting):
-            return True
-        if self.link is not link:
-            return False
-        if self._urgent or self._entrusted:
-            parts = [*self._all_waiting(link), *parts]
-        if isinstance(waiting, Signal):
-            self.pongs.append(waiting)
-        link.transport.send(parts)
-        return True
-
     def _send_entrusted(self) -> None:
         """Send what came meanwhile, until nothing does.
 
@@ -123,7 +119,6 @@ class Outbox:
         one. What fails is no failure of this thread's own command: it breaks the link, and
         whoever waits is told.
         """
-        self._sending = False
         while self._entrusted and (link := self.link) is not None:
             self._sending = True
             try:
