@@ -308,8 +308,9 @@ def user_metadata(metadata: object) -> dict[str, str]:
 
 def max_object_size(config: Mapping[str, Any]) -> int | None:
     """The limit that a bucket's stream carries, or None."""
-    text = user_metadata(config.get("metadata")).get(MAX_OBJECT_SIZE, "")
-    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+    metadata = config.get("metadata")
+    text = metadata.get(MAX_OBJECT_SIZE) if isinstance(metadata, dict) else None
+    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def status_of(bucket: str, info: Mapping[str, Any], size: int | None = None) -> ObjectStoreStatus:

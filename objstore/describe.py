@@ -67,7 +67,8 @@ def describe(
     if options.link is not None:
         raise LinkError("a link has no payload; use link() or link_store()", name=name)
     for size in (chunk_size, said.max_chunk_size, options.chunk_size):
-        _check_chunk_size(size)
+        if size is not None:
+            _check_chunk_size(size)
     lists = header_lists(said.headers if headers is None else headers)
     return new_info(
         bucket,
@@ -116,8 +117,6 @@ def _is_type(name: str) -> bool:
 
 
 def _check_chunk_size(chunk_size: object) -> None:
-    if chunk_size is None:
-        return
     if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
         raise InvalidOptionError(f"chunk_size is {chunk_size!r}; it must be a number of bytes")
 

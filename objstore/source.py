@@ -75,17 +75,16 @@ class Source:
         self._read: Any = None
         self._view: memoryview | None = None
         self._items: Iterator[object] | None = None
-        if payload is None:
-            payload = b""
+        view = _as_view(b"" if payload is None else payload)
+        if view is not None:
+            self._view = view
+            self.size = len(view)
+            return
         if isinstance(payload, (str, Mapping)):
             raise InvalidPayloadError(_why_not(payload))
         if isinstance(payload, os.PathLike):
             payload = self._file = _open(payload)
-        view = _as_view(payload)
-        if view is not None:
-            self._view = view
-            self.size = len(view)
-        elif callable(getattr(payload, "read", None)):
+        if callable(getattr(payload, "read", None)):
             self._open_reader(payload)
         elif isinstance(payload, Iterable):
             self._items = iter(payload)
