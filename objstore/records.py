@@ -19,12 +19,11 @@ from objstore.errors import (
 from objstore.objects import (
     ObjectInfo,
     all_meta_subject,
-    encode_info,
     meta_subject,
-    parse_info,
     stream_name,
 )
 from objstore.paging import Page, Paging
+from objstore.record_json import encode_info, parse_info
 from objstore.wire.direct import StoredMessage, parse_time
 from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected, parse_ttl
 
@@ -187,7 +186,7 @@ class Records:
         Arguments:
             info: what it says.
             expected: as above.
-            encoded: the same, by :func:`~objstore.objects.encode_info`, where that is at hand.
+            encoded: the same, by :func:`~objstore.record_json.encode_info`, where that is at hand.
 
         Returns:
             What the acknowledgement is to be taken from, and with it the record's revision. It

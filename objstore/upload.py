@@ -26,7 +26,8 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
 )
-from objstore.objects import ObjectInfo, chunk_subject, encode_digest, encode_info
+from objstore.objects import ObjectInfo, chunk_subject, encode_digest
+from objstore.record_json import encode_info
 from objstore.records import Records
 from objstore.sending import ChunkSender
 from objstore.wire.jetstream import PendingAck, ttl_header

@@ -33,8 +33,9 @@ from objstore import (
 )
 from objstore.bucket import CLONING, cloned_stream
 from objstore.change import MOVED_TO
-from objstore.objects import encode_info, meta_subject
+from objstore.objects import meta_subject
 from objstore.options import BucketOptions
+from objstore.record_json import encode_info
 from objstore.wire import listing
 from objstore.wire.jetstream import JetStream
 from tests.streams import api, chunk_counts, orphans

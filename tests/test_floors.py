@@ -40,7 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("change", "damage", "links", "road"),
     ("commit", "bound", "listing", "landing"),
     ("records", "progress", "describe"),
-    ("paging",),
+    ("paging", "record_json"),
     ("source", "metrics", "layout", "window"),
     ("bucket",),
     ("options",),
@@ -100,7 +100,7 @@ RESERVED = {
 OWN_TEXT = {"$JS.API": "wire.jetstream"}
 #: … and as a whole string: those names of ADR-20's JSON that have no other meaning. (The command
 #: line's own JSON calls a nuid what it is.)
-OWN_WORDS = {"max_chunk_size": {"objects"}, "nuid": {"objects", "cli.show"}}
+OWN_WORDS = {"max_chunk_size": {"record_json"}, "nuid": {"record_json", "cli.show"}}
 
 MAX_FILE, MAX_FUNCTION = 500, 60
 

@@ -18,9 +18,10 @@ from objstore import (
     ObjectStore,
 )
 from objstore import gc as garbage
-from objstore.objects import encode_info, meta_subject
+from objstore.objects import meta_subject
 from objstore.owners import Owners
 from objstore.owners import chunk_counts as chunk_counts_of
+from objstore.record_json import encode_info
 from objstore.wire.jetstream import JetStream
 from tests.streams import api, chunk_counts, orphans
 

@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from objstore import Client, ObjectStore, RequestTimeoutError
-from objstore.objects import encode_info, meta_subject
+from objstore.objects import meta_subject
 from objstore.paging import FIRST_BATCH
+from objstore.record_json import encode_info
 from tests.proxy import Proxy, Rule, calls, nth
 from tests.streams import record, write_record
 

@@ -30,13 +30,12 @@ from objstore.objects import (
     check_bucket_name,
     chunk_subject,
     chunked,
-    encode_info,
     encode_name,
     meta_subject,
     new_info,
-    parse_info,
     stream_name,
 )
+from objstore.record_json import _parse_any, _parse_usual, encode_info, parse_info
 
 MTIME = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=timezone.utc)
 
@@ -531,6 +530,44 @@ def test_the_usual_record_by_hand(name: str, size: int) -> None:
     described = encode_info(info.with_changes(description="d"))
     assert encode_info(info) == described.replace(b'"description":"d",', b"")
     assert json.loads(encode_info(info))["name"] == name
+
+
+#: What this client and nats.go write of most objects.
+USUAL = (
+    b'{"name":"n","options":{"max_chunk_size":10},"bucket":"B","nuid":"N1","size":3,"chunks":1,'
+    b'"digest":"SHA-256=x"}',
+    b'{"name":"n","options":{"max_chunk_size":10},"bucket":"B","nuid":"N1","size":3,'
+    b'"mtime":"0001-01-01T00:00:00Z","chunks":1,"digest":"SHA-256=x"}',
+)
+
+#: What makes of them another case, or nonsense.
+PIECES = (
+    b'\\"', b"\\u0041", b"\x00", b"\xff", b"\xed\xa0\x80", "\u00e4\u2028".encode(), b"0", b"-",
+    b"1.0", b"e3", b"null", b"{", b",", b" ", b'"deleted":true,', b'"name":"m",',
+    b"9" * 20, b"", b"\x7f", b"=",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("record", USUAL)
+def test_the_usual_record_is_read_the_short_way(record: bytes) -> None:
+    short = _parse_usual(record, "B", 7, MTIME)
+    assert short is not None
+    assert short.__dict__ == _parse_any(record, "B", 7, MTIME).__dict__
+    assert short.__dict__ == parse_info(record, "B", 7, MTIME).__dict__
+    assert list(short.__dict__) == list(new_info("B", "n").__dict__)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(st.sampled_from(USUAL), st.sampled_from(PIECES) | st.binary(max_size=3), st.data())
+def test_the_short_way_says_the_same_or_nothing(
+    record: bytes, piece: bytes, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(record)))
+    end = data.draw(st.integers(start, min(len(record), start + 4)))
+    changed = record[:start] + piece + record[end:]
+    short = _parse_usual(changed, "B", 7, MTIME)
+    if short is not None:
+        assert short.__dict__ == _parse_any(changed, "B", 7, MTIME).__dict__
 
 
 @pytest.mark.parametrize("field", ["metadata", "header_values", "extra"])

@@ -33,7 +33,8 @@ from objstore import (
     ObjectStore,
     RevisionMismatchError,
 )
-from objstore.objects import chunk_subject, encode_info, meta_subject
+from objstore.objects import chunk_subject, meta_subject
+from objstore.record_json import encode_info
 from tests.proxy import Proxy, calls, chunks_of
 from tests.streams import api, chunk_counts, consumer_count, orphans, subjects
 

@@ -25,7 +25,8 @@ from objstore import (
     ObjectStore,
 )
 from objstore.batches import SEARCHES
-from objstore.objects import chunk_subject, encode_info, meta_subject
+from objstore.objects import chunk_subject, meta_subject
+from objstore.record_json import encode_info
 from objstore.wire.direct import position
 from objstore.wire.protocol import Message
 from tests.proxy import Line, Proxy

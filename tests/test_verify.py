@@ -20,8 +20,9 @@ from objstore import (
     VerifyReport,
 )
 from objstore import verify as verification
-from objstore.objects import encode_info, meta_subject
+from objstore.objects import meta_subject
 from objstore.owners import chunk_counts
+from objstore.record_json import encode_info
 from tests.streams import api
 
 

@@ -32,7 +32,8 @@ from objstore.errors import (
     RequestTimeoutError,
     WatcherStoppedError,
 )
-from objstore.objects import encode_info, meta_subject
+from objstore.objects import meta_subject
+from objstore.record_json import encode_info
 from objstore.records import Records
 from objstore.wire.asking import Asking
 from objstore.wire.feed import Delivery, Feed
