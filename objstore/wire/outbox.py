@@ -80,7 +80,8 @@ class Outbox:
                         parts = [*self._all_waiting(link), *parts]
                     if isinstance(waiting, Signal):
                         self.pongs.append(waiting)
-                    link.transport.send(parts)
+                    if parts:
+                        link.transport.send(parts)
                 self._sending = False
                 if self._entrusted:
                     self._send_entrusted()
@@ -98,6 +99,26 @@ class Outbox:
         if self._urgent:
             self.send_urgent()
         return not gone
+
+    def send_along(self, command: bytes, waiting: Waiting) -> bool:
+        """Have a request sent with whatever is sent next; False: there is no link.
+
+        Arguments: as :meth:`write`; :meth:`push` does not wait for what comes next.
+        """
+        if self._waiting.enter(waiting):
+            if (link := self.link) is None:
+                return False
+            self._entrusted.append((link, command))
+        return True
+
+    def push(self) -> None:
+        """Send what was to go along with something else, if it has not gone. Never fails."""
+        link = self.link
+        if self._entrusted and not self._sending and link is not None:
+            try:
+                self.write(link, (), None)
+            except OSError:
+                link.transport.abort()
 
     def _entrust(self, link: Link, command: Buffer, waiting: Waiting) -> bool | None:
         """Leave a request to the thread that is sending; None: it has left, so send it.

@@ -104,8 +104,8 @@ class Session:
         self._subscriptions = Subscriptions()
         self._waiting = WaitingRoom()
         self._out = Outbox(self._subscriptions, self._waiting)  # and the link, if there is one
-        #: Sends now what was to go along with something else. Never blocks.
-        self.push = self._out.send_urgent
+        #: See :meth:`Outbox.send_along`, :meth:`Outbox.push`.
+        self.send_along, self.push = self._out.send_along, self._out.push
         self._lame = False  # the server is about to leave
 
     @property
@@ -209,12 +209,6 @@ class Session:
         if waiting is not None:
             self._waiting.enter(waiting)  # first in, then look: who takes the link away tells it
         self._out.send_soon(command)
-        return self._link is not None
-
-    def send_along(self, command: bytes, waiting: Waiting) -> bool:
-        """As :meth:`send_soon`, with whatever is sent next; :meth:`push` does not wait for that."""
-        self._waiting.enter(waiting)
-        self._out.put(command)
         return self._link is not None
 
     def forget(self, waiting: Waiting) -> None:

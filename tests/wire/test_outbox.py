@@ -268,3 +268,93 @@ def test_a_crowd(server: LocalServer) -> None:
             each.get()
     assert answers + losses == 32 * 200
     assert answers > losses
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[tuple[Connection, list[bytes], list[bytes]]]:
+    """A connection, what it sends with each call, and what the server has seen."""
+    seen: list[bytes] = []
+    sends: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        peer.accept()
+        answer(peer, seen)
+
+    with ScriptedServer(script) as server, connected(server.url, timeout=PATIENCE) as connection:
+        connection.request("warm", timeout=PATIENCE)
+        link = connection.session._link
+        assert link is not None
+        send = link.transport.send
+
+        def noted(parts: Any) -> None:
+            sends.append(b"".join(parts))
+            send(parts)
+
+        link.transport.send = noted  # type: ignore[method-assign]
+        yield connection, sends, seen
+
+
+def test_along_with_what_is_sent_next() -> None:
+    with counted() as (connection, sends, _):
+        with connection.inbox.start_along("s1", b"") as along:
+            assert sends == []
+            connection.publish("next")
+            assert along.result(PATIENCE).payload == b"s1"
+            along.push()  # it has gone
+        assert len(sends) == 1
+        assert sends[0].startswith(b"PUB s1 ")
+        assert b"\r\nPUB next " in sends[0]
+
+
+def test_pushed() -> None:
+    with counted() as (connection, sends, _), connection.inbox.start_along("s1", b"") as along:
+        along.push()
+        assert along.result(PATIENCE).payload == b"s1"
+        assert len(sends) == 1
+
+
+def test_pushed_in_vain() -> None:
+    """Nothing is raised but by who waits; and it is not sent again."""
+    with counted() as (connection, _, seen):
+        link = connection.session._link
+        assert link is not None
+
+        def fail(_parts: Any) -> None:
+            raise TimeoutError
+
+        link.transport.send = fail  # type: ignore[assignment, method-assign]
+        with connection.inbox.start_along("s1", b"") as along:
+            along.push()
+            with pytest.raises(ConnectionLostError):
+                along.result(PATIENCE)
+            connection.ping()
+        assert asked(seen) == []
+
+
+def test_along_when_the_connection_is_lost() -> None:
+    """Before it has gone: whoever waits is told. Then: it waits for the next connection."""
+    with counted() as (connection, _, seen):
+        session = connection.session
+        with connection.inbox.start_along("s1", b"") as along:
+            session.drop()
+            with pytest.raises(ConnectionLostError):
+                along.result(PATIENCE)
+        with session._out.lock:  # until it is given back there is no other connection
+            session.drop()
+            late = Background(connection.inbox.start_along, "s2", b"")
+            eventually(lambda: len(session._wanted_by) == 1)
+        with late.get() as reply:  # type: ignore[attr-defined]
+            assert reply.result(PATIENCE).payload == b"s2"
+        assert asked(seen) == [b"s2"]
+
+
+def test_along_when_no_reply_can_come() -> None:
+    with counted() as (connection, _, seen):
+        connection.session._waiting.expect_no_replies(ObjStoreError("denied"))
+        with (
+            connection.inbox.start_along("s1", b"") as along,
+            pytest.raises(ObjStoreError, match="denied"),
+        ):
+            along.result(PATIENCE)
+        connection.ping()
+        assert asked(seen) == []
