@@ -164,20 +164,19 @@ class TestReading:
         put_pieces(client, store, "x", pieces, chunk_size=CHUNK)
         assert store.read_bytes("x") == content[: ends[-1]]
 
+    def test_memory_is_not_left_to_the_collector(self, store: ObjectStore) -> None:
+        """A Ctrl-C in what it calls would be lost, silently before Python 3.13."""
+        store.put("x", b"1" * (10 * CHUNK), chunk_size=CHUNK)
+        callers: list[str] = []
 
-def test_memory_is_not_left_to_the_collector(store: ObjectStore) -> None:
-    """A Ctrl-C in what it calls would be lost, silently before Python 3.13."""
-    store.put("x", b"1" * (10 * CHUNK), chunk_size=CHUNK)
-    callers: list[str] = []
+        def note(frame: Any, event: str, _argument: object) -> None:
+            if event == "call" and frame.f_code is _Memory.close.__code__:
+                callers.append(frame.f_back.f_code.co_name)
 
-    def note(frame: Any, event: str, _argument: object) -> None:
-        if event == "call" and frame.f_code is _Memory.close.__code__:
-            callers.append(frame.f_back.f_code.co_name)
-
-    sys.setprofile(note)
-    try:
-        for _ in range(3):
-            assert len(store.read_bytes("x")) == 10 * CHUNK
-    finally:
-        sys.setprofile(None)
-    assert callers == ["content"] * 3
+        sys.setprofile(note)
+        try:
+            for _ in range(3):
+                assert len(store.read_bytes("x")) == 10 * CHUNK
+        finally:
+            sys.setprofile(None)
+        assert callers == ["content"] * 3
