@@ -16,7 +16,7 @@ LARGEST = 256 << 20
 
 
 class _Memory(io.BytesIO):
-    """Closed by the garbage collector, maybe while there is a view of it, where a read failed."""
+    """Where a read failed it is the garbage collector that closes it, maybe while it is viewed."""
 
     def close(self) -> None:
         """Python 3.13 reports what this raises in a finalizer."""

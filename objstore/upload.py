@@ -166,7 +166,7 @@ class Put:
         self._chunks.finish()
         self._chunks.check_count()
         if info.ttl is not None:
-            info = info.with_changes(ttl=self._time_left())
+            info = info.with_changes(ttl=self._time_left(info.ttl))
         self._info = info
         self._undecided = True  # until an answer says what became of them
         try:
@@ -272,11 +272,8 @@ class Put:
             if not is_shared(self._records, replaced, thorough=thorough):
                 remove_chunks(self._records, replaced.nuid)
 
-    def _time_left(self) -> timedelta | None:
-        """The life time of the metadata, which must not outlive the chunks."""
-        ttl = self._info.ttl
-        if ttl is None:
-            return None
+    def _time_left(self, ttl: timedelta) -> timedelta:
+        """Of the life time, what is left for the metadata, which must not outlive the chunks."""
         late = timedelta(seconds=time.monotonic() - self._begun) - self._margin
         return ttl if late.total_seconds() < 0 else max(timedelta(seconds=1), ttl - late)
 

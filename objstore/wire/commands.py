@@ -68,8 +68,7 @@ def encode_publish(subject: bytes, reply: bytes, size: int, header: bytes = b"")
         line = b"HPUB %b %b %d %d\r\n" % (subject, reply, len(header), total)
     else:
         line = b"PUB %b %b %d\r\n" % (subject, reply, size)
-    if len(line) > MAX_COMMAND + 2:
-        _check_command(line)
+    _check_command(line)
     return line + header
 
 

@@ -105,11 +105,8 @@ class Outbox:
 
         Arguments: as :meth:`write`; :meth:`push` does not wait for what comes next.
         """
-        if self._waiting.enter(waiting):
-            if (link := self.link) is None:
-                return False
-            self._entrusted.append((link, command))
-        return True
+        link = self.link
+        return link is not None and self._entrust(link, command, waiting) is not False
 
     def push(self) -> None:
         """Send what was to go along with something else, if it has not gone. Never fails."""
@@ -121,7 +118,7 @@ class Outbox:
                 link.transport.abort()
 
     def _entrust(self, link: Link, command: Buffer, waiting: Waiting) -> bool | None:
-        """Leave a request to the thread that is sending; None: it has left, so send it.
+        """Leave a request to the thread that is sending; None: nobody is, so it waits there.
 
         Otherwise as :meth:`write`.
         """
@@ -158,22 +155,17 @@ class Outbox:
                 entrusted.append(command)
         return [self._all_urgent(), b"".join(entrusted)]
 
-    def put(self, item: bytes | Subscription | Signal) -> None:
-        """Have a short command sent with whatever is sent next.
+    def send_soon(self, item: bytes | Subscription | Signal) -> None:
+        """Send a short command without ever blocking: at once, or with whatever is sent next.
 
         However many PINGs come, one PONG answers them: a server that sends PINGs and does not read
         costs no memory.
-        """
-        if item is not PONG or PONG not in self._urgent:
-            self._urgent.append(item)
-
-    def send_soon(self, item: bytes | Subscription | Signal) -> None:
-        """Send a short command without ever blocking: at once, or with whatever is sent next.
 
         Arguments:
             item: the command; a subscription to announce; or who waits for the PONG of a PING.
         """
-        self.put(item)
+        if item is not PONG or PONG not in self._urgent:
+            self._urgent.append(item)
         self.send_urgent()
 
     def begin(self, link: Link) -> None:

@@ -441,7 +441,8 @@ class Session:
         return ConnectionLostError("the server is shutting down (lame duck)")
 
     def _handle(self, link: Link, events: Sequence[Event]) -> None:
-        self._complaint = None if events else self._complaint  # the server went on after it
+        if events:
+            self._complaint = None  # the server went on after it
         for event in events:
             if type(event) is Message:
                 self._subscriptions.deliver(event)

@@ -46,7 +46,6 @@ class Sender:
     """A thread in the middle of a send, which goes on, or fails, when it is told to."""
 
     def __init__(self, connection: Connection) -> None:
-        connection.request("warm", timeout=PATIENCE)  # the inbox is announced
         link = connection.session._link
         assert link is not None
         self.out: Outbox = connection.session._out
@@ -79,8 +78,8 @@ class Sender:
 
 
 @contextlib.contextmanager
-def scene(*, closes: bool = False) -> Iterator[tuple[Connection, list[bytes], Sender]]:
-    """A connection with a sender, and what the server has seen on all connections."""
+def warm() -> Iterator[tuple[Connection, list[bytes]]]:
+    """A connection whose inbox is announced, and what the server has seen on all connections."""
     seen: list[bytes] = []
 
     def script(peer: Peer) -> None:
@@ -88,6 +87,14 @@ def scene(*, closes: bool = False) -> Iterator[tuple[Connection, list[bytes], Se
         answer(peer, seen)
 
     with ScriptedServer(script) as server, connected(server.url, timeout=PATIENCE) as connection:
+        connection.request("warm", timeout=PATIENCE)
+        yield connection, seen
+
+
+@contextlib.contextmanager
+def scene() -> Iterator[tuple[Connection, list[bytes], Sender]]:
+    """The same with a sender."""
+    with warm() as (connection, seen):
         yield connection, seen, Sender(connection)
 
 
@@ -272,16 +279,9 @@ def test_a_crowd(server: LocalServer) -> None:
 
 @contextlib.contextmanager
 def counted() -> Iterator[tuple[Connection, list[bytes], list[bytes]]]:
-    """A connection, what it sends with each call, and what the server has seen."""
-    seen: list[bytes] = []
+    """The same with what is sent by each call."""
     sends: list[bytes] = []
-
-    def script(peer: Peer) -> None:
-        peer.accept()
-        answer(peer, seen)
-
-    with ScriptedServer(script) as server, connected(server.url, timeout=PATIENCE) as connection:
-        connection.request("warm", timeout=PATIENCE)
+    with warm() as (connection, seen):
         link = connection.session._link
         assert link is not None
         send = link.transport.send
