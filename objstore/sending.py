@@ -10,19 +10,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from typing import Protocol
 
-from objstore.acked import AckedChunks
+from objstore.channel import ChunkChannel
 from objstore.errors import (
-    APIError,
     NoRespondersError,
     ObjectCorruptError,
     ObjStoreError,
     is_transient,
 )
-from objstore.ingested import IngestedChunks
 from objstore.records import Records
-from objstore.wire.ingest import NOT_TO_BE_HAD
 from objstore.wire.protocol import Buffer
 
 __all__ = ["ChunkSender"]
@@ -42,22 +38,6 @@ PAUSE = 0.1
 RECOUNTS = 5
 
 
-class _Road(Protocol):
-    """How chunks travel; see :class:`~objstore.acked.AckedChunks`."""
-
-    @property
-    def position(self) -> tuple[int, int]: ...
-    @property
-    def may_have_stored(self) -> bool: ...
-    @property
-    def has_unanswered(self) -> bool: ...
-    def send(self, chunk: Buffer) -> None: ...
-    def finish(self) -> None: ...
-    def settle(self) -> None: ...
-    def recover(self, kept: dict[int, Buffer], /) -> tuple[int, int]: ...
-    def close(self) -> None: ...
-
-
 class ChunkSender:
     """Sends the chunks of one object.
 
@@ -68,7 +48,6 @@ class ChunkSender:
         subject: of the chunks.
         header: of each.
         timeout: for one acknowledgement, in seconds.
-        ingest_after: after how many chunks fast-ingest batches take over; None: never.
 
     Attributes:
         gave_up: all patience has been used up.
@@ -80,44 +59,34 @@ class ChunkSender:
         subject: str,
         header: bytes,
         timeout: float,
-        ingest_after: int | None,
     ) -> None:
         self._records = records
         self._subject = subject
         self._header = header
         self._timeout = timeout
-        self._ingest_after = ingest_after
         self._kept: dict[int, Buffer] = {}  # by number, those not known to be stored
         self._stored = 0  # chunks 1 … this are
         self._sent = 0
         self._is_resumed = False
         self._failing_since: float | None = None  # when it last began to make no progress
-        self._ingests = False
         self.gave_up = False
-        self._road = self._new_road(0, 0)
+        self._channel = self._new_channel(0, 0)
 
-    def _new_road(self, stored: int, sequence: int) -> _Road:
-        self._ingests = self._ingest_after is not None and stored >= self._ingest_after
-        if not self._ingests:
-            return self._acked_road(stored, sequence)
-        return IngestedChunks(
-            self._records, self._subject, self._header, stored, sequence, self._timeout
-        )
-
-    def _acked_road(self, stored: int, sequence: int) -> AckedChunks:
-        return AckedChunks(
+    def _new_channel(self, stored: int, sequence: int) -> ChunkChannel:
+        """Open a channel that goes on after so many chunks."""
+        return ChunkChannel(
             self._records, self._subject, self._header, stored, sequence, self._timeout
         )
 
     @property
     def may_have_stored(self) -> bool:
         """Whether any chunk was stored, or may have been."""
-        return self._stored > 0 or self._road.may_have_stored
+        return self._stored > 0 or self._channel.may_have_stored
 
     @property
     def has_unanswered(self) -> bool:
         """Whether some chunks were sent and never answered."""
-        return self._is_resumed or self._road.has_unanswered
+        return self._is_resumed or self._channel.has_unanswered
 
     def send(self, chunk: Buffer) -> None:
         """Send the next chunk; it may not be stored yet at return.
@@ -128,17 +97,14 @@ class ChunkSender:
         Raises:
             ObjStoreError: an earlier chunk was not stored, and could not be later.
         """
-        if self._sent == self._ingest_after and not self._ingests:
-            self.finish()
-            self._change_road(*self._road.position)
         self._sent += 1
         self._kept[self._sent] = chunk
         begun = time.monotonic()
         try:
-            self._road.send(chunk)
+            self._channel.send(chunk)
         except ObjStoreError as error:
             self._go_on(error, begun)
-        self._forget(self._road.position[0])
+        self._forget(self._channel.position[0])
 
     def finish(self) -> None:
         """Wait until all chunks are stored.
@@ -149,7 +115,7 @@ class ChunkSender:
         while True:
             begun = time.monotonic()
             try:
-                self._road.finish()
+                self._channel.finish()
                 break
             except ObjStoreError as error:
                 self._go_on(error, begun)
@@ -170,11 +136,11 @@ class ChunkSender:
 
     def settle(self) -> None:
         """After a failure: wait for what becomes of the chunks that were sent."""
-        self._road.settle()
+        self._channel.settle()
 
     def close(self) -> None:
         """Send no more. Never fails."""
-        self._road.close()
+        self._channel.close()
         self._kept.clear()
 
     def _forget(self, stored: int) -> None:
@@ -184,10 +150,10 @@ class ChunkSender:
             del self._kept[self._stored]
             self._failing_since = None
 
-    def _change_road(self, stored: int, sequence: int) -> None:
-        """Go on after so many chunks with a road of its own."""
-        self._road.close()
-        self._road = self._new_road(stored, sequence)
+    def _reopen_channel(self, stored: int, sequence: int) -> None:
+        """Go on after so many chunks with a new channel."""
+        self._channel.close()
+        self._channel = self._new_channel(stored, sequence)
 
     def _go_on(self, cause: ObjStoreError, begun: float) -> None:
         """After a failure: find out what is stored, and send the rest again.
@@ -205,11 +171,9 @@ class ChunkSender:
         error = cause
         LOG.info("an upload goes on after: %s", cause)
         while True:
-            if self._is_refused_batch(error):
-                self._ingest_after = None
-            elif not is_transient(error):
+            if not is_transient(error):
                 raise error
-            elif time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 self.gave_up = True
                 raise cause
             try:
@@ -221,9 +185,6 @@ class ChunkSender:
                 error = again
             time.sleep(PAUSE)
 
-    def _is_refused_batch(self, error: ObjStoreError) -> bool:
-        return isinstance(error, APIError) and error.err_code in NOT_TO_BE_HAD and self._ingests
-
     def _recover(self) -> None:
         """Find out what is stored, and send the rest again.
 
@@ -232,18 +193,18 @@ class ChunkSender:
         compared.
         """
         self._is_resumed = True
-        stored, sequence = self._road.recover(self._kept)
+        stored, sequence = self._channel.recover(self._kept)
         if stored < self._stored:
             raise ObjectCorruptError(f"{stored} chunks are stored, of {self._stored} acknowledged")
         for _ in range(RECOUNTS):
-            self._change_road(stored, sequence)
+            self._reopen_channel(stored, sequence)
             for number in range(stored + 1, self._sent + 1):
-                self._road.send(self._kept[number])
-            self._road.finish()
+                self._channel.send(self._kept[number])
+            self._channel.finish()
             if self._count_stored() <= self._sent:
                 break
-            with contextlib.closing(self._acked_road(stored, sequence)) as look:
+            with contextlib.closing(self._new_channel(stored, sequence)) as look:
                 stored, sequence = look.recover(self._kept)
         self.check_count()
-        self._change_road(*self._road.position)
+        self._reopen_channel(*self._channel.position)
         self._forget(self._sent)

@@ -37,11 +37,6 @@ __all__ = ["Known", "Put"]
 
 LOG = logging.getLogger("objstore")
 
-#: From how many chunks on an object goes by fast-ingest, where its size is known; and after how
-#: many where it is not. A batch costs two round trips in which nothing else moves: 16 MiB in 32
-#: chunks go at 605 MB/s by a batch and at 649 without; with 128 chunks both are alike.
-INGEST_FROM, INGEST_AFTER = 40, 8
-
 
 class Current(Protocol):
     """What a name has at the moment, asked for and maybe not answered yet."""
@@ -82,7 +77,6 @@ class Put:
         progress: told the bytes of each chunk that was sent.
         timeout: for one acknowledgement, in seconds; None: the connection's.
         expected_size: of the payload, in bytes, where it is known.
-        ingests: the bucket takes fast-ingest batches.
     """
 
     def __init__(
@@ -96,7 +90,6 @@ class Put:
         progress: Callable[[int], object] | None,
         timeout: float | None = None,
         expected_size: int | None = None,
-        ingests: bool = False,
     ) -> None:
         self._records = records
         self._info = info
@@ -121,7 +114,6 @@ class Put:
             chunk_subject(records.bucket, info.nuid),
             b"" if info.ttl is None else ttl_header(info.ttl + self._margin),
             timeout or records.jetstream.timeout,
-            _ingest_after(expected_size, info.options.chunk_size) if ingests else None,
         )
 
     @property
@@ -296,14 +288,6 @@ class Put:
         for pending in (self._awaited, self._published):
             if pending is not None:
                 pending.close()
-
-
-def _ingest_after(expected_size: int | None, chunk_size: int | None) -> int:
-    """After how many chunks fast-ingest takes over."""
-    if expected_size is None:
-        return INGEST_AFTER
-    chunks = -(-expected_size // (chunk_size or 1))
-    return 0 if chunks >= INGEST_FROM else max(1, chunks)
 
 
 _NO_TIME = timedelta(0)

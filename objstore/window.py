@@ -15,7 +15,7 @@ from objstore.errors import (
     is_transient,
 )
 
-__all__ = ["SILENCE", "WINDOW", "OutOfStepError", "Window"]
+__all__ = ["SILENCE", "WINDOW", "AckWindow", "OutOfStepError"]
 
 #: Bytes that may be on their way without an acknowledgement.
 WINDOW = 8 << 20
@@ -31,7 +31,7 @@ class OutOfStepError(ConnectionLostError):
     """The answers say that chunks were lost on the way. Seen only where nothing is tried again."""
 
 
-class Window:
+class AckWindow:
     """What is known of chunks under way.
 
     The reader thread calls :meth:`confirm`, :meth:`refuse` and :meth:`fail`; the uploading thread
@@ -49,15 +49,14 @@ class Window:
         sent: chunks 1 … this are sent.
         outstanding: bytes of those sent and not known to be stored.
         answers: how many have come, good or bad.
-        ended: the answer that there will be no more has come.
-        deaf: no answer is expected any more: the connection was lost, or long silent.
+        no_more_answers: none is expected: the connection was lost, or long silent.
     """
 
     def __init__(self, subject: str, timeout: float, stored: int, sequence: int) -> None:
         self.subject = subject
         self.stored = self.sent = stored
         self.outstanding = self.answers = 0
-        self.ended = self.deaf = False
+        self.no_more_answers = False
         self._sequence = sequence
         self._timeout = timeout
         # Not a Condition: that is written in Python, and a Ctrl-C between its lines leaves its lock
@@ -75,19 +74,13 @@ class Window:
             self._sizes.append(size)
             self.outstanding += size
 
-    def confirm(self, number: int, sequence: int | None = None, *, ended: bool = False) -> None:
-        """Chunks up to a number are stored, and the last of them with a sequence.
-
-        Arguments:
-            ended: no further answer will come.
-        """
+    def confirm(self, number: int, sequence: int) -> None:
+        """Note that chunks up to a number are stored, the last of them with a sequence."""
         with self._lock:
             while self.stored < number and self._sizes:
                 self.stored += 1
                 self.outstanding -= self._sizes.popleft()
-            if sequence is not None:
-                self._sequence = sequence
-            self.ended = self.ended or ended
+            self._sequence = sequence
             self.answers += 1
             self._tell()
 
@@ -106,7 +99,7 @@ class Window:
     def fail(self, error: ObjStoreError) -> None:
         """The connection was lost, or the permission is missing."""
         with self._lock:
-            self.deaf = True
+            self.no_more_answers = True
             self._stop(error)
 
     def _stop(self, error: ObjStoreError) -> None:
@@ -164,9 +157,9 @@ class Window:
         """
         while True:
             with self._lock:
-                self.deaf = self.deaf or self.answers > 2 * self.sent + BABBLE
-                if self.deaf or ready():
+                self.no_more_answers = self.no_more_answers or self.answers > 2 * self.sent + BABBLE
+                if self.no_more_answers or ready():
                     return
                 self._awaited = True
             if not self._heard(min(SILENCE, self._timeout)):
-                self.deaf = True
+                self.no_more_answers = True

@@ -167,14 +167,7 @@ class Writing(Bound):
             progress=None if bar is None else bar.update,
             timeout=timeout,
             expected_size=expected_size,
-            ingests=self._ingests,
         )
-
-    @property
-    def _ingests(self) -> bool:
-        """Whether the bucket takes fast-ingest batches."""
-        supported = self._jetstream.supports("fast-ingest batches")
-        return supported and bool(self._config.get("allow_batched"))
 
     def _fill(self, put: Put, name: str, source: Source, chunk_size: int) -> ObjectInfo:
         """Send all chunks and commit; or leave nothing."""

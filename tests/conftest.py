@@ -13,7 +13,6 @@ from objstore import Client, LocalServer, ObjectStore
 from tests.ownership import Inspector, WatchedClient
 from tests.proxy import Proxy
 from tests.servers import server_of_version
-from tests.streams import api
 
 _numbers = itertools.count(1)
 
@@ -131,24 +130,3 @@ def far_client(proxy: Proxy) -> Iterator[Client]:
 def far_store(far_client: Client, store: ObjectStore) -> ObjectStore:
     """The test's bucket, seen from behind the proxy."""
     return far_client.object_store(store.name, create=False)
-
-
-@pytest.fixture(params=["acked", "ingested"])
-def road(
-    request: pytest.FixtureRequest, server: LocalServer, store: ObjectStore, shared_client: Client
-) -> str:
-    """How chunks travel into the test's bucket: one by one, or in fast-ingest batches."""
-    kind: str = request.param
-    if kind == "acked":
-        refuse_batches(shared_client, store)
-    elif version_of(server) < (2, 14):
-        pytest.skip(f"nats-server {server.version} has no fast-ingest (since 2.14)")
-    return kind
-
-
-def refuse_batches(client: Client, store: ObjectStore) -> None:
-    """Turn fast-ingest off for a bucket."""
-    config = api(client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"]
-    if config.pop("allow_batched", False):
-        answer = api(client.connection, f"STREAM.UPDATE.OBJ_{store.name}", config)
-        assert "error" not in answer, answer

@@ -35,7 +35,6 @@ from pathlib import Path
 from typing import Protocol
 
 from objstore import Client, LocalServer, ObjectStore
-from tests.conftest import refuse_batches
 from tests.faults.cluster import Cluster
 from tests.faults.history import Operation, check
 from tests.faults.workload import LIMIT, NAMES, Orders, Reader, connect
@@ -46,7 +45,7 @@ __all__ = ["Report", "main", "run"]
 
 ROOT = Path(__file__).parents[2]
 
-BUCKETS = ("batched", "acked")  #: the second one without fast-ingest
+BUCKETS = ("one", "other")
 
 
 class Servers(Protocol):
@@ -297,7 +296,6 @@ def run(seed: int, seconds: float, servers: Servers, folder: Path) -> Report:
         client = stack.enter_context(connect(urls))
         for name in BUCKETS:
             client.object_store(name, replicas=len(names))
-        refuse_batches(client, client.object_store(BUCKETS[1]))
         proxies = [stack.enter_context(Proxy(servers.urls(name)[0])) for name in names]
         # One process behind the proxies, one face to face with the servers.
         ways = {"far": [proxy.url for proxy in proxies], "near": servers.urls(names[-1])}

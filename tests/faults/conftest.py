@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from objstore import BucketConfigError, Client
-from tests.conftest import refuse_batches
 from tests.faults.cluster import Cluster
 from tests.waiting import eventually
 
@@ -54,13 +53,3 @@ def _has_room(client: Client, name: str) -> bool:
             raise
         return False
     return True
-
-
-@pytest.fixture(params=["acked", "ingested"])
-def either_road(request: pytest.FixtureRequest, cluster: Cluster, bucket: str) -> str:
-    """How chunks travel into that bucket: one by one, or in fast-ingest batches."""
-    kind: str = request.param
-    if kind == "acked":
-        with cluster.connect() as client:
-            refuse_batches(client, client.object_store(bucket, create=False))
-    return kind

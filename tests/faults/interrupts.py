@@ -24,14 +24,13 @@ from typing import Any
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore, ObjStoreError
-from tests.conftest import refuse_batches
 from tests.faults.contents import MixedContentError, content, source_of
 from tests.streams import orphans
 
 __all__ = ["Storm", "main", "storm"]
 
 ROOT = Path(__file__).parents[2]
-BUCKETS = ("batched", "acked")
+BUCKETS = ("one", "other")
 NAMES = ("a", "b", "c")
 SIZES = (0, 100, 30_000, 500_000, 4 << 20)
 
@@ -139,7 +138,6 @@ def storm(server: LocalServer, count: int, seed: int) -> Storm:
     result = Storm()
     with objstore.connect(server.url) as client:
         stores = [client.object_store(name) for name in BUCKETS]
-        refuse_batches(client, stores[1])
         with _victim(server.url, count, seed) as victim:
             assert victim.stdin is not None
             for _ in range(count):

@@ -101,9 +101,8 @@ def check(client: Client, store: ObjectStore, content: bytes = CONTENT) -> None:
     ("fault", "at"),
     [(steps_down, 1), (steps_down, 20), (steps_down, 49), (own_dies, 20), (own_leaves, 20)],
 )
-def test_a_put(cluster: Cluster, bucket: str, either_road: str, fault: Fault, at: int) -> None:
+def test_a_put(cluster: Cluster, bucket: str, fault: Fault, at: int) -> None:
     """Through what is over soon, anywhere."""
-    del either_road
     scene = set_scene(cluster, bucket)
     with cluster.connect(scene.own) as client:
         store = client.object_store(bucket, create=False)
@@ -113,11 +112,8 @@ def test_a_put(cluster: Cluster, bucket: str, either_road: str, fault: Fault, at
 
 
 @pytest.mark.parametrize("fault", [leader_dies, leader_freezes])
-def test_a_put_through_an_election(
-    cluster: Cluster, bucket: str, either_road: str, fault: Fault
-) -> None:
+def test_a_put_through_an_election(cluster: Cluster, bucket: str, fault: Fault) -> None:
     """A new leader comes after 5 to 8 s."""
-    del either_road
     scene = set_scene(cluster, bucket)
     with cluster.connect(scene.own) as client:
         store = client.object_store(bucket, create=False)

@@ -28,7 +28,7 @@ from objstore import (
     ProtocolError,
     RequestTimeoutError,
 )
-from objstore.window import Window
+from objstore.window import AckWindow
 from objstore.wire.feed import MOST_WAITING, Feed
 from objstore.wire.protocol import Message
 from tests.streams import record, write_record
@@ -286,20 +286,20 @@ def test_a_consumer_without_flow_control(size: int) -> None:
 
 def test_answers_that_say_nothing() -> None:
     """A put whose chunks are answered without end, and never as stored, gives up."""
-    window = Window("s", 0.5, 0, 0)
+    window = AckWindow("s", 0.5, 0, 0)
     window.add(1)
     over = threading.Event()
 
     def babble() -> None:
         while not over.is_set():
-            window.confirm(0)
+            window.confirm(0, 0)
 
     babbling = Background(babble)
     try:
         with pytest.raises(RequestTimeoutError, match="no acknowledgement of chunk 1"):
             Background(window.wait, lambda: window.stored == 1).get()
         Background(window.settle, lambda: window.stored == 1).get()
-        assert window.deaf
+        assert window.no_more_answers
     finally:
         over.set()
         babbling.get()

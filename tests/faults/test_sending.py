@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,15 +19,11 @@ from objstore import (
     ObjectStore,
     RequestTimeoutError,
     StorageFullError,
-    ingested,
     sending,
 )
 from objstore.wire.dial import Link
-from objstore.wire.ingest import parse_ingest
-from objstore.wire.protocol import Message
 from objstore.wire.session import Session
-from tests.conftest import refuse_batches
-from tests.proxy import Line, Proxy, calls, chunks_of, nth
+from tests.proxy import Proxy, calls, chunks_of, nth
 from tests.streams import api, chunk_counts, orphans
 
 CHUNK = 1000
@@ -49,8 +44,8 @@ def check(store: ObjectStore, client: Client, content: bytes = CONTENT) -> None:
 
 
 @pytest.fixture
-def far(far_client: Client, store: ObjectStore, road: str) -> ObjectStore:
-    """The test's bucket from behind the proxy, with the road chosen."""
+def far(far_client: Client, store: ObjectStore) -> ObjectStore:
+    """The test's bucket from behind the proxy."""
     return far_client.object_store(store.name, create=False)
 
 
@@ -108,7 +103,7 @@ def test_an_answer_is_lost(
     far: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
 ) -> None:
     """The first, one in the middle, and the last ones."""
-    for number in (1, 3, 8, 9, 10):  # in batches there are no more
+    for number in (1, 3, 30, 60, 61):
         rule = proxy.down.drop(nth(number, proxy.answers(chunks_of(store.name))))
         far.put("x", once(), chunk_size=CHUNK)
         assert rule.happened.is_set()
@@ -116,22 +111,18 @@ def test_an_answer_is_lost(
 
 
 def test_all_answers_are_lost(
-    far: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client, road: str
+    far: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
 ) -> None:
     """Until it looks what is stored."""
-    count = 61 if road == "acked" else 2
-    proxy.down.drop(proxy.answers(chunks_of(store.name)), times=count)
+    proxy.down.drop(proxy.answers(chunks_of(store.name)), times=61)
     far.put("x", CONTENT, chunk_size=CHUNK)
     check(store, shared_client)
 
 
-def test_the_server_is_killed(road: str, tmp_path: Path) -> None:
+def test_the_server_is_killed(tmp_path: Path) -> None:
     """And comes back with its data, while the put goes on; three times."""
     with LocalServer(tmp_path) as server, objstore.connect(server.url, timeout=2.0) as client:
         store = client.object_store("bucket")
-        if road == "acked":
-            refuse_batches(client, store)
-            store = client.object_store("bucket", create=False)
         big = CONTENT * 50
 
         def payload() -> Iterator[bytes]:
@@ -165,11 +156,8 @@ def test_it_goes_on_from_a_writer(
     check(store, shared_client)
 
 
-def test_without_patience(
-    proxy: Proxy, store: ObjectStore, shared_client: Client, road: str
-) -> None:
+def test_without_patience(proxy: Proxy, store: ObjectStore, shared_client: Client) -> None:
     """``reconnect_timeout=0``: it fails at once. The old object is there, and nothing else."""
-    del road
     old = store.put("x", b"old")
     with objstore.connect(proxy.url, timeout=1.0, reconnect_timeout=0) as client:
         far = client.object_store(store.name, create=False)
@@ -183,7 +171,7 @@ def test_without_patience(
 
 @pytest.mark.parametrize("number", [30, 60], ids=["amid the chunks", "before the commit"])
 def test_the_server_never_comes_back(
-    number: int, road: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The patience is waited for once, and not again for each thing that would be cleaned up."""
     given_up = []
@@ -207,9 +195,6 @@ def test_the_server_never_comes_back(
         objstore.connect(server.url, timeout=1.0, reconnect_timeout=1.0) as client,
     ):
         store = client.object_store("bucket")
-        if road == "acked":
-            refuse_batches(client, store)
-            store = client.object_store("bucket", create=False)
         store.put("x", b"old")
         monkeypatch.setattr(Session, "wait_connected", spy)
         with pytest.raises(ConnectionLostError):
@@ -253,13 +238,10 @@ def test_the_bucket_is_deleted(
     assert time.monotonic() - begun < 9  # the patience is 10
 
 
-def test_the_bucket_is_full(road: str, shared_client: Client) -> None:
+def test_the_bucket_is_full(shared_client: Client) -> None:
     """In the middle of a put: refused with its own reason, at once, and cleaned up."""
     store = shared_client.object_store("full", max_bytes=50 * CHUNK)
     try:
-        if road == "acked":
-            refuse_batches(shared_client, store)
-            store = shared_client.object_store("full", create=False)
         old = store.put("x", b"old")
         with pytest.raises(StorageFullError):
             store.put("x", once(), chunk_size=CHUNK)
@@ -302,114 +284,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-# --- fast-ingest alone
-
-
-def batches_of(lines: list[Line]) -> dict[str, list[tuple[int, int]]]:
-    """The batches that were sent: of each its messages, with their numbers and operations."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for line in lines:
-        tokens = line.reply.split(".")
-        if tokens[-1] == "$FI":
-            found.setdefault(tokens[-6], []).append((int(tokens[-3]), int(tokens[-2])))
-    return found
-
-
-@pytest.fixture
-def sent(proxy: Proxy, store: ObjectStore) -> list[Line]:
-    """What is published to the chunks of the test's bucket."""
-    lines: list[Line] = []
-    is_chunk = chunks_of(store.name)
-    proxy.up.observe(lambda line: lines.append(line) if is_chunk(line) else None)
-    return lines
-
-
-@pytest.mark.needs_server("2.14")
-def test_a_batch(far_store: ObjectStore, sent: list[Line]) -> None:
-    """One batch of all chunks where the size is known; and few answers."""
-    far_store.put("x", CONTENT, chunk_size=CHUNK)
-    (batch,) = batches_of(sent).values()
-    assert batch == [(1, 0), *((n, 1) for n in range(2, 62)), (62, 3)]
-
-
-@pytest.mark.needs_server("2.14")
-def test_small_objects_go_without_a_batch(far_store: ObjectStore, sent: list[Line]) -> None:
-    """It would cost them two round trips."""
-    far_store.put("x", CONTENT[: 39 * CHUNK], chunk_size=CHUNK)
-    far_store.put("x", once(CONTENT[: 8 * CHUNK]), chunk_size=CHUNK)
-    assert len(sent) == 39 + 8
-    assert batches_of(sent) == {}
-
-
-@pytest.mark.needs_server("2.14")
-def test_a_size_that_nobody_knew(far_store: ObjectStore, sent: list[Line]) -> None:
-    """The first chunks go one by one, the rest in a batch."""
-    far_store.put("x", once(), chunk_size=CHUNK)
-    (batch,) = batches_of(sent).values()
-    assert len(sent) == 61 + 1
-    assert batch[0] == (1, 0)
-    assert batch[-1] == (61 - 8 + 1, 3)
-
-
-@pytest.mark.needs_server("2.14")
-def test_a_slow_payload(
-    far_store: ObjectStore,
-    sent: list[Line],
-    store: ObjectStore,
-    shared_client: Client,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A batch that is idle would be forgotten: it is ended, and another one begun."""
-    monkeypatch.setattr(ingested, "IDLE", 0.05)
-
-    def payload() -> Iterator[bytes]:
-        for number, part in enumerate(once(step=CHUNK)):
-            if number in (20, 40):
-                time.sleep(0.1)
-            yield part
-
-    far_store.put("x", payload(), chunk_size=CHUNK)
-    assert len(batches_of(sent)) >= 3
-    check(store, shared_client)
-
-
-@pytest.mark.needs_server("2.14")
-def test_a_batch_that_the_server_has_forgotten(
-    far_store: ObjectStore, sent: list[Line], store: ObjectStore, shared_client: Client
-) -> None:
-    """A payload that pauses longer than the server keeps a batch, without our noticing."""
-
-    def payload() -> Iterator[bytes]:
-        for number, part in enumerate(once(step=CHUNK)):
-            if number == 30:
-                (batch,) = batches_of(sent)
-                inbox = sent[-1].reply.partition(f".{batch}.")[0]
-                # Somebody ends it: to the server the same as its own clean-up.
-                reply = f"{inbox}.{batch}.500.fail.9999.3.$FI"
-                shared_client.connection.publish(sent[-1].subject, reply=reply)
-                shared_client.connection.ping()
-            yield part
-
-    far_store.put("x", payload(), chunk_size=CHUNK)
-    # The forgotten one, the rest once more, and what came after that was noticed, if anything did.
-    assert len(batches_of(sent)) in (2, 3)
-    check(store, shared_client)
-
-
-@pytest.mark.needs_server("2.14")
-def test_batches_were_turned_off(
-    far_store: ObjectStore, sent: list[Line], store: ObjectStore, shared_client: Client
-) -> None:
-    """By somebody else: the chunks go one by one then."""
-    refuse_batches(shared_client, store)
-    far_store.put("x", CONTENT, chunk_size=CHUNK)
-    assert len(batches_of(sent)) == 1
-    check(store, shared_client)
-
-
-@pytest.mark.needs_server("2.14")
-def test_many_batches_at_once(shared_client: Client, store: ObjectStore) -> None:
-    """The server slows each of them down, and all end well."""
+def test_many_puts_at_once(shared_client: Client, store: ObjectStore) -> None:
+    """From as many threads, on one connection: all end well."""
     errors: list[BaseException] = []
 
     def put(name: str) -> None:
@@ -427,19 +303,3 @@ def test_many_batches_at_once(shared_client: Client, store: ObjectStore) -> None
     for n in range(20):
         assert store.read_bytes(str(n)) == CONTENT + str(n).encode()
     assert orphans(shared_client, store) == set()
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [b"", b"\xff", b"[]", b"7", b'{"type":"ack"}', b'{"type":"ack","seq":"x","msgs":1}', b"{}"],
-)
-def test_malformed_answers(payload: bytes) -> None:
-    """They are a refusal, never a success."""
-    answer = parse_ingest(Message(1, "s", "", b"", payload), "storing")
-    assert isinstance(answer, tuple)
-    assert type(answer).__name__ == "Refusal"
-
-
-def test_an_answer_with_unknown_fields() -> None:
-    fields = {"type": "ack", "seq": 3, "msgs": 5, "new": {"a": 1}}
-    assert tuple(parse_ingest(Message(1, "s", "", b"", json.dumps(fields).encode()), "x")) == (3, 5)

@@ -21,7 +21,6 @@ from objstore import (
     ObjectStore,
     PermissionDeniedError,
 )
-from tests.conftest import refuse_batches
 from tests.proxy import Proxy, chunks_of, nth
 from tests.streams import api, chunk_counts
 
@@ -43,15 +42,11 @@ def own_server() -> Iterator[LocalServer]:
         yield server
 
 
-@pytest.fixture(params=["acked", "ingested"])
-def own_store(request: pytest.FixtureRequest, own_server: LocalServer) -> Iterator[ObjectStore]:
-    """A bucket there, with either road for chunks."""
+@pytest.fixture
+def own_store(own_server: LocalServer) -> Iterator[ObjectStore]:
+    """A bucket there."""
     with objstore.connect(own_server.url, timeout=1.0, reconnect_timeout=30.0) as client:
-        store = client.object_store("bucket")
-        if request.param == "acked":
-            refuse_batches(client, store)
-            store = client.object_store("bucket", create=False)
-        yield store
+        yield client.object_store("bucket")
 
 
 @contextlib.contextmanager
@@ -157,10 +152,9 @@ def seal(client: Client, store: ObjectStore) -> None:
 
 @pytest.mark.leaves_chunks("a sealed bucket gives nothing back")
 def test_the_bucket_is_sealed(
-    far_client: Client, proxy: Proxy, store: ObjectStore, shared_client: Client, road: str
+    far_client: Client, proxy: Proxy, store: ObjectStore, shared_client: Client
 ) -> None:
     """At once, and with its own error; the old object stays readable."""
-    del road
     far = far_client.object_store(store.name, create=False)
     store.put("x", b"old")
     proxy.up.call(nth(30, chunks_of(store.name)), lambda: seal(shared_client, store))
