@@ -33,6 +33,8 @@ class Caring(Bound):
 
         Raises:
             InvalidOptionError: an argument cannot be used.
+            BucketConfigError: the bucket's stream moves or drops messages, so that chunks may
+                have an owner that cannot be seen.
             BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
             RequestTimeoutError, ConnectionLostError: the server does not answer. What was
                 removed until then is gone, and nothing else.
@@ -40,7 +42,10 @@ class Caring(Bound):
         Cost: a listing of the bucket, a page of subjects for each 100,000 uploads, and a few
         requests for each that is garbage. Memory: 8 bytes for each object, and one page.
         """
-        return collect_garbage(self._records, check_age(min_age), dry_run=bool(dry_run))
+        age = check_age(min_age)
+        self._known.ask()
+        self._known.check_harmless()
+        return collect_garbage(self._records, age, dry_run=bool(dry_run))
 
     def verify(self, name: str | None = None) -> VerifyReport:
         """Read everything, or one object, and compare it with what was stored.

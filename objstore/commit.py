@@ -36,6 +36,10 @@ LOG = logging.getLogger("objstore")
 #: Between two looks at what is stored, in seconds.
 _PAUSE = 0.1
 
+#: How often somebody else may be faster. Sixteen writers of one name that never pause take some
+#: hundred tries at the worst.
+_TRIES = 1000
+
 #: A revision that no stream reaches.
 _IMPOSSIBLE = (1 << 63) - 1
 
@@ -74,21 +78,28 @@ def commit(
         The info with its revision and time, and what it replaced.
 
     Raises:
-        RevisionMismatchError: somebody else was faster.
+        RevisionMismatchError: somebody else was faster; or was so each time, for the connection's
+            patience.
+        BucketConfigError: the stream has come to store records elsewhere, or another takes them.
         BucketNotFoundError: there is no such bucket.
         RequestTimeoutError, ConnectionLostError: it is unknown whether it was stored, even
             after asking again for the connection's patience.
         ObjStoreError: it was not stored.
     """
-    deadline = time.monotonic() + records.jetstream.patience
+    begun = time.monotonic()
+    deadline = begun + records.jetstream.patience
+    overtaken = 0
     lost: ObjStoreError | None = None  # it was published, and no answer came
     refused = False  # for now; a former leader says so too, of what its successor stores
     while True:
         expected = revision_of(current)
         try:
             pending, published = published or records.start_publish(info, expected), None
-            sequence = pending.result().sequence
-            return info.with_changes(revision=sequence, mtime=datetime.now(timezone.utc)), current
+            ack = pending.result()
+            if ack.stream != records.stream:
+                raise records.known.taken_by(ack.stream)
+            mtime = datetime.now(timezone.utc)
+            return info.with_changes(revision=ack.sequence, mtime=mtime), current
         except RevisionMismatchError:
             stored = _look(records, info.name, deadline)
         except (NoRespondersError, APIError) as error:
@@ -97,7 +108,8 @@ def commit(
                 if lost is not None:  # what was sent before may be stored yet
                     raise lost from error
                 raise
-            records.check_exists()
+            if lost is None:
+                records.known.check_after_fault()
             refused = True
             time.sleep(_PAUSE)
             continue
@@ -114,6 +126,9 @@ def commit(
                 continue
         if (refused or lost is not None) and _is_ours(stored, info):
             return stored, current
+        overtaken += 1
+        if overtaken == _TRIES or time.monotonic() >= begun + _longest(records):
+            raise lost or _overtaken(info, expected, stored)
         if lost is not None:
             wanted = None if after_loss is None else after_loss(stored)
             if wanted is None:
@@ -122,7 +137,15 @@ def commit(
             continue
         if again is None:
             raise _overtaken(info, expected, stored)
+        if revision_of(stored) == expected:  # another write is in flight, or stored elsewhere
+            records.known.check_after_fault()
+            time.sleep(_PAUSE)
         info, current = again(stored), stored
+
+
+def _longest(records: Records) -> float:
+    """How long somebody else may be faster, in seconds; also where no connection is awaited."""
+    return max(records.jetstream.patience, records.jetstream.timeout)
 
 
 def revision_of(current: ObjectInfo | None) -> int:
@@ -190,7 +213,7 @@ def overtake(records: Records, subject: str) -> None:
             if not is_transient(error) or time.monotonic() >= deadline:
                 raise
             if isinstance(error, NoRespondersError):
-                records.check_exists()
+                records.known.check_after_fault()
                 time.sleep(_PAUSE)
 
 

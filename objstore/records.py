@@ -16,6 +16,7 @@ from objstore.errors import (
     ObjStoreError,
     is_transient,
 )
+from objstore.known import KnownStream
 from objstore.objects import (
     ObjectInfo,
     all_meta_subject,
@@ -42,11 +43,23 @@ class Records:
         jetstream: the account.
         bucket: the bucket's name, checked.
         eventual: read metadata from any replica, not from the leader.
+        known: what is known of its stream; None: nothing.
+
+    Attributes:
+        known: as above.
     """
 
-    def __init__(self, jetstream: JetStream, bucket: str, *, eventual: bool = False) -> None:
+    def __init__(
+        self,
+        jetstream: JetStream,
+        bucket: str,
+        *,
+        eventual: bool = False,
+        known: KnownStream | None = None,
+    ) -> None:
         self.jetstream = jetstream
         self.bucket = bucket
+        self.known = KnownStream(jetstream, bucket) if known is None else known
         self.stream = stream_name(bucket)
         self._eventual = eventual
         self._names = _NamesByNuid()
@@ -106,10 +119,7 @@ class Records:
         Raises:
             BucketNotFoundError: there is no such bucket.
         """
-        try:
-            config = self.jetstream.stream_info(self.stream)["config"]
-        except BucketNotFoundError as error:
-            raise self.no_bucket() from error
+        config = self.known.ask()["config"]
         self.direct = bool(config.get("allow_direct") or config.get("mirror_direct"))
 
     @property
@@ -196,13 +206,17 @@ class Records:
 
         Raises:
             InvalidOptionError: it is larger than a message may be.
+            BucketConfigError: it is larger than the stream's own limit.
             ConnectionLostError: there is no connection.
         """
         what = f"storing the metadata of {info.name!r} in bucket {self.bucket}"
+        encoded = encode_info(info) if encoded is None else encoded
+        if self.known.max_msg_size is not None:
+            self.known.check_record(info.name, len(encoded))
         try:
             return self.jetstream.start_publish(
                 meta_subject(self.bucket, info.name),
-                encode_info(info) if encoded is None else encoded,
+                encoded,
                 what,
                 rollup=True,
                 expected_sequence=expected,
@@ -316,18 +330,9 @@ class Records:
                         self._names.add(record.nuid, record.name)
             return self._names.of(nuid)
 
-    def check_exists(self) -> None:
-        """Nobody answers for the bucket: is it gone, or just without a leader?
-
-        Raises:
-            BucketNotFoundError: it is gone.
-        """
-        if self.jetstream.is_missing(self.stream):
-            raise self.no_bucket()
-
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""
-        return BucketNotFoundError(f"there is no bucket {self.bucket}", bucket=self.bucket)
+        return self.known.missing()
 
 
 class PendingRecord:

@@ -13,9 +13,9 @@ import time
 
 from objstore.channel import ChunkChannel
 from objstore.errors import (
-    NoRespondersError,
     ObjectCorruptError,
     ObjStoreError,
+    RequestTimeoutError,
     is_transient,
 )
 from objstore.records import Records
@@ -177,8 +177,8 @@ class ChunkSender:
                 self.gave_up = True
                 raise cause
             try:
-                if isinstance(error, NoRespondersError):
-                    self._records.check_exists()
+                if isinstance(error, RequestTimeoutError):  # or NoRespondersError
+                    self._records.known.check_after_fault()
                 self._recover()
                 return
             except ObjStoreError as again:

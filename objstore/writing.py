@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from objstore.bound import Bound
-from objstore.bucket import max_object_size
 from objstore.change import (
     change,
     delete_object,
@@ -33,7 +32,6 @@ from objstore.errors import (
     InvalidOptionError,
     ObjStoreError,
     RevisionMismatchError,
-    ServerVersionError,
 )
 from objstore.links import follow
 from objstore.objects import (
@@ -46,6 +44,7 @@ from objstore.objects import (
     meta_subject,
 )
 from objstore.progress import ProgressOption, start_progress, until_done
+from objstore.record_json import encode_info
 from objstore.records import PendingRecord, Records
 from objstore.source import Source, choose_chunk_size
 from objstore.upload import Known, Put
@@ -93,7 +92,9 @@ class Writing(Bound):
             chunk_size: in bytes; None: by the object's size. What the server's
                 ``max_payload`` does not allow is cut to it.
             ttl: after which the object expires by itself, a timedelta or seconds, at least
-                one (server 2.11 or later).
+                one (server 2.11 or later). The first such object in a bucket turns
+                ``object_ttl`` on, which needs the permission to change its stream, and which
+                cannot be turned off again.
             if_revision: store it only if the object's revision is this (0: only if there is
                 no such object).
             progress: True for a bar, or a function of the bytes done and of all (or None).
@@ -107,7 +108,9 @@ class Writing(Bound):
                 argument cannot be used; nothing was sent.
             RevisionMismatchError: the revision is not ``if_revision``.
             ObjectTooLargeError: the payload exceeds the bucket's ``max_object_size``.
-            ServerVersionError: the server or the bucket cannot let objects expire.
+            ServerVersionError: the server cannot let single objects expire.
+            BucketConfigError: the bucket's stream would lose or refuse what is put (see
+                ``docs/buckets.rst``), which the error names; nothing was sent.
             StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError:
                 the server refuses it.
             RequestTimeoutError, ConnectionLostError: the server does not answer. Before the
@@ -149,10 +152,13 @@ class Writing(Bound):
         expected_size: int | None = None,
     ) -> Put:
         """Start a put of what ``info`` describes, with a nuid of its own."""
-        if info.ttl is not None:
-            self._check_ttl_support()
-        current = self._start_current(info.name, if_revision)
+        self._known.check_writable()
         info = info.with_changes(nuid=next_nuid(), options=chunked(chunk_size))
+        if self._known.max_msg_size is not None:  # known before the first chunk travels
+            self._known.check_record(info.name, _record_size(info))
+        if info.ttl is not None:
+            self._known.allow_ttl()
+        current = self._start_current(info.name, if_revision)
         if again is None and if_revision is None:
 
             def again(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins
@@ -162,7 +168,7 @@ class Writing(Bound):
             self._records,
             info,
             current,
-            limit=max_object_size(self._config),
+            limit=self._known.max_object_size,
             again=again,
             progress=None if bar is None else bar.update,
             timeout=timeout,
@@ -185,21 +191,20 @@ class Writing(Bound):
         """What a put will replace; asked for while the first chunk travels, where it may differ.
 
         Raises:
-            BucketReadOnlyError, RevisionMismatchError: as :meth:`_current_for`.
+            RevisionMismatchError: as :meth:`_current_for`.
         """
         if if_revision is not None:
             return Known(self._current_for(name, if_revision))
-        self._check_writable()
         return self._records.start_record(name)
 
     def _current_for(self, name: str, if_revision: int | None) -> ObjectInfo | None:
         """What a write will replace.
 
         Raises:
-            BucketReadOnlyError: the bucket is a mirror.
+            BucketReadOnlyError, BucketSealedError, BucketConfigError: nothing can be written.
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
-        self._check_writable()
+        self._known.check_writable()
         current = self._records.read(name)
         if if_revision is not None:
             live = 0 if current is None or current.deleted else current.revision
@@ -216,22 +221,12 @@ class Writing(Bound):
         return current
 
     def _max_payload(self, info: ObjectInfo) -> int:
-        """The largest chunk that the server takes."""
+        """The largest chunk that the server, and the stream, takes."""
         limit = self._jetstream.connection.session.info.get("max_payload")
         room = 128 if info.ttl is not None else 0  # its header counts
-        return (limit if isinstance(limit, int) else 1 << 20) - room
-
-    def _check_ttl_support(self) -> None:
-        if self._config.get("allow_msg_ttl"):
-            return
-        version = ".".join(map(str, self._jetstream.server_version))
-        raise ServerVersionError(
-            f"bucket {self.name} cannot let single objects expire: that needs nats-server 2.11 "
-            f"(this is {version}) and a bucket created with it; update_store() turns it on",
-            bucket=self.name,
-            needed="2.11",
-            version=version,
-        )
+        largest = (limit if isinstance(limit, int) else 1 << 20) - room
+        own = self._known.max_msg_size
+        return largest if own is None else max(1, min(largest, own - room))
 
     def copy(self, name: str, new_name: str, *, target: Writing | None = None) -> ObjectInfo:
         """Copy an object, streamed, with all that describes it; links are followed.
@@ -345,6 +340,8 @@ class Writing(Bound):
         def redescribed(found: ObjectInfo | None) -> ObjectInfo:
             if found is None or found.deleted:
                 raise self._not_found(name)
+            if found.ttl is not None:  # it came from a source; what is left of it goes on
+                self._known.allow_ttl()
             return redescribe(
                 found, description=description, mime=mime, headers=headers, metadata=metadata
             )
@@ -466,3 +463,8 @@ class Writing(Bound):
         )
         current = self._current_for(name, if_revision)
         return overwrite_link(self._records, info, current, only=if_revision is not None)
+
+
+def _record_size(info: ObjectInfo) -> int:
+    """How large the record of an object gets, at most, before it is known what is in it."""
+    return len(encode_info(info.with_changes(size=1 << 50, chunks=1 << 30, digest="=" * 52)))

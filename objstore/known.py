@@ -1,0 +1,176 @@
+"""What a client knows of a bucket's stream: how it was set when the server last told it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from objstore.bucket import max_object_size
+from objstore.errors import BucketConfigError, BucketNotFoundError, PermissionDeniedError
+from objstore.objects import bucket_subjects, stream_name
+from objstore.unwritable import harm_of, refusal
+from objstore.wire.jetstream import JetStream
+
+__all__ = ["KnownStream"]
+
+#: Bytes of the header of a record: a roll-up, an expected revision, a life time.
+_HEADER = 160
+
+
+class KnownStream:
+    """The settings of a bucket's stream, judged once when they are told, not at each write.
+
+    All holds of one client on a bucket share it, so that what one of them changes counts for all.
+
+    Arguments:
+        jetstream: the account.
+        bucket: its name.
+
+    Attributes:
+        bucket: as above.
+        stream: its stream's name.
+        config: of the stream, as it was last told; empty: nothing was told yet.
+        is_refused: whether objects cannot be written.
+        max_object_size: the bucket's own limit, in bytes; None: there is none.
+        max_msg_size: the stream's limit of a message with its header, in bytes; None: none.
+    """
+
+    def __init__(self, jetstream: JetStream, bucket: str) -> None:
+        self._jetstream = jetstream
+        self.bucket = bucket
+        self.stream = stream_name(bucket)
+        self.config: Mapping[str, Any] = {}
+        self.is_refused = False
+        self.max_object_size: int | None = None
+        self.max_msg_size: int | None = None
+
+    def learn(self, config: Mapping[str, Any]) -> None:
+        """Take in the stream's configuration, as the server tells it."""
+        self.config = config
+        self.is_refused = refusal(self.bucket, config) is not None
+        self.max_object_size = max_object_size(config)
+        largest = int(config.get("max_msg_size") or 0)
+        self.max_msg_size = largest if largest > 0 else None
+
+    def ask(self) -> dict[str, Any]:
+        """What the server tells of the stream, now; its configuration counts from then on.
+
+        Raises:
+            BucketNotFoundError: there is no such bucket.
+            And as :meth:`JetStream.call`.
+        """
+        try:
+            info = self._jetstream.stream_info(self.stream)
+        except BucketNotFoundError as error:
+            raise self.missing() from error
+        self.learn(info["config"])
+        return info
+
+    def missing(self) -> BucketNotFoundError:
+        """The error for this bucket's absence."""
+        return BucketNotFoundError(f"there is no bucket {self.bucket}", bucket=self.bucket)
+
+    def taken_by(self, stream: str) -> BucketConfigError:
+        """The error for a message of the bucket that another stream has stored."""
+        wanted = bucket_subjects(self.bucket)
+        return BucketConfigError(
+            f"bucket {self.bucket} cannot be written: the stream {stream} takes its subjects; "
+            f"the subjects of {self.stream} must be {wanted!r}",
+            bucket=self.bucket,
+            differences={"subjects": (self.config.get("subjects"), wanted)},
+        )
+
+    def check_writable(self) -> None:
+        """Refuse to write objects where they would be lost or refused.
+
+        It costs nothing where they are known to be safe; else the server is asked once more.
+
+        Raises:
+            BucketReadOnlyError: the bucket is a copy of others.
+            BucketSealedError: it is sealed.
+            BucketConfigError: a setting of its stream would do harm; it is named.
+        """
+        if self.is_refused:
+            self.ask()
+            self._refuse()
+
+    def check_after_fault(self) -> None:
+        """Whether the bucket is gone by now, or loses what is published.
+
+        Where nobody answers within a second, neither is known, and nothing is raised.
+
+        Raises:
+            BucketNotFoundError: it is gone.
+            And as :meth:`check_writable`.
+        """
+        try:
+            info = self._jetstream.stream_info_now(self.stream)
+        except BucketNotFoundError as error:
+            raise self.missing() from error
+        if info is not None:
+            self.learn(info["config"])
+            self._refuse()
+
+    def _refuse(self) -> None:
+        error = refusal(self.bucket, self.config)
+        if error is not None:
+            raise error
+
+    def allow_ttl(self) -> None:
+        """See that single objects may expire; the first one that shall turns that on.
+
+        Raises:
+            ServerVersionError: the server cannot do it.
+            PermissionDeniedError: this user must not change the bucket's stream.
+            BucketConfigError: the server refuses it.
+            And as :meth:`check_writable`.
+        """
+        if self.config.get("allow_msg_ttl"):
+            return
+        self._jetstream.require("message TTL", f"an object with a ttl in bucket {self.bucket}")
+        config = self.ask()["config"]  # as it is now, so that nothing else changes
+        self._refuse()
+        if not config.get("allow_msg_ttl"):
+            self.learn(self._with_ttl(config)["config"])
+
+    def _with_ttl(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._jetstream.stream_update({**config, "allow_msg_ttl": True})
+        except PermissionDeniedError as error:
+            raise PermissionDeniedError(
+                f"bucket {self.bucket} does not let single objects expire yet, and this user must "
+                f"not change it ({error.subject}); update_store({self.bucket!r}, object_ttl=True) "
+                "by one who may turns it on",
+                bucket=self.bucket,
+                subject=error.subject,
+            ) from error
+
+    def check_harmless(self) -> None:
+        """Refuse to remove chunks where the metadata that name them may be hidden.
+
+        Raises:
+            BucketConfigError: a setting of the stream would do harm; it is named.
+        """
+        harm = harm_of(self.bucket, self.config) if self.is_refused else None
+        if harm is not None:
+            raise harm.error(self.bucket, self.config)
+
+    def check_record(self, name: str, size: int) -> None:
+        """Refuse a record that the stream does not take; where it has a limit of its own.
+
+        Arguments:
+            name: of the object.
+            size: of its record, in bytes.
+
+        Raises:
+            BucketConfigError: it is larger than ``max_msg_size`` allows.
+        """
+        limit = self.max_msg_size
+        if limit is not None and size + _HEADER > limit:
+            raise BucketConfigError(
+                f"bucket {self.bucket} cannot store {name!r}: its metadata take up to "
+                f"{size + _HEADER} bytes, and max_msg_size of its stream is {limit}; set it to -1",
+                bucket=self.bucket,
+                name=name,
+                differences={"max_msg_size": (limit, -1)},
+            )
