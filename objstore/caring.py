@@ -43,8 +43,9 @@ class Caring(Bound):
         requests for each that is garbage. Memory: 8 bytes for each object, and one page.
         """
         age = check_age(min_age)
-        self._known.ask()
-        self._known.check_harmless()
+        if not dry_run:
+            self._known.ask()
+            self._known.check_harmless()
         return collect_garbage(self._records, age, dry_run=bool(dry_run))
 
     def verify(self, name: str | None = None) -> VerifyReport:

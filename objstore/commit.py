@@ -27,7 +27,7 @@ from objstore.errors import (
 )
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.records import Records
-from objstore.wire.jetstream import PendingAck
+from objstore.wire.jetstream import PendingAck, PubAck
 
 __all__ = ["Again", "commit", "overtake", "remove_chunks", "revision_of", "settled"]
 
@@ -95,11 +95,7 @@ def commit(
         expected = revision_of(current)
         try:
             pending, published = published or records.start_publish(info, expected), None
-            ack = pending.result()
-            if ack.stream != records.stream:
-                raise records.known.taken_by(ack.stream)
-            mtime = datetime.now(timezone.utc)
-            return info.with_changes(revision=ack.sequence, mtime=mtime), current
+            return _as_stored(records, info, pending.result()), current
         except RevisionMismatchError:
             stored = _look(records, info.name, deadline)
         except (NoRespondersError, APIError) as error:
@@ -137,10 +133,30 @@ def commit(
             continue
         if again is None:
             raise _overtaken(info, expected, stored)
-        if revision_of(stored) == expected:  # another write is in flight, or stored elsewhere
-            records.known.check_after_fault()
-            time.sleep(_PAUSE)
+        if revision_of(stored) == expected:
+            _await_other(records)
         info, current = again(stored), stored
+
+
+def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
+    """The record that an acknowledgement is of.
+
+    Raises:
+        BucketConfigError: another stream has stored it.
+    """
+    if ack.stream != records.stream:
+        raise records.known.taken_by(ack.stream)
+    return info.with_changes(revision=ack.sequence, mtime=datetime.now(timezone.utc))
+
+
+def _await_other(records: Records) -> None:
+    """Another revision was said to be stored, and is not: its write is still in flight.
+
+    Raises:
+        BucketConfigError: or the stream stores records elsewhere.
+    """
+    records.known.check_after_fault()
+    time.sleep(_PAUSE)
 
 
 def _longest(records: Records) -> float:

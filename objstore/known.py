@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from objstore.bucket import max_object_size
-from objstore.errors import BucketConfigError, BucketNotFoundError, PermissionDeniedError
+from objstore.errors import (
+    BucketConfigError,
+    BucketNotFoundError,
+    ObjStoreError,
+    PermissionDeniedError,
+)
 from objstore.objects import bucket_subjects, stream_name
 from objstore.unwritable import harm_of, refusal
-from objstore.wire.jetstream import JetStream
+from objstore.wire.jetstream import JetStream, parse_answer
+from objstore.wire.requests import PendingReply
 
-__all__ = ["KnownStream"]
+__all__ = ["KnownStream", "PendingSettings"]
+
+#: So long the settings count as they were told, in seconds; somebody else may change them. Asking
+#: with every put would take a third of the time of a small one.
+FRESH = 1.0
 
 #: Bytes of the header of a record: a roll-up, an expected revision, a life time.
 _HEADER = 160
@@ -40,6 +52,7 @@ class KnownStream:
         self.bucket = bucket
         self.stream = stream_name(bucket)
         self.config: Mapping[str, Any] = {}
+        self._fresh_until = 0.0  # the first write asks again: it may come long after the bind
         self.is_refused = False
         self.max_object_size: int | None = None
         self.max_msg_size: int | None = None
@@ -93,6 +106,48 @@ class KnownStream:
         if self.is_refused:
             self.ask()
             self._refuse()
+
+    def start_check(self) -> PendingSettings | None:
+        """Ask again, along with what is sent next, where the settings may have changed since.
+
+        Returns:
+            What the answer is to be taken from; None: they were told a moment ago.
+        """
+        now = time.monotonic()
+        if now < self._fresh_until:
+            return None
+        self._fresh_until = now + FRESH
+        return PendingSettings(self, self._jetstream.start_stream_info(self.stream))
+
+    @contextlib.contextmanager
+    def checked_along(self) -> Iterator[None]:
+        """Ask again along with what the block asks, as :meth:`start_check`, and check it then."""
+        settings = self.start_check()
+        if settings is None:
+            yield
+            return
+        with contextlib.closing(settings):
+            yield
+            settings.check()
+
+    def check_answer(self, pending: PendingReply) -> None:
+        """Take the answer of :meth:`start_check`; where none comes, what is known counts.
+
+        Raises:
+            BucketNotFoundError: the bucket is gone.
+            And as :meth:`check_writable`.
+        """
+        try:
+            pending.push()
+            with pending:
+                message = pending.result(min(FRESH, self._jetstream.timeout))
+            config = parse_answer(message, f"stream {self.stream}")["config"]
+        except BucketNotFoundError as error:
+            raise self.missing() from error
+        except ObjStoreError:
+            return
+        self.learn(config)
+        self._refuse()
 
     def check_after_fault(self) -> None:
         """Whether the bucket is gone by now, or loses what is published.
@@ -174,3 +229,19 @@ class KnownStream:
                 name=name,
                 differences={"max_msg_size": (limit, -1)},
             )
+
+
+class PendingSettings:
+    """A stream's settings, asked for; to be closed, if the answer is not taken."""
+
+    def __init__(self, known: KnownStream, pending: PendingReply) -> None:
+        self._known = known
+        self._pending = pending
+
+    def check(self) -> None:
+        """Refuse to write where they would do harm; as :meth:`KnownStream.check_answer`."""
+        self._known.check_answer(self._pending)
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._pending.close()

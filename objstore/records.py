@@ -16,7 +16,7 @@ from objstore.errors import (
     ObjStoreError,
     is_transient,
 )
-from objstore.known import KnownStream
+from objstore.known import KnownStream, PendingSettings
 from objstore.objects import (
     ObjectInfo,
     all_meta_subject,
@@ -149,9 +149,10 @@ class Records:
             ConnectionLostError: there is no connection.
         """
         subject = meta_subject(self.bucket, name)
+        settings = self.known.start_check()
         direct = self.reads_direct
         pending = self.jetstream.start_last_along(self.stream, subject, direct=direct)
-        return PendingRecord(self, name, pending)
+        return PendingRecord(self, name, pending, settings)
 
     def _start_last(self, subject: str) -> PendingGet:
         if self.reads_direct:
@@ -336,19 +337,28 @@ class Records:
 
 
 class PendingRecord:
-    """The last record of a name, asked for; to be closed, if the answer is not taken."""
+    """The last record of a name, asked for; to be closed, if the answer is not taken.
 
-    def __init__(self, records: Records, name: str, pending: PendingGet) -> None:
+    With it the stream's settings, where they were not told a moment ago.
+    """
+
+    def __init__(
+        self, records: Records, name: str, pending: PendingGet, settings: PendingSettings | None
+    ) -> None:
         self._records = records
         self._name = name
         self._pending = pending
+        self._settings = settings
 
     def result(self) -> ObjectInfo | None:
         """The record; None if there is none.
 
         Raises:
+            BucketReadOnlyError, BucketSealedError, BucketConfigError: it cannot be replaced.
             ObjStoreError: as :meth:`Records.read`.
         """
+        if self._settings is not None:
+            self._settings.check()
         try:
             self._pending.push()
             stored = self._pending.result()
@@ -365,6 +375,8 @@ class PendingRecord:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
+        if self._settings is not None:
+            self._settings.close()
 
 
 class _NamesByNuid:

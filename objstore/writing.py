@@ -205,7 +205,8 @@ class Writing(Bound):
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
         self._known.check_writable()
-        current = self._records.read(name)
+        with self._known.checked_along():
+            current = self._records.read(name)
         if if_revision is not None:
             live = 0 if current is None or current.deleted else current.revision
             if live != if_revision:

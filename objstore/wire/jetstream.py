@@ -44,6 +44,7 @@ from objstore.wire.direct import (
     StoredMessage,
 )
 from objstore.wire.protocol import Buffer, Message
+from objstore.wire.requests import PendingReply
 from objstore.wire.stored_headers import parse_expected, parse_ttl, publish_header, ttl_header
 from objstore.wire.subscriptions import PlaceOf
 
@@ -259,6 +260,10 @@ class JetStream:
             if not is_transient(error):
                 raise
         return None
+
+    def start_stream_info(self, stream: str) -> PendingReply:
+        """As :meth:`stream_info`, asked along with what is sent next; for :func:`parse_answer`."""
+        return self.connection.inbox.start_along(f"{self._prefix}.STREAM.INFO.{stream}", b"")
 
     def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Create a stream; one that exists with the same configuration is fine.
