@@ -230,7 +230,7 @@ def overtake(records: Records, subject: str) -> None:
                 raise
             if isinstance(error, NoRespondersError):
                 records.known.check_after_fault()
-                time.sleep(_PAUSE)
+            time.sleep(_PAUSE)
 
 
 def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> None:

@@ -259,9 +259,13 @@ class Records:
         """What followers did not have yet.
 
         Who lags gives the records of a moment before, and none stored since: those are newer
-        than all that it gave.
+        than all that it gave. What is stored from now on is not followed: a writer may be as fast.
         """
-        while (found := self.jetstream.next_message(self.stream, subject, sequence)) is not None:
+        last = int(self.known.ask()["state"]["last_seq"])
+        while sequence <= last:
+            found = self.jetstream.next_message(self.stream, subject, sequence)
+            if found is None:
+                return
             yield Page([found], 1, 0)
             sequence = found.sequence + 1
 

@@ -299,12 +299,13 @@ class JetStream:
             BucketNotFoundError: there is no such stream; and as :meth:`call`.
         """
         found: dict[str, int] = {}
+        offset = 0  # not len(found): one that comes meanwhile makes another come twice
         while True:
-            request = {"subjects_filter": pattern, "offset": len(found)}
-            answer = self.stream_info(stream, request)
+            answer = self.stream_info(stream, {"subjects_filter": pattern, "offset": offset})
             page = answer["state"].get("subjects") or {}
             found.update(page)
-            if not page or len(found) >= int(answer.get("total") or 0):
+            offset += len(page)
+            if not page or offset >= int(answer.get("total") or 0):
                 return found
 
     def purge(self, stream: str, subject: str, up_to: int | None = None) -> int:
