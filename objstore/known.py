@@ -25,6 +25,10 @@ __all__ = ["KnownStream", "PendingSettings"]
 #: with every put would take a third of the time of a small one.
 FRESH = 1.0
 
+#: How long their answer may come after that of the question that they were asked along with, in
+#: seconds. Where a stream has no leader for the moment, none comes, and a put has better to do.
+LATE = 0.25
+
 #: Bytes of the header of a record: a roll-up, an expected revision, a life time.
 _HEADER = 160
 
@@ -60,7 +64,7 @@ class KnownStream:
     def learn(self, config: Mapping[str, Any]) -> None:
         """Take in the stream's configuration, as the server tells it."""
         self.config = config
-        self.is_refused = refusal(self.bucket, config) is not None
+        self.is_refused = bool(config) and refusal(self.bucket, config) is not None
         self.max_object_size = max_object_size(config)
         largest = int(config.get("max_msg_size") or 0)
         self.max_msg_size = largest if largest > 0 else None
@@ -140,7 +144,7 @@ class KnownStream:
         try:
             pending.push()
             with pending:
-                message = pending.result(min(FRESH, self._jetstream.timeout))
+                message = pending.result(min(LATE, self._jetstream.timeout))
             config = parse_answer(message, f"stream {self.stream}")["config"]
         except BucketNotFoundError as error:
             raise self.missing() from error
@@ -152,7 +156,7 @@ class KnownStream:
     def check_after_fault(self) -> None:
         """Whether the bucket is gone by now, or loses what is published.
 
-        Where nobody answers within a second, neither is known, and nothing is raised.
+        Where nobody says so within a second, neither is known, and nothing is raised.
 
         Raises:
             BucketNotFoundError: it is gone.
@@ -162,6 +166,8 @@ class KnownStream:
             info = self._jetstream.stream_info_now(self.stream)
         except BucketNotFoundError as error:
             raise self.missing() from error
+        except ObjStoreError:  # a user who must not ask
+            return
         if info is not None:
             self.learn(info["config"])
             self._refuse()
@@ -183,14 +189,12 @@ class KnownStream:
         if self.config.get("allow_msg_ttl"):
             return
         self._jetstream.require("message TTL", f"an object with a ttl in bucket {self.bucket}")
-        config = self.ask()["config"]  # as it is now, so that nothing else changes
-        self._refuse()
-        if not config.get("allow_msg_ttl"):
-            self.learn(self._with_ttl(config)["config"])
-
-    def _with_ttl(self, config: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return self._jetstream.stream_update({**config, "allow_msg_ttl": True})
+            config = self.ask()["config"]  # as it is now, so that nothing else changes
+            self._refuse()
+            if not config.get("allow_msg_ttl"):
+                answer = self._jetstream.stream_update({**config, "allow_msg_ttl": True})
+                self.learn(answer["config"])
         except PermissionDeniedError as error:
             raise PermissionDeniedError(
                 f"bucket {self.bucket} does not let single objects expire yet, and this user must "

@@ -361,8 +361,12 @@ class PendingRecord:
             BucketReadOnlyError, BucketSealedError, BucketConfigError: it cannot be replaced.
             ObjStoreError: as :meth:`Records.read`.
         """
+        record = self._record()
         if self._settings is not None:
-            self._settings.check()
+            self._settings.check()  # its answer has come by now, if it comes
+        return record
+
+    def _record(self) -> ObjectInfo | None:
         try:
             self._pending.push()
             stored = self._pending.result()
