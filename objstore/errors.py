@@ -15,6 +15,7 @@
          ├─ WatcherStoppedError
          ├─ InvalidNameError             also ValueError
          ├─ InvalidPayloadError          also TypeError
+         ├─ IncompletePayloadError       also EOFError
          ├─ PayloadFileError             also OSError
          │   └─ PayloadFileNotFoundError also FileNotFoundError
          ├─ InvalidOptionError           also ValueError
@@ -68,6 +69,7 @@ __all__ = [
     "ConnectionClosedError",
     "ConnectionLostError",
     "DigestMismatchError",
+    "IncompletePayloadError",
     "InvalidNameError",
     "InvalidOptionError",
     "InvalidPayloadError",
@@ -219,8 +221,20 @@ class InvalidPayloadError(ObjStoreError, TypeError):
     """The payload is of a kind that cannot be stored; the message says what to do instead."""
 
 
+class IncompletePayloadError(ObjStoreError, EOFError):
+    """The payload ended before its announced end: a connection that broke, a file cut off.
+
+    Attributes:
+        expected: how many bytes it had announced.
+        received: how many came.
+    """
+
+    expected: int | None = None
+    received: int | None = None
+
+
 class PayloadFileError(ObjStoreError, OSError):
-    """A file that was to be stored cannot be opened: a folder, no permission …
+    """A file that was to be stored cannot be opened (a folder, no permission …), or has changed.
 
     Attributes:
         path: of the file.

@@ -113,9 +113,11 @@ class _SteadyFile(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(-1 if size is None else size)
-        if not data and self._state() != self._before:
+        if not data and (now := self._state()) != self._before:
             raise PayloadFileError(
-                f"the file {self.name!s} was changed while it was being read", path=str(self.name)
+                f"the file {self.name!s} was changed while it was being read: it had "
+                f"{self._before[0]:,} bytes and has {now[0]:,}",
+                path=str(self.name),
             )
         return data or b""
 

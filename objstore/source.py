@@ -2,6 +2,8 @@
 
 Pure: it reads what it is given and knows no server. Only the last chunk may be shorter, however
 short the reads are that the payload answers with.
+
+No chunk changes once it is given away: it is hashed, sent, and maybe sent again.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
+from objstore.buffers import flat_view, is_immutable
 from objstore.errors import (
     InvalidPayloadError,
     PayloadFileError,
     PayloadFileNotFoundError,
 )
+from objstore.lengths import Length, length_of_items, length_of_reader
+from objstore.wire.memory import Memory
 
 __all__ = ["Source", "choose_chunk_size"]
 
@@ -29,9 +34,6 @@ DEFAULT_CHUNK_SIZE = 128 << 10
 #: 1.4 times faster than 128 KiB.
 LARGE_CHUNK_SIZE = 512 << 10
 LARGE_OBJECT = 8 << 20
-
-#: The modules of files that find their end by decompressing all of it.
-_DECOMPRESSORS = frozenset({"gzip", "bz2", "lzma", "zipfile"})
 
 _ADVICE = (
     "a payload is bytes-like, a binary file, an iterable of bytes-like, a path (pathlib.Path), "
@@ -57,29 +59,32 @@ class Source:
     """A payload of any kind, to be read once.
 
     Arguments:
-        payload: bytes-like, a binary file-like (only ``read`` is needed), an iterable of
-            bytes-like, an ``os.PathLike`` (that file is opened, and closed by :meth:`close`),
-            or None (empty).
+        payload: bytes-like, a binary file-like (only ``read`` is needed; it is read from where it
+            stands), an iterable of bytes-like, an ``os.PathLike`` (that file is opened, and closed
+            by :meth:`close`), or None (empty).
 
     Attributes:
         size: in bytes, where it is known beforehand.
 
     Raises:
-        InvalidPayloadError: it is text, a text file, a mapping, or something else.
+        InvalidPayloadError: it is text, a text file, a mapping, memory that holds addresses, a
+            file that is not to be read or stands at its end, or something else.
         PayloadFileError: the file of a path cannot be opened.
     """
 
     def __init__(self, payload: object) -> None:
-        self.size: int | None = None
         self._file: BinaryIO | None = None
         self._read: Any = None
-        self._view: memoryview | None = None
         self._items: Iterator[object] | None = None
-        view = _as_view(b"" if payload is None else payload)
-        if view is not None:
-            self._view = view
-            self.size = len(view)
-            return
+        self._length = _UNKNOWN
+        view = self._view = flat_view(b"" if payload is None else payload)
+        self.size = None if view is None else len(view)
+        if view is None:
+            self._take(payload)
+            self.size = self._length.size
+
+    def _take(self, payload: object) -> None:
+        """A payload that is not bytes-like."""
         if isinstance(payload, (str, Mapping)):
             raise InvalidPayloadError(_why_not(payload))
         if isinstance(payload, os.PathLike):
@@ -88,6 +93,7 @@ class Source:
             self._open_reader(payload)
         elif isinstance(payload, Iterable):
             self._items = iter(payload)
+            self._length = length_of_items(payload)
         else:
             raise InvalidPayloadError(_why_not(payload))
 
@@ -96,8 +102,12 @@ class Source:
             raise InvalidPayloadError(
                 'the payload is a text file; open it in binary mode ("rb"), or use its .buffer'
             )
+        if _is_only_written(payload):
+            raise InvalidPayloadError(
+                'the payload is a file that is only written; open it for reading ("rb")'
+            )
         self._read = payload.read
-        self.size = _size_left(payload)
+        self._length = length_of_reader(payload)
 
     def __enter__(self) -> Source:
         return self
@@ -111,24 +121,43 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Close the file, if it was opened here; a user's own file stays open."""
+        """Close the file, if it was opened here; a user's own file stays open.
+
+        And let the user's memory go: as long as it is viewed, a bytearray cannot grow, and an
+        mmap not be closed.
+        """
         if self._file is not None:
             self._file.close()
+        if self._view is not None:
+            self._view.release()
 
     def chunks(self, chunk_size: int) -> Iterator[Buffer]:
         """All chunks, in order; each but the last has exactly ``chunk_size`` bytes, none has none.
 
-        A chunk is either memory of its own or a view of the user's bytes.
+        A chunk never changes: it is a view of the user's bytes, which cannot, or a copy.
 
         Raises:
-            InvalidPayloadError: a read or an item is not bytes.
+            InvalidPayloadError: a read or an item is not bytes; or there is nothing left of a file
+                that is not empty.
+            IncompletePayloadError: it ended before the end that it had announced.
             Exception: whatever reading the payload raises.
         """
         if self._view is not None:
-            return _cut(self._view, chunk_size)
+            return (_cut if is_immutable(self._view) else _copy)(self._view, chunk_size)
         if self._items is not None:
-            return _gather(self._items, chunk_size)
-        return _read_chunks(self._read, chunk_size)
+            return self._whole(_gather(self._items, chunk_size))
+        return self._whole(_read_chunks(self._read, chunk_size))
+
+    def _whole(self, chunks: Iterator[Buffer]) -> Iterator[Buffer]:
+        """The same chunks, and at their end a look whether they are all that was announced."""
+        count = 0
+        for chunk in chunks:
+            count += len(chunk)
+            yield chunk
+        self._length.check(count)
+
+
+_UNKNOWN = Length()
 
 
 def _open(path: os.PathLike[Any]) -> BinaryIO:
@@ -142,16 +171,12 @@ def _open(path: os.PathLike[Any]) -> BinaryIO:
         raise kind(f"cannot read the file {text}: {error.strerror}", path=text) from error
 
 
-def _as_view(payload: object) -> memoryview | None:
-    """A flat view of a bytes-like object, or None if it is none."""
+def _is_only_written(file: Any) -> bool:
+    """Whether it says so; who has only a ``read`` of its own may be neither by ``io``'s default."""
     try:
-        view = memoryview(cast("bytes", payload))
-    except TypeError:
-        return None
-    try:
-        return view.cast("B")
-    except TypeError:  # not C-contiguous, or of items that Python has no letter for
-        return memoryview(view.tobytes())
+        return file.readable() is False and file.writable() is True
+    except (AttributeError, TypeError, ValueError):  # it has no such methods, or it is closed
+        return False
 
 
 def _why_not(payload: object) -> str:
@@ -165,25 +190,28 @@ def _why_not(payload: object) -> str:
     return f"the payload is of type {type(payload).__name__}; {_ADVICE}"
 
 
-def _size_left(file: Any) -> int | None:
-    """How many bytes a file still has, if it can tell without being read."""
-    if type(file).__module__ in _DECOMPRESSORS:
-        return None
-    try:
-        here = file.tell()
-        end = file.seek(0, os.SEEK_END)
-        file.seek(here)
-    except (AttributeError, OSError, ValueError, TypeError):
-        length = getattr(file, "len", None)  # requests-toolbelt's encoders
-        return length if isinstance(length, int) and length >= 0 else None
-    if not (isinstance(here, int) and isinstance(end, int)):
-        return None
-    return max(0, end - here)
-
-
 def _cut(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
+    """Views of bytes."""
     for start in range(0, len(view), chunk_size):
         yield view[start : start + chunk_size]
+
+
+def _copy(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
+    """Copies of memory that may change: else the digest might not fit what is sent after.
+
+    Measured, alternating with bytes, medians: a put of 64 MiB takes 1.03 of the time and 1.18 of
+    the client's processor time, of 256 MiB 1.06 of that. With fresh memory for each chunk, in place
+    of memory that is used again, it was 1.25 and 1.36.
+    """
+    if len(view) <= chunk_size:
+        if view:
+            yield bytes(view)
+        return
+    memory = Memory()
+    for start in range(0, len(view), chunk_size):
+        copy = memory.take(min(chunk_size, len(view) - start))
+        copy[:] = view[start : start + chunk_size]
+        yield copy
 
 
 def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
@@ -198,7 +226,7 @@ def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
                     "read() of the payload gave None: a non-blocking file without data; "
                     "bytes are needed"
                 )
-            if not isinstance(part, bytes):
+            if type(part) is not bytes:
                 part = _bytes_of(part, "read() of the payload gave")
             if not part:
                 break
@@ -234,9 +262,13 @@ def _gather(items: Iterator[object], chunk_size: int) -> Iterator[Buffer]:
 
 
 def _bytes_of(data: object, what: str) -> bytes:
-    """A copy as bytes: an iterable may use its buffer again."""
-    view = None if isinstance(data, str) else _as_view(data)
+    """As bytes: a copy, unless they are bytes, for an iterable may use its buffer again."""
+    if type(data) is bytes:
+        return data
+    view = flat_view(data)
     if view is None:
         kind = "None" if data is None else f"a value of type {type(data).__name__}"
-        raise InvalidPayloadError(f"{what} {kind}; bytes are needed")
-    return data if isinstance(data, bytes) else bytes(view)
+        advice = "; use bytes(payload) for numbers from 0 to 255" if type(data) is int else ""
+        raise InvalidPayloadError(f"{what} {kind}; bytes are needed{advice}")
+    with view:
+        return bytes(view)

@@ -83,8 +83,11 @@ class Writing(Bound):
         Arguments:
             meta: the name, or an :class:`~objstore.ObjectMeta`, whose fields the arguments
                 below override. With ``meta.options.link``: a link, see :meth:`link`.
-            payload: bytes-like; a binary file-like (only ``read`` is needed); an iterable of
-                bytes-like; an ``os.PathLike``, whose file is streamed; None: empty.
+            payload: bytes-like; a binary file-like (only ``read`` is needed), which is read from
+                where it stands to its end; an iterable of bytes-like; an ``os.PathLike``, whose
+                file is streamed; None: empty. Memory that may change (all but bytes) is copied
+                chunk by chunk. A file that grows is stored as far as it is when its end is
+                reached; :meth:`upload_file` refuses any change.
             description: free text.
             mime: the media type, stored as the header ``Content-Type``.
             headers: one value or several for each name.
@@ -105,7 +108,12 @@ class Writing(Bound):
 
         Raises:
             InvalidNameError, InvalidOptionError, InvalidPayloadError, PayloadFileError: an
-                argument cannot be used; nothing was sent.
+                argument cannot be used; nothing was sent. A payload can be text, memory that
+                holds addresses, or a file that is not empty and stands at its end.
+            IncompletePayloadError: the payload ended before the length that it announced: by
+                ``seek`` and ``tell``, ``len()`` or ``len``, ``length``, ``size``,
+                ``content_length``, or a header. (Where that is no length in bytes, give
+                ``iter(lambda: payload.read(65536), b"")``.)
             RevisionMismatchError: the revision is not ``if_revision``.
             ObjectTooLargeError: the payload exceeds the bucket's ``max_object_size``.
             ServerVersionError: the server cannot let single objects expire.

@@ -90,6 +90,7 @@ def test_every_error_says_what_it_is(kind: type[ObjStoreError]) -> None:
         ("ObjectTooLargeError", ValueError),
         ("InvalidNameError", ValueError),
         ("InvalidPayloadError", TypeError),
+        ("IncompletePayloadError", EOFError),
         ("InvalidOptionError", ValueError),
         ("InvalidServerURLError", seed.NATSInvalidUrlError),
         ("InvalidServerURLError", seed.NATSInvalidSchemeError),

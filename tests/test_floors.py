@@ -42,6 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("records", "progress", "describe"),
     ("paging", "record_json"),
     ("source", "metrics", "layout", "window", "known"),
+    ("buffers", "lengths"),
     ("bucket", "unwritable"),
     ("options",),
     ("sourcing",),
