@@ -49,7 +49,8 @@ class ObjectStore(Folders, Caring):
         Arguments:
             name: of the object.
             mode: ``"rb"``: to read it, see :meth:`get`. ``"wb"``: to write it; it is stored
-                when the file is closed, and nothing remains when the with-block raises.
+                when the file is closed, and nothing remains when the with-block raises; once
+                a write has failed, every further call raises that again, ``close`` too.
                 ``"xb"``: the same, if there is no such object. ``"r"``, ``"w"`` and ``"x"``:
                 the same with text.
             encoding, errors, newline: of text, as for Python's own ``open``; UTF-8 unless given.

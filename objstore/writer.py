@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import sys
 import warnings
+from collections.abc import Iterable
 from contextlib import ExitStack
 from types import TracebackType
+from typing import NoReturn
 
-from objstore.errors import ObjStoreError
+from objstore.buffers import flat_view, is_immutable
+from objstore.errors import InvalidPayloadError, ObjStoreError
 from objstore.objects import ObjectInfo
 from objstore.upload import Put
 from objstore.wire.protocol import Buffer
@@ -21,6 +25,11 @@ class ObjectWriter(io.BufferedIOBase):
 
     Chunks go out while it is written. Nothing of it remains when the with-block raises, or when
     it is forgotten without :meth:`close`. Not thread-safe, as files are not.
+
+    Once a chunk could not be sent, or a call was interrupted, there is no whole content any more:
+    nothing is stored, and every further call says so, :meth:`close` and the end of the with-block
+    too, and however often; only :meth:`abort` ends it without an error. Data of a wrong type are
+    refused before any of them is taken: such a file goes on.
 
     Memory: one chunk, and the window of an upload (8 MiB).
 
@@ -41,6 +50,7 @@ class ObjectWriter(io.BufferedIOBase):
         self._resources = resources
         self._written = 0
         self._aborted = False
+        self._error: BaseException | None = None  # the first, after which nothing can be stored
 
     @property
     def name(self) -> str:
@@ -59,40 +69,76 @@ class ObjectWriter(io.BufferedIOBase):
     def write(self, data: Buffer, /) -> int:  # type: ignore[override]
         """Write some bytes; what fills a chunk is sent.
 
+        Arguments:
+            data: bytes-like; they may change as soon as this returns.
+
         Returns:
             How many bytes: all.
 
         Raises:
             ValueError: it is closed.
-            TypeError: the data are not bytes-like.
-            ObjStoreError: a chunk was refused; nothing remains, and every further call fails.
+            InvalidPayloadError: the data are not bytes-like, or hold addresses; none were taken.
+            ObjStoreError: a chunk was refused, now or before; nothing remains.
         """
         self._check_open()
-        view = memoryview(data).cast("B")
-        start = 0
-        while len(self._pending) + len(view) - start >= self._chunk_size:
-            end = start + self._chunk_size - len(self._pending)
-            self._pending += view[start:end]
-            self._send(bytes(self._pending))
-            self._pending.clear()
-            start = end
-        self._pending += view[start:]
-        self._written += len(view)
-        return len(view)
-
-    def _send(self, chunk: bytes) -> None:
+        view = flat_view(data)
+        if view is None:
+            raise InvalidPayloadError(f"bytes are written, not {type(data).__name__}")
         try:
-            self._put.send(chunk)
+            with view:
+                self._take(view)
+                return len(view)
         except BaseException as error:
             self._fail(error)
             raise
+
+    def _take(self, view: memoryview) -> None:
+        start = 0
+        while len(self._pending) + len(view) - start >= self._chunk_size:
+            end = start + self._chunk_size - len(self._pending)
+            piece = view[start:end]
+            kept = not self._pending and is_immutable(view)
+            chunk = piece if kept else b"".join((self._pending, piece))
+            self._pending.clear()
+            self._put.send(chunk)
+            start = end
+        self._pending += view[start:]
+        self._written += len(view)
+
+    def writelines(self, lines: Iterable[Buffer], /) -> None:  # type: ignore[override]
+        """Write several pieces.
+
+        Raises:
+            ObjStoreError: as :meth:`write`.
+            And what the iterable raises, or a piece of a wrong type: those before it were taken,
+            so nothing can be stored any more.
+        """
+        self._check_open()
+        try:
+            for line in lines:
+                self.write(line)
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def flush(self) -> None:
+        """Do nothing: what fills a chunk is sent already.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: a chunk was refused before.
+        """
+        self._check_open()
 
     def close(self) -> None:
         """Store the object. Closing twice is fine.
 
         Raises:
-            ObjStoreError: it could not be stored; nothing of it remains.
+            ObjStoreError: it could not be stored, or a write before failed; nothing of it remains.
         """
+        if self._error is not None:
+            self._end()
+            self._fail_again(self._error)
         if self.closed:
             return
         try:
@@ -102,10 +148,16 @@ class ObjectWriter(io.BufferedIOBase):
             self._end()
         except BaseException as error:
             self._fail(error)
+            self._end()
             raise
 
     def abort(self) -> None:
         """Close without storing; nothing remains. After :meth:`close` it does nothing."""
+        if not self.closed:
+            self._error = None  # who wants nothing stored need not be told that nothing is
+            self._discard()
+
+    def _discard(self) -> None:
         if not self.closed:
             if not self._aborted:
                 self._aborted = True
@@ -113,16 +165,31 @@ class ObjectWriter(io.BufferedIOBase):
             self._end()
 
     def _fail(self, error: BaseException) -> None:
+        """Store nothing any more, and remember why."""
+        if self._error is not None or self.closed:
+            return
+        self._error = error
         if isinstance(error, ObjStoreError):
             error.bucket, error.name = self._bucket, self._name
         self._aborted = True
         self._put.abort()
-        self._end()
+        self._resources.close()
+
+    def _fail_again(self, first: BaseException) -> NoReturn:
+        """Raise what was raised before, of its kind; a Ctrl-C is not raised twice."""
+        message = f"{self._name!r} is not stored, since writing it failed before: "
+        if not isinstance(first, ObjStoreError):
+            text = str(first) or type(first).__name__
+            raise ObjStoreError(message + text, bucket=self._bucket, name=self._name) from first
+        again = copy.copy(first)  # another one, for errors are linked to those before them
+        again.message = again.line = message + first.message
+        again.args = (again.message,)
+        raise again from first
 
     def _end(self) -> None:
+        self.__class__ = _Closed
         super().close()
         self._resources.close()
-        self.__class__ = _Closed
 
     def __exit__(
         self,
@@ -133,7 +200,7 @@ class ObjectWriter(io.BufferedIOBase):
         if kind is None:
             self.close()
         else:
-            self.abort()
+            self._discard()
 
     def __del__(self) -> None:
         # The base class would close, and so store half an object.
@@ -150,6 +217,8 @@ class ObjectWriter(io.BufferedIOBase):
             )
 
     def _check_open(self) -> None:
+        if self._error is not None:
+            self._fail_again(self._error)
         if self.closed:
             raise ValueError(f"the file {self._name!r} is closed")
 
@@ -162,6 +231,7 @@ class _Closed(ObjectWriter):
     """
 
     __del__ = io.BufferedIOBase.__del__
+    flush = io.BufferedIOBase.flush  # which the base class calls while it closes
 
 
 class TextWriter(io.TextIOWrapper):
@@ -173,14 +243,69 @@ class TextWriter(io.TextIOWrapper):
 
     buffer: ObjectWriter
 
+    def write(self, text: str, /) -> int:
+        """Write some text; it is encoded, and sent a little later.
+
+        Returns:
+            How many characters: all.
+
+        Raises:
+            ValueError: it is closed.
+            TypeError, UnicodeEncodeError: it is no text, or cannot be encoded; none was taken.
+            ObjStoreError: a chunk was refused, now or before; nothing remains.
+        """
+        writer = self.buffer
+        if writer._error is not None:  # the base class would gather text for later
+            writer._fail_again(writer._error)
+        try:
+            return io.TextIOWrapper.write(self, text)
+        except Exception:
+            raise  # it took none, or the binary file knows it
+        except BaseException as error:  # interrupted: what was gathered may be lost
+            writer._fail(error)
+            raise
+
+    def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
+        """Write several pieces; as :meth:`ObjectWriter.writelines`."""
+        try:
+            for line in lines:
+                self.write(line)
+        except BaseException as error:
+            self.buffer._fail(error)
+            raise
+
+    def flush(self) -> None:
+        """Encode and send what was gathered.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: a chunk was refused, now or before.
+        """
+        writer = self.buffer
+        try:
+            super().flush()
+        except BaseException as error:  # what was gathered is lost
+            writer._fail(error)
+            raise
+
     def close(self) -> None:
         """Store the object. Closing twice is fine.
 
         Raises:
-            ObjStoreError: it could not be stored; nothing of it remains.
+            ObjStoreError: it could not be stored, or a write before failed; nothing of it remains.
         """
-        super().close()
-        self.__class__ = _ClosedText
+        # Not super().close(): that would store what there is, where this flush was interrupted.
+        writer = self.buffer
+        if not writer.closed and writer._error is None:
+            try:
+                self.flush()
+            except BaseException:
+                writer._end()
+                raise
+        try:
+            writer.close()
+        finally:
+            self.__class__ = _ClosedText
 
     @property
     def info(self) -> ObjectInfo | None:
@@ -201,7 +326,8 @@ class TextWriter(io.TextIOWrapper):
         if kind is None:
             self.close()
         else:
-            self.abort()
+            self.buffer._discard()
+            self.__class__ = _ClosedText
 
     def __del__(self) -> None:
         """The base class would close, and so store half an object; the binary file warns."""

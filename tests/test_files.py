@@ -335,8 +335,10 @@ def test_a_file_that_grows_too_large(shared_client: Client) -> None:
     with pytest.raises(ObjectTooLargeError) as caught:
         file.write(CONTENT[2000:])
     assert (caught.value.bucket, caught.value.name, caught.value.limit) == ("grows", "x", 2500)
+    assert not file.closed
+    with pytest.raises(ObjectTooLargeError):
+        file.close()
     assert file.closed
-    file.close()
     assert subjects(shared_client, store) == {}
     shared_client.delete_store("grows")
 
