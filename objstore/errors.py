@@ -21,6 +21,7 @@
          ├─ InvalidOptionError           also ValueError
          │   └─ InvalidServerURLError    also pynats2's NATSInvalidUrlError, NATSInvalidSchemeError
          ├─ MissingDependencyError       also ImportError
+         ├─ ReentrantCallError           also RuntimeError
          ├─ BucketNotFoundError          also FileNotFoundError
          ├─ BucketConfigError
          │   └─ BucketReadOnlyError
@@ -87,6 +88,7 @@ __all__ = [
     "PayloadFileNotFoundError",
     "PermissionDeniedError",
     "ProtocolError",
+    "ReentrantCallError",
     "RequestTimeoutError",
     "RevisionMismatchError",
     "ServerStartError",
@@ -256,6 +258,11 @@ class MissingDependencyError(ObjStoreError, ImportError):
 
 
 # --- buckets
+
+
+class ReentrantCallError(ObjStoreError, RuntimeError):
+    """A signal handler or a finalizer interrupted a call of this package's at a point where
+    another call of the same thread cannot go on: it would wait for what it has interrupted."""
 
 
 class BucketNotFoundError(ObjStoreError, FileNotFoundError):

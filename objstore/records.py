@@ -328,11 +328,11 @@ class Records:
         with self._names.lock:
             pages = self.pages(all_meta_subject(self.bucket), self._names.next)
             for message in itertools.chain.from_iterable(pages):
-                self._names.next = message.sequence + 1
                 with contextlib.suppress(ObjectCorruptError):
                     record = self.parse(message)
                     if not record.deleted:
                         self._names.add(record.nuid, record.name)
+                self._names.next = message.sequence + 1  # after it: this may be interrupted here
             return self._names.of(nuid)
 
     def no_bucket(self) -> BucketNotFoundError:
@@ -388,20 +388,22 @@ class PendingRecord:
 
 
 class _NamesByNuid:
-    """Which names were seen with which nuid."""
+    """Which names were seen with which nuid.
+
+    The lock, under which the network is asked, is reentrant: a signal handler that interrupts its
+    holder looks through the rest itself. To add what was added is no harm.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.next = 1  # the first sequence not looked at
-        self._names: dict[str, str | set[str]] = {}  # a nuid has one name, nearly always
+        self._names: dict[str, str] = {}  # a nuid has one name, nearly always
+        self._others: dict[str, set[str]] = {}
 
     def add(self, nuid: str, name: str) -> None:
-        known = self._names.setdefault(nuid, name)
-        if isinstance(known, set):
-            known.add(name)
-        elif known != name:
-            self._names[nuid] = {known, name}
+        if self._names.setdefault(nuid, name) != name:
+            self._others.setdefault(nuid, set()).add(name)
 
     def of(self, nuid: str) -> set[str]:
-        known = self._names.get(nuid, set())
-        return {known} if isinstance(known, str) else set(known)
+        first = self._names.get(nuid)
+        return set() if first is None else {first, *self._others.get(nuid, ())}

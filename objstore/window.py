@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -34,8 +33,13 @@ class OutOfStepError(ConnectionLostError):
 class AckWindow:
     """What is known of chunks under way.
 
-    The reader thread calls :meth:`confirm`, :meth:`refuse` and :meth:`fail`; the uploading thread
-    waits in :meth:`wait` and :meth:`settle`.
+    The reader thread calls :meth:`confirm` and :meth:`refuse`, any thread :meth:`fail`; the
+    uploading thread waits in :meth:`wait` and :meth:`settle`.
+
+    Without a lock: each number has one thread that writes it. Rejected: a lock, even the
+    interpreter's own. A signal handler that struck the uploading thread while it was held, and
+    put something, waited for the reader thread, which waited for the lock (and a Condition, that
+    is written in Python, would stay taken after Ctrl-C between its lines).
 
     Arguments:
         subject: of the chunks.
@@ -47,7 +51,7 @@ class AckWindow:
         subject: as above.
         stored: chunks 1 … this are stored.
         sent: chunks 1 … this are sent.
-        outstanding: bytes of those sent and not known to be stored.
+        position: how many are stored, and the sequence of the last one; both of one moment.
         answers: how many have come, good or bad.
         no_more_answers: none is expected: the connection was lost, or long silent.
     """
@@ -55,56 +59,56 @@ class AckWindow:
     def __init__(self, subject: str, timeout: float, stored: int, sequence: int) -> None:
         self.subject = subject
         self.stored = self.sent = stored
-        self.outstanding = self.answers = 0
+        self.position = stored, sequence
+        self.answers = 0
         self.no_more_answers = False
-        self._sequence = sequence
         self._timeout = timeout
-        # Not a Condition: that is written in Python, and a Ctrl-C between its lines leaves its lock
-        # taken for good. These two are the interpreter's own.
-        self._lock = threading.Lock()
+        self._bytes_sent = self._bytes_stored = 0
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._awaited = False  # the uploading thread waits for news
         self._sizes: deque[int] = deque()  # of the chunks after `stored`
-        self._error: ObjStoreError | None = None  # why the upload cannot go on like this
+        # Why the upload cannot go on like this: what passes, and what does not. The first of each.
+        self._failure: ObjStoreError | None = None
+        self._refusal: ObjStoreError | None = None
+
+    @property
+    def outstanding(self) -> int:
+        """Bytes of the chunks that are sent and not known to be stored."""
+        return self._bytes_sent - self._bytes_stored
 
     def add(self, size: int) -> None:
         """The next chunk is about to be sent."""
-        with self._lock:
-            self.sent += 1
-            self._sizes.append(size)
-            self.outstanding += size
+        self._sizes.append(size)
+        self._bytes_sent += size
+        self.sent += 1
 
     def confirm(self, number: int, sequence: int) -> None:
         """Note that chunks up to a number are stored, the last of them with a sequence."""
-        with self._lock:
-            while self.stored < number and self._sizes:
-                self.stored += 1
-                self.outstanding -= self._sizes.popleft()
-            self._sequence = sequence
-            self.answers += 1
-            self._tell()
+        stored, size = self.stored, 0
+        while stored < number and self._sizes:
+            stored += 1
+            size += self._sizes.popleft()
+        self.position = stored, sequence
+        self._bytes_stored += size
+        self.stored = stored  # after the position, which is looked at when this is enough
+        self.answers += 1
+        self._tell()
 
     def refuse(self, error: ObjStoreError) -> None:
         """The upload cannot go on like this; the first reason counts, but for a real refusal."""
-        with self._lock:
-            self.answers += 1
-            self._stop(error)
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """How many chunks are stored, and the sequence of the last one; both of one moment."""
-        with self._lock:
-            return self.stored, self._sequence
+        self.answers += 1
+        self._stop(error)
 
     def fail(self, error: ObjStoreError) -> None:
         """The connection was lost, or the permission is missing."""
-        with self._lock:
-            self.no_more_answers = True
-            self._stop(error)
+        self.no_more_answers = True
+        self._stop(error)
 
     def _stop(self, error: ObjStoreError) -> None:
-        if self._error is None or (is_transient(self._error) and not is_transient(error)):
-            self._error = error
+        if not is_transient(error):
+            self._refusal = self._refusal or error
+        else:
+            self._failure = self._failure or error
         self._tell()
 
     def _tell(self) -> None:
@@ -121,6 +125,12 @@ class AckWindow:
             return False
         return True
 
+    def _check(self, ready: Callable[[], bool]) -> bool:
+        error = self._refusal or self._failure
+        if error is not None:
+            raise error
+        return ready()
+
     def wait(self, ready: Callable[[], bool]) -> None:
         """Wait until something is true, which the answers make true.
 
@@ -129,23 +139,19 @@ class AckWindow:
             ObjStoreError: a chunk was refused, or the connection was lost.
         """
         stored, deadline = -1, 0.0
-        while True:
-            with self._lock:
-                if self._error is not None:
-                    raise self._error
-                if ready():
-                    return
-                now = time.monotonic()
-                if self.stored > stored:
-                    stored, deadline = self.stored, now + self._timeout
-                elif now >= deadline:
-                    raise RequestTimeoutError(
-                        f"no acknowledgement of chunk {stored + 1} in {self._timeout:g} s",
-                        timeout=self._timeout,
-                        subject=self.subject,
-                    )
-                self._awaited = True
-            self._heard(deadline - now)
+        while not self._check(ready):
+            now = time.monotonic()
+            if self.stored > stored:
+                stored, deadline = self.stored, now + self._timeout
+            elif now >= deadline:
+                raise RequestTimeoutError(
+                    f"no acknowledgement of chunk {stored + 1} in {self._timeout:g} s",
+                    timeout=self._timeout,
+                    subject=self.subject,
+                )
+            self._awaited = True  # and then look again: who has news looks at this after it
+            if not self._check(ready):
+                self._heard(deadline - now)
 
     def settle(self, ready: Callable[[], bool]) -> None:
         """After a failure: wait until something is true, whatever is refused meanwhile.
@@ -155,11 +161,11 @@ class AckWindow:
         that has stepped down says nothing of what it was sent last; so a whole time-out would
         be lost with each change of leaders.
         """
-        while True:
-            with self._lock:
-                self.no_more_answers = self.no_more_answers or self.answers > 2 * self.sent + BABBLE
-                if self.no_more_answers or ready():
-                    return
-                self._awaited = True
-            if not self._heard(min(SILENCE, self._timeout)):
+        while not self._is_settled(ready):
+            self._awaited = True
+            if not self._is_settled(ready) and not self._heard(min(SILENCE, self._timeout)):
                 self.no_more_answers = True
+
+    def _is_settled(self, ready: Callable[[], bool]) -> bool:
+        self.no_more_answers = self.no_more_answers or self.answers > 2 * self.sent + BABBLE
+        return self.no_more_answers or ready()

@@ -30,6 +30,20 @@ PENDING_LIMIT = 64 << 20
 OVERHEAD = 256
 
 
+class _Line(Generic[_Message]):
+    """What waits for one thread.
+
+    Attributes:
+        items: each with its size; None: no more come.
+        given, taken: bytes put in, and done with. Each has one thread that writes it: a lock that
+            a callback's thread holds could be held for long, by a finalizer that strikes there.
+    """
+
+    def __init__(self) -> None:
+        self.items: _Queue[_Message] = queue.SimpleQueue()
+        self.given = self.taken = 0
+
+
 class CallbackThread(Generic[_Message]):
     """A queue of callbacks and the thread that runs them.
 
@@ -44,27 +58,28 @@ class CallbackThread(Generic[_Message]):
         # Reentrant, for the garbage collector: it may close a forgotten connection right here.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._queue: _Queue[_Message] = queue.SimpleQueue()
-        self._pending = 0
+        self._line: _Line[_Message] = _Line()
         self._dropped = 0
 
     def put(self, callback: Callable[[_Message], object], message: _Message, size: int) -> None:
         """Have ``callback(message)`` run after all that were put before. Never blocks."""
         size += OVERHEAD
         with self._lock:
-            if self._pending and self._pending + size > PENDING_LIMIT:
+            line = self._line
+            pending = line.given - line.taken
+            if pending and pending + size > PENDING_LIMIT:
                 self._dropped += 1
                 if self._dropped == 1:
                     LOG.warning("callbacks are too slow: messages are being dropped")
                 return
             self._dropped = 0
-            self._pending += size
+            line.given += size
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._run, args=(self._queue,), name="objstore-callbacks", daemon=True
+                    target=self._run, args=(line,), name="objstore-callbacks", daemon=True
                 )
                 self._thread.start()
-            self._queue.put((callback, message, size))
+            line.items.put((callback, message, size))
 
     def stop(self, timeout: float) -> None:
         """Run what is queued, then end; waits at most ``timeout`` seconds for that."""
@@ -72,18 +87,18 @@ class CallbackThread(Generic[_Message]):
             thread, self._thread = self._thread, None
             if thread is None:
                 return
-            self._queue.put(None)
-            self._queue = queue.SimpleQueue()  # the next thread's, should there be one
+            self._line.items.put(None)
+            self._line = _Line()  # the next thread's, should there be one
         if thread is not threading.current_thread():
             thread.join(timeout)
 
-    def _run(self, items: _Queue[_Message]) -> None:
-        while (item := items.get()) is not None:
+    @staticmethod
+    def _run(line: _Line[_Message]) -> None:
+        while (item := line.items.get()) is not None:
             callback, message, size = item
             try:
                 callback(message)
             except BaseException:  # SystemExit, too: it would end the callbacks to come
                 LOG.exception("a subscription's callback failed")
-            with self._lock:
-                self._pending -= size
+            line.taken += size
             del item, callback, message  # while waiting for the next one, nothing is held

@@ -19,6 +19,7 @@ from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.callbacks import CallbackThread
 from objstore.wire.commands import check_subject
 from objstore.wire.dial import DialOptions
+from objstore.wire.outbox import Outbox
 from objstore.wire.protocol import Buffer, Message, encode_headers, parse_headers
 from objstore.wire.requests import Inbox, check_size, publish_parts
 from objstore.wire.servers import ServerPool, parse_servers
@@ -91,6 +92,8 @@ class Connection(NATSClient):
         MissingDependencyError: the login needs the package ``nkeys``.
     """
 
+    _session: Session | None = None  # also of one that was never initialized: __del__ asks for it
+
     def __init__(
         self,
         url: str | Iterable[str] = "nats://127.0.0.1:4222",
@@ -118,7 +121,6 @@ class Connection(NATSClient):
         socket_keepalive: bool = False,
         workers: int = 1,
     ) -> None:
-        self._session: Session | None = None  # first: __del__ asks for it
         servers = parse_servers(url)
         self.timeout = _seconds("timeout", timeout if socket_timeout is None else socket_timeout)
         self.reconnect_timeout = _seconds("reconnect_timeout", reconnect_timeout, zero=True)
@@ -149,7 +151,7 @@ class Connection(NATSClient):
         )
         self._callbacks: CallbackThread[Msg] = CallbackThread()
         self._user_subscriptions: dict[int, _UserSubscription] = {}
-        self._connecting = threading.Lock()
+        self._connecting = threading.RLock()
         forks.register(self)
 
     # --- the life of a connection
@@ -162,7 +164,10 @@ class Connection(NATSClient):
             ProtocolError: what answers is not a NATS server.
             TLSError: TLS failed, or one side wants it and the other does not.
             AuthorizationError: the login was refused.
+            ReentrantCallError: this is a signal handler or a finalizer that interrupts the same.
         """
+        if self._connecting._is_owned():  # type: ignore[attr-defined]
+            raise Outbox.reentrant()
         with self._connecting:
             session = self._session
             if session is not None and not session.is_closed:
@@ -197,7 +202,7 @@ class Connection(NATSClient):
             return
         session.flush(min(self.timeout, 1.0))
         session.close()
-        self._callbacks.stop(self.timeout)
+        self._callbacks.stop(0 if session.is_reentrant else self.timeout)
 
     def reconnect(self) -> None:
         """Break the connection and make a new one, subscriptions included.
@@ -241,7 +246,7 @@ class Connection(NATSClient):
 
     def after_fork(self) -> None:
         """In a child: the callbacks are the parent's."""
-        self._connecting = threading.Lock()
+        self._connecting = threading.RLock()
         self._user_subscriptions.clear()
         self._callbacks.after_fork()
 

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from objstore.errors import ReentrantCallError
 from objstore.wire.commands import PING, PONG
 from objstore.wire.dial import Link
 from objstore.wire.protocol import Buffer
@@ -33,11 +34,13 @@ class Outbox:
     Attributes:
         link: what is sent over; None: nothing, at the moment. The session sets it.
         pongs: who waits for the PONGs to come, in order.
+        reader: the reader thread's identity, once there is one.
     """
 
     def __init__(self, subscriptions: Subscriptions, waiting: WaitingRoom) -> None:
         self.link: Link | None = None
         self.pongs: deque[Signal] = deque()
+        self.reader = 0
         #: Reentrant not to be entered twice, but since such a lock knows whose it is.
         self.lock = threading.RLock()
         self._subscriptions = subscriptions
@@ -45,7 +48,8 @@ class Outbox:
         #: Short commands that must not wait for a blocked writer.
         self._urgent: deque[bytes | Subscription | Signal] = deque()
         self._sending = False  # a thread is, and it looks here before it leaves
-        self._entrusted: deque[tuple[Link, Buffer]] = deque()  # to that thread, by others
+        #: To that thread, by others, for this link or (None) any; and by those who interrupt it.
+        self._entrusted: deque[tuple[Link | None, Buffer]] = deque()
 
     def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
         """Send whole commands, which waits while others send.
@@ -57,14 +61,19 @@ class Outbox:
 
         Returns:
             False when the link is no longer the one in use: nothing was sent. True also when
-            ``waiting`` was told that it waits in vain.
+            ``waiting`` was told that it waits in vain, and when this interrupts a send: then what
+            nobody waits for goes behind that.
 
         Raises:
             OSError: it broke.
-            RuntimeError: this is a signal handler or a finalizer that interrupts a send.
+            ReentrantCallError: this interrupts a send, and its answer is to be waited for.
         """
-        if self._is_mine():
-            raise RuntimeError("a send cannot be interrupted by another send of the same thread")
+        mine = self.lock._is_owned()  # type: ignore[attr-defined]
+        if mine or threading.get_ident() == self.reader:
+            if waiting is not None or not mine:
+                raise self.reentrant()
+            self._entrusted.append((None, b"".join(parts)))
+            return True
         if self._sending and len(parts) == 1 and waiting and not isinstance(waiting, Signal):
             done = self._entrust(link, parts[0], waiting)
             if done is not None:
@@ -98,20 +107,40 @@ class Outbox:
                 self._sending = False
         if self._urgent:
             self.send_urgent()
+        if self._entrusted:  # by a signal handler that struck just before the lock was released
+            self.push()
         return not gone
+
+    def is_reentrant(self) -> bool:
+        """Whether this thread cannot wait for an answer: it is about to send (this is a signal
+        handler, or a finalizer), or it is the one that receives (a finalizer)."""
+        return self._is_mine() or threading.get_ident() == self.reader
+
+    @staticmethod
+    def reentrant() -> ReentrantCallError:
+        """The error that says so."""
+        return ReentrantCallError(
+            "this signal handler or finalizer interrupts a call of the same client, which cannot "
+            "go on until it returns: have it set a flag, or use a client of its own"
+        )
 
     def send_along(self, command: bytes, waiting: Waiting) -> bool:
         """Have a request sent with whatever is sent next; False: there is no link.
 
         Arguments: as :meth:`write`; :meth:`push` does not wait for what comes next.
+
+        Raises:
+            ReentrantCallError: as :meth:`write`.
         """
+        if self.is_reentrant():
+            raise self.reentrant()
         link = self.link
         return link is not None and self._entrust(link, command, waiting) is not False
 
     def push(self) -> None:
         """Send what was to go along with something else, if it has not gone. Never fails."""
         link = self.link
-        if self._entrusted and not self._sending and link is not None:
+        if self._entrusted and not self._sending and link is not None and not self.is_reentrant():
             try:
                 self.write(link, (), None)
             except OSError:
@@ -151,7 +180,7 @@ class Outbox:
         entrusted = []
         while self._entrusted:
             its_link, command = self._entrusted.popleft()
-            if its_link is link:
+            if its_link is link or its_link is None:
                 entrusted.append(command)
         return [self._all_urgent(), b"".join(entrusted)]
 
@@ -175,7 +204,8 @@ class Outbox:
             OSError: the link broke.
         """
         self._urgent.clear()
-        self._entrusted.clear()
+        for lost in [each for each in list(self._entrusted) if each[0] is not None]:
+            self._entrusted.remove(lost)
         self.pongs.clear()
         commands = self._subscriptions.announce_all()
         if commands:

@@ -8,7 +8,6 @@ one in, and no subscription of its own.
 from __future__ import annotations
 
 import itertools
-import threading
 
 from objstore.errors import (
     InvalidOptionError,
@@ -107,9 +106,9 @@ class Inbox:
 
     def after_fork(self) -> None:
         """Begin anew. A forked child takes another prefix, or it would get the parent's replies."""
-        self._lock = threading.Lock()
         self._base = f"{self._prefix}.{next_nuid()}."
         self._subscription: Subscription | None = None
+        self._begun: dict[int, Subscription] = {}  # each by the number of the one before
         self._handlers: dict[str, Handler] = {}
         self._places: dict[str, PlaceOf] = {}
         self._tokens = itertools.count(1)
@@ -133,16 +132,21 @@ class Inbox:
         return self._base + token
 
     def _subscribe(self) -> None:
-        with self._lock:
-            old = self._subscription
-            if old is not None:
-                if old.denied is None:
-                    return  # another thread was faster
-                self._session.unsubscribe(old)
-            # Never blocks: the server hears of it before the first request.
-            self._subscription = self._session.subscribe(
-                f"{self._base}>", self._deliver, replies=True, place=self._place
-            )
+        """Subscribe, once, however many threads and signal handlers come here at a time.
+
+        Without a lock, which a handler that interrupts its holder would wait for for ever: the
+        first one that is noted down counts, and to begin with it twice is to begin once.
+        """
+        old = self._subscription
+        if old is not None:
+            self._session.unsubscribe(old)  # it was denied
+        new = self._session.new_subscription(
+            f"{self._base}>", self._deliver, replies=True, place=self._place
+        )
+        new = self._begun.setdefault(0 if old is None else old.sid, new)
+        # Never blocks: the server hears of it before the first request.
+        self._session.begin(new)
+        self._subscription = new
 
     def new_subject(self) -> str:
         """A subject beside this inbox, for a subscription of its own."""
@@ -227,7 +231,12 @@ class PendingReply(Reply):
     def send_along(self, raw: bytes, payload: bytes) -> None:
         """As :meth:`send`, with whatever is sent next."""
         (command,) = publish_parts(raw, payload, self._address.encode())
-        if not self._session.send_along(bytes(command), self):
+        try:
+            sent = self._session.send_along(bytes(command), self)
+        except BaseException:
+            self.close()
+            raise
+        if not sent:
             self.send(raw, payload)
 
     def push(self) -> None:

@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from objstore.errors import (
     ConnectionClosedError,
@@ -42,7 +43,6 @@ from objstore.wire.servers import ServerPool
 from objstore.wire.subscriptions import (
     Handler,
     Latch,
-    PlaceOf,
     Signal,
     Subscription,
     Subscriptions,
@@ -93,7 +93,7 @@ class Session:
     def _prepare(self) -> None:
         """The state of a session that has not connected; in a forked child, again."""
         self._lock = threading.RLock()
-        self._start_lock = threading.Lock()  # held while the first connection is made
+        self._start_lock = threading.RLock()  # held while the first connection is made
         self._ended: ObjStoreError | None = None  # why there will never be one again
         self._over = Latch()  # opened at that moment
         self._wanted_by: set[Signal] = set()  # who waits for a connection
@@ -137,9 +137,11 @@ class Session:
             ConnectionLostError: no server can be reached.
             TLSError, AuthorizationError: see :func:`~objstore.wire.dial.dial`.
             ConnectionClosedError: the session was closed.
+            ReentrantCallError: this interrupts the same, in the same thread.
         """
-        if type(self._start_lock) is not type(threading.Lock()):  # gevent came after a fork
-            self._start_lock, self._out.lock = threading.Lock(), threading.RLock()
+        if type(self._start_lock) is not type(threading.RLock()):  # gevent came after a fork
+            self._start_lock, self._out.lock = threading.RLock(), threading.RLock()
+        self._check_not_reentrant()
         with self._start_lock:
             if self._ended is not None:
                 raise _closed_error()
@@ -170,13 +172,27 @@ class Session:
             link.transport.abort()  # wakes the reader, which closes the socket
         self._over.open()
         fail_all(waiting, _closed_error())
-        if timeout and thread and thread is not threading.current_thread() and thread.is_alive():
+        if timeout and thread and not self.is_reentrant and thread.is_alive():
             thread.join(timeout)
 
     def drop(self) -> None:
         """Break the present connection, as if the network had; the session reconnects."""
         if link := self._link:
             self._lose(link, ConnectionLostError("the connection was reset by this process"))
+
+    # --- interrupted by ourselves
+
+    @property
+    def is_reentrant(self) -> bool:
+        """Whether this thread must not wait: a signal handler or a finalizer has interrupted a
+        step of it that the reader thread waits for, or that other callers do; or it is the reader
+        thread, in a finalizer."""
+        mine = (self._lock, self._start_lock)
+        return self._out.is_reentrant() or any(each._is_owned() for each in mine)  # type: ignore[attr-defined]
+
+    def _check_not_reentrant(self) -> None:
+        if self.is_reentrant:
+            raise self._out.reentrant()
 
     # --- sending
 
@@ -194,6 +210,8 @@ class Session:
         Raises:
             ConnectionLostError: there is no connection, for ``reconnect_timeout`` seconds.
             ConnectionClosedError: the session is closed.
+            ReentrantCallError: this is a signal handler or a finalizer that interrupts the same
+                session, and ``waiting`` would wait for what it interrupts.
         """
         left = self._reconnect_timeout
         if self._write(self._out.link or self.wait_connected(left), parts, waiting):
@@ -222,8 +240,6 @@ class Session:
         *,
         queue: str = "",
         max_messages: int | None = None,
-        replies: bool = False,
-        place: PlaceOf | None = None,
         prepare: Callable[[Subscription], object] | None = None,
     ) -> Subscription:
         """Subscribe. Never blocks; the server is told before anything that is sent later.
@@ -231,23 +247,31 @@ class Session:
         Without a connection the next one begins with it, as every one does after.
 
         Arguments:
-            subject, handler, queue, max_messages, replies, place: see :class:`Subscription`.
+            subject, handler, queue, max_messages: see :class:`Subscription`.
             prepare: called with the subscription before the first message can come.
 
         Raises:
             InvalidNameError: the subject or queue group is not one.
         """
-        sid = self._subscriptions.next_sid()
-        subscription = Subscription(
-            sid, subject, handler, queue=queue, limit=max_messages, replies=replies, place=place
-        )
+        subscription = self.new_subscription(subject, handler, queue=queue, limit=max_messages)
         if prepare is not None:
             prepare(subscription)
-        if replies:
+        self.begin(subscription)
+        return subscription
+
+    def new_subscription(self, subject: str, handler: Handler, **options: Any) -> Subscription:
+        """A subscription, for :meth:`begin`.
+
+        Arguments and errors: as :class:`Subscription`.
+        """
+        return Subscription(self._subscriptions.next_sid(), subject, handler, **options)
+
+    def begin(self, subscription: Subscription) -> None:
+        """Begin with a subscription, as :meth:`subscribe`; once more is no harm."""
+        if subscription.replies:
             self._waiting.expect_replies()
         self._subscriptions.add(subscription)
         self._out.send_soon(subscription)
-        return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. Never blocks and never fails: without a connection it is over."""
@@ -283,7 +307,7 @@ class Session:
         """Give the server time to receive what was sent, if that can be. Never fails."""
         signal = Signal()
         self._waiting.enter(signal)
-        if self._link is not None:
+        if self._link is not None and not self.is_reentrant:
             self._out.send_soon(signal)
             signal.wait(timeout)
         self.forget(signal)
@@ -309,15 +333,16 @@ class Session:
         Raises:
             ConnectionLostError, AuthorizationError: there is none within ``timeout`` seconds.
             ConnectionClosedError: the session is closed.
+            ReentrantCallError: as :meth:`transmit`.
         """
+        self._check_not_reentrant()
         if self._thread is None:
             self.start()
         deadline = time.monotonic() + timeout
         while True:
             signal = Signal()
             try:
-                with self._lock:
-                    self._wanted_by.add(signal)
+                self._wanted_by.add(signal)  # first in, then look: who connects tells it
                 left = max(deadline - time.monotonic(), 0.0)
                 if self._link is None and self._ended is None and not signal.wait(left):
                     timeout = max(timeout, self._reconnect_timeout)  # all that was waited
@@ -394,6 +419,7 @@ class Session:
         """Read until the session is closed, over one connection after the other."""
         if threading.current_thread() is not self._thread:
             return  # Ctrl-C made start() give up in the last moment
+        self._out.reader = threading.get_ident()
         hasty = 0  # connections in a row that were lost at once
         while link is not None:
             began = time.monotonic()

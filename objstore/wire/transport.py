@@ -158,7 +158,9 @@ class TLSTransport(Transport):
         self._socket, self._pid = plain._socket, plain._pid
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
-        self._tls_lock = threading.Lock()  # one thread in OpenSSL at a time; no I/O under it
+        # One thread in OpenSSL at a time; no I/O under it. Reentrant, for a finalizer that strikes
+        # the reader thread, and sends that something has ended.
+        self._tls_lock = threading.RLock()
         self._handshake(time.monotonic() + timeout)
 
     def _handshake(self, deadline: float) -> None:

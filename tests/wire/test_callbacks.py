@@ -56,7 +56,7 @@ def test_limit(
             thread.put(callback, number, size)
         assert [each.levelno for each in caplog.records] == [logging.WARNING]
         go_on.set()
-        eventually(lambda: thread._pending == 0)
+        eventually(lambda: thread._line.taken == thread._line.given)
         assert seen == list(range(room))
         thread.put(callback, 99, size)
         thread.stop(PATIENCE)
