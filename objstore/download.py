@@ -8,9 +8,13 @@ it, is what proves that.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import secrets
+import stat
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +22,15 @@ from objstore.damage import check_digest, wrong_size
 from objstore.errors import DigestMismatchError, ObjStoreError, is_transient
 from objstore.objects import ObjectInfo
 from objstore.reader import ObjectResult
+from objstore.target import Target, write_all
 
-__all__ = ["Part", "fill", "is_resumable", "write_file"]
+__all__ = ["Part", "fill", "is_resumable", "write_file", "write_stream"]
 
 #: How much of the file is read at once to go on with its digest.
 _READ = 1 << 20
 
-#: The longest beginning of the target's name that is in the part's, and the length of the mark
-#: that tells the content.
+#: The longest beginning of the target's name that is in the part's, in bytes, and the length of
+#: the mark that tells the content.
 _NAME, _MARK = 64, 16
 
 #: Told about bytes.
@@ -53,25 +58,36 @@ class Part:
         OSError: it cannot be made.
     """
 
-    def __init__(self, target: Path, info: ObjectInfo, *, resume: bool) -> None:
+    def __init__(self, target: Target, info: ObjectInfo, *, resume: bool) -> None:
         self._target = target
         self._info = info
-        self._resume = resume
         self._hasher = hashlib.sha256()
         self.size = 0
-        file = _open_locked(self._resumable_path()) if resume else None
-        if file is None:  # or another process is at it
-            self._resume = False
-            file = _open_new(target)
-        self._file, self._path = file
+        self._file, self._path, self._is_new, self._resume = self._open(resume)
         if self._resume:
             self._take_up()
+
+    def _open(self, resume: bool) -> tuple[FileIO, Path | None, bool, bool]:
+        """The file, its path, whether it is new, and whether it may stay for another time."""
+        path = self._resumable_path()
+        if resume:
+            with contextlib.suppress(OSError):
+                file = self._target.create(path)
+                if _is_ours(file, path):
+                    return file, path, self._target.before is None, True
+                file.close()
+        found = _open_found(path) if resume else None
+        if found is not None:
+            return found, path, False, True
+        file, new = _open_new(self._target)  # or another process is at it
+        return file, new, self._target.before is None, False
 
     def _resumable_path(self) -> Path:
         info = self._info
         content = f"{info.bucket}\n{info.nuid}\n{info.size}\n{info.digest}"
         mark = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]
-        return self._target.parent / f"{_prefix(self._target)}{mark}.part"
+        path = self._target.path
+        return path.parent / f"{_prefix(path)}{mark}.part"
 
     def _take_up(self) -> None:
         """Let the digest see what is there."""
@@ -104,7 +120,7 @@ class Part:
         result.seek(self.size)
         for view in result.views():
             self._hasher.update(view)
-            _write_all(self._file, view)
+            write_all(self._file, view)
             self.size += len(view)
             report(len(view))
         if self.size != self._info.size:
@@ -113,16 +129,17 @@ class Part:
 
     def finish(self) -> None:
         """Let it become the target; parts of it that are left from other contents go."""
-        self._path.chmod(_new_file_mode())
-        self._path.replace(self._target)
+        self._target.take(self._path, self._file, is_new=self._is_new)
         self._file.close()
         marks = "[0-9a-f]" * _MARK
-        for other in self._target.parent.glob(f"{_escape(_prefix(self._target))}{marks}.part"):
+        path = self._target.path
+        for other in path.parent.glob(f"{_escape(_prefix(path))}{marks}.part"):
             _remove_unused(other)
 
     def give_up(self, error: BaseException) -> None:
         """It will not be finished now; it stays if it may be later."""
-        if not (self._resume and isinstance(error, ObjStoreError) and is_transient(error)):
+        stays = self._resume and isinstance(error, ObjStoreError) and is_transient(error)
+        if not stays and self._path is not None:
             self._path.unlink(missing_ok=True)
         self._file.close()
 
@@ -143,7 +160,21 @@ def fill(part: Part, result: ObjectResult, report: Report) -> None:
         part.fill(result, report)
 
 
-def write_file(target: Path, content: bytes) -> None:
+def write_stream(target: Target, result: ObjectResult, report: Report) -> None:
+    """Write an object to what cannot be replaced, as it comes.
+
+    The last of it is written when the digest was verified; what was written before stays.
+
+    Raises:
+        What reading the object or writing raises.
+    """
+    with target.open_stream() as file:
+        for view in result.views():
+            write_all(file, view)
+            report(len(view))
+
+
+def write_file(target: Target, content: bytes) -> None:
     """Write a file that appears when it is whole.
 
     Raises:
@@ -152,16 +183,21 @@ def write_file(target: Path, content: bytes) -> None:
     file, path = _open_new(target)
     try:
         with file:
-            _write_all(file, memoryview(content))
-        path.chmod(_new_file_mode())
-        path.replace(target)
+            write_all(file, memoryview(content))
+            target.take(path, file, is_new=target.before is None)
     except BaseException:
-        path.unlink(missing_ok=True)
+        if path is not None:
+            path.unlink(missing_ok=True)
         raise
 
 
 def _prefix(target: Path) -> str:
-    return f".{target.name[:_NAME]}."
+    """What the names of a target's parts begin with; they are to be no longer than names may be."""
+    name = os.fsencode(target.name)
+    if len(name) <= _NAME:
+        return f".{target.name}."
+    mark = hashlib.sha256(name).hexdigest()[:_MARK]
+    return f".{name[: _NAME - _MARK].decode('utf-8', 'ignore')}~{mark}."
 
 
 def _escape(text: str) -> str:
@@ -171,12 +207,28 @@ def _escape(text: str) -> str:
     return glob.escape(text)
 
 
-def _open_new(target: Path) -> tuple[Any, Path]:
-    """A file of nobody else's, beside the target."""
-    import tempfile  # here: it costs 10 ms, and few download
+def _open_new(target: Target) -> tuple[FileIO, Path | None]:
+    """A file of nobody else's, beside the target, or (None) without a name.
 
-    descriptor, path = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target))
-    return os.fdopen(descriptor, "w+b", buffering=0), Path(path)
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = target.path.parent
+    path = folder / f"{_prefix(target.path)}{secrets.token_hex(_MARK // 2)}.tmp"
+    try:
+        return target.create(path), path
+    except PermissionError as error:
+        if target.before is None:
+            raise PermissionError(
+                error.errno, "no file can be made in there", str(folder)
+            ) from error
+    except OSError as error:
+        if target.before is None or error.errno != errno.EROFS:
+            raise
+    # A file that may be written, in a folder that may not: its content is written over it.
+    import tempfile  # here: it costs 10 ms, and few need it
+
+    return tempfile.TemporaryFile(buffering=0), None
 
 
 def _can_lock() -> bool:
@@ -197,36 +249,37 @@ def _lock(file: Any) -> bool:
     return True
 
 
-def _open_locked(path: Path) -> tuple[Any, Path] | None:
-    """A part that may be there already, for this process alone; None: another one has it.
+def _is_ours(file: FileIO, path: Path) -> bool:
+    """Whether an open part is there, for this process alone.
 
     The one that had it may have finished between our opening and our locking: then what we have
     is the target.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
+    try:
+        return _lock(file) and os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except OSError:
+        return False
+
+
+def _open_found(path: Path) -> FileIO | None:
+    """A part that is there; None: it is another process's, or another user's who could change it
+    after it was verified (in ``/tmp``, say)."""
     with contextlib.suppress(OSError):
-        if _lock(file) and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file, path
-    file.close()
+        file = FileIO(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), "r+b")
+        with contextlib.ExitStack() as closing:
+            closing.callback(file.close)
+            state = os.fstat(file.fileno())
+            mine = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid()
+            if mine and state.st_nlink == 1 and _is_ours(file, path):
+                path.chmod(0o600)  # it may be about to replace a private one
+                closing.pop_all()
+                return file
     return None
 
 
 def _remove_unused(path: Path) -> None:
     """Remove a part, unless a process is at it."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if not _can_lock() or _lock(file):
+    file = _open_found(path) if _can_lock() else None
+    if file is not None:
+        with file, contextlib.suppress(OSError):
             path.unlink()
-
-
-def _write_all(file: Any, view: memoryview) -> None:
-    """Write a chunk whole: a raw file may take less than it is given."""
-    while view:
-        view = view[file.write(view) :]
-
-
-def _new_file_mode() -> int:
-    """The mode that a new file gets; those made here are private."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from objstore.describe import guess_mime
-from objstore.download import Part, fill, is_resumable
-from objstore.errors import InvalidOptionError, PayloadFileError, PayloadFileNotFoundError
+from objstore.download import Part, fill, is_resumable, write_stream
+from objstore.errors import PayloadFileError, PayloadFileNotFoundError
 from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress, until_done
 from objstore.put_many import WritingMany
 from objstore.reading import Reading
+from objstore.target import Target
 
 __all__ = ["Files", "open_steady"]
 
@@ -56,12 +57,22 @@ class Files(Reading, WritingMany):
     ) -> ObjectInfo:
         """Write an object into a file, which appears only when it is whole and verified.
 
+        A file that is replaced keeps what its owner gave it: owner, group, mode, extended
+        attributes. One that has other names (hard links), that this user may write but not
+        replace (a mounted file, a folder that cannot be written), or whose owner or attributes
+        this user cannot give to another, is written over once the content is verified. A
+        symbolic link stays, and what it leads to is replaced. A new file has the mode that the
+        umask allows.
+
+        A device, a pipe, or an open file (``/dev/stdout``, ``/dev/fd/3``) is written to as the
+        content comes, its last chunk after the digest was verified; there is no going on later.
+
         Arguments:
             name: of the object.
             path: of the file; one that exists is replaced, and left alone after a failure.
             resume: go on where an earlier download of the same content was cut off, by the end
                 of its process or of the connection. What it had is in a hidden file beside
-                ``path``, which stays until the download is completed; the digest is computed
+                the target, which stays until the download is completed; the digest is computed
                 over all of it. (On systems with ``fcntl``, of objects with several chunks.)
             progress: True for a bar, or a function of the bytes done and of all.
 
@@ -70,23 +81,30 @@ class Files(Reading, WritingMany):
 
         Raises:
             ObjectNotFoundError: there is no such object.
-            InvalidOptionError: the path is a folder, a device, or the like.
-            OSError: the file cannot be written.
+            InvalidOptionError: the path is a folder, a socket, or a link that leads nowhere;
+                nothing was asked for.
+            OSError: the file cannot be written, or must not be (it is read-only).
             And as :meth:`get`.
         """
         check_progress(progress)
-        target = Path(path)
-        if target.exists() and not target.is_file():
-            raise InvalidOptionError(f"{target} is not a regular file: it would be replaced")
+        return self._download(name, Target.of(path), resume, progress)
+
+    def _download(
+        self, name: str, target: Target, resume: bool, progress: ProgressOption
+    ) -> ObjectInfo:
         result = self.get(name)
         if result is None:
             raise self._not_found(name)
         info = result.info
         bar = start_progress(progress, info.name, info.size)
+        report = _tell_nobody if bar is None else bar.update
         with result, until_done(bar):
+            if target.is_stream:
+                write_stream(target, result, report)
+                return info
             part = Part(target, info, resume=resume and is_resumable(info))
             try:
-                fill(part, result, _tell_nobody if bar is None else bar.update)
+                fill(part, result, report)
                 part.finish()
             except BaseException as error:
                 part.give_up(error)

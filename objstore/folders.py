@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileErr
 from objstore.files import Files, open_steady
 from objstore.objects import ObjectInfo, ObjectMeta, encode_digest, meta_subject
 from objstore.progress import ProgressOption, check_progress, start_progress, until_done
+from objstore.target import Target
 
 __all__ = ["FolderReport", "Folders"]
 
@@ -117,8 +119,9 @@ class Folders(Files):
         """Write all objects below a prefix into files of a folder, where they differ.
 
         Files of the same size and SHA-256 digest stay as they are; each other one is replaced
-        when the object is whole and verified. Many small objects are under way at once. No name
-        leads out of the folder.
+        when the object is whole and verified, and keeps its owner and mode as in
+        :meth:`download_file`. Many small objects are under way at once. Nothing leads out of the
+        folder, no name, and no link in there: a link in the place of a file is replaced itself.
 
         Arguments:
             folder: its path; it is made if it is not there.
@@ -133,7 +136,8 @@ class Folders(Files):
         Raises:
             InvalidNameError: a name cannot be a path in the folder (``..``, an empty part), or is
                 that of a file and of a folder; nothing was written.
-            InvalidOptionError: the folder is a file, or a link in it leads out of it.
+            InvalidOptionError: the folder is a file, a link in the place of a folder leads out
+                of it, or a pipe or a device is in the place of a file.
             OSError: a file cannot be written.
             And as :meth:`download_file`. What was written before stays.
         """
@@ -179,15 +183,16 @@ class Folders(Files):
         inside = root.resolve()
         for name in changed:
             _make_parents(paths[name], inside)
+        targets = {name: Target.inside(paths[name]) for name in changed}
         small = [name for name, info in changed.items() if info.size <= _SMALL]
         for name, content in self.get_many(small):
             if content is None:
                 raise self._not_found(name)
-            write_file(paths[name], content)
+            write_file(targets[name], content)
             _report(bar, len(content))
         for name, info in changed.items():
             if info.size > _SMALL:
-                self.download_file(name, paths[name])
+                self._download(name, targets[name], True, None)
                 _report(bar, info.size)
 
 
@@ -230,8 +235,9 @@ def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
 def _has(path: Path, size: int, digest: str) -> bool:
     """Whether a file has exactly this content."""
     try:
-        if path.stat().st_size != size or not digest:
-            return False
+        state = path.stat()
+        if state.st_size != size or not digest or not stat.S_ISREG(state.st_mode):
+            return False  # (to open a pipe would take until somebody writes to it)
         hasher = hashlib.sha256()
         with path.open("rb", buffering=0) as file:
             while data := file.read(_READ):

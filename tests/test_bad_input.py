@@ -253,6 +253,5 @@ def test_a_file_that_cannot_be_written(store: ObjectStore, tmp_path: Path) -> No
     with pytest.raises(OSError, match="No such file or directory"):
         store.download_file("x", tmp_path / "no" / "such" / "folder")
     assert os.listdir(tmp_path) == []
-    for device in (tmp_path, "/dev/null"):
-        with pytest.raises(InvalidOptionError, match="regular file"):
-            store.download_file("x", device)
+    with pytest.raises(InvalidOptionError, match="regular file"):
+        store.download_file("x", tmp_path)

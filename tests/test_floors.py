@@ -39,7 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("batches", "stepped", "channel"),
     ("change", "damage", "links"),
     ("commit", "bound", "listing", "landing"),
-    ("records", "progress", "describe"),
+    ("records", "progress", "describe", "target"),
     ("paging", "record_json"),
     ("source", "metrics", "layout", "window", "known"),
     ("buffers", "lengths"),

@@ -172,7 +172,7 @@ def get(settings: Settings, bucket: str, name: str, output: str | None) -> None:
         return
     target = _target(name, output)
     with settings.bucket(bucket) as store:
-        info = _save(store, name, target, progress=settings.bars)
+        info = store.download_file(name, target, progress=settings.bars)
     _tell(info, settings, str(target), path=str(target))
 
 
@@ -204,15 +204,6 @@ def _last_part(name: str) -> str:
     if last in ("", ".", "..") or "\0" in last or other & set(last):
         raise click.UsageError(f"no file can be named after {name!r}: give one with -o")
     return last
-
-
-def _save(store: ObjectStore, name: str, target: Path, *, progress: bool) -> ObjectInfo:
-    if target.exists() and not target.is_file():  # /dev/null, a FIFO: to be written, not replaced
-        with _open(store, name, progress=progress) as result, target.open("wb") as file:
-            _copy(result, file, 0, result.info.size)
-        return result.info
-    # Of a symbolic link the file is replaced that it leads to.
-    return store.download_file(name, os.path.realpath(target), progress=progress)
 
 
 def _open(store: ObjectStore, name: str, *, progress: bool = False) -> ObjectResult:

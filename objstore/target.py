@@ -1,0 +1,296 @@
+"""Where a download goes: what is there already, what of that stays, and what is written to as it
+comes.
+
+A file is replaced by another that is whole, and keeps what its owner gave it: owner, group, mode,
+extended attributes (access control lists among them). Where that cannot be kept, where other names
+(hard links) share the file, or where the system lets nobody replace it (a mounted file, a folder
+that cannot be written), the verified content is written over it, as ``cp`` does. A symbolic link
+leads to what is meant. Devices, pipes and open files (``/dev/stdout``) cannot be replaced: they
+are written to as the content comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+import sys
+from io import FileIO
+from pathlib import Path
+
+from objstore.errors import InvalidOptionError
+
+__all__ = ["Target", "write_all"]
+
+#: Folders whose links lead to open files, whatever their text says.
+_DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
+
+#: More links in a chain lead round in a circle, for Linux too.
+_MOST_LINKS = 40
+
+#: Why a file cannot be replaced, though it may be written: it is a mount point, its folder cannot
+#: be written, or is sticky and the file somebody else's.
+_IRREPLACEABLE = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS}
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+#: How much is copied at once.
+_BLOCK = 1 << 20
+
+
+class Target:
+    """A file to be made, replaced, or written to; see :meth:`of` and :meth:`inside`.
+
+    Attributes:
+        path: of it; not of a symbolic link that leads there.
+        before: what is there; None: nothing.
+        is_stream: it cannot be replaced, and is written to as the content comes.
+    """
+
+    def __init__(
+        self, path: Path, before: os.stat_result | None, *, shares: bool, descriptor: bool = False
+    ) -> None:
+        self.path = path
+        self.before = before
+        self.is_stream = descriptor or (before is not None and not stat.S_ISREG(before.st_mode))
+        self._shares = shares  # other names of the file are to have the new content, too
+        self._number = _own_descriptor(path) if descriptor else None
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Target:
+        """What a path means, links followed.
+
+        Raises:
+            InvalidOptionError: it means a folder, a socket, or what is not there.
+            OSError: its folder is not there, or the file must not be written.
+        """
+        text = _text(path)
+        found, descriptor = _follow(text)
+        before = _state(found)
+        if before is None:
+            if descriptor or os.path.islink(text):
+                raise InvalidOptionError(f"{text} leads to {found}, and nothing is there")
+            _check_folder(found)
+        elif not descriptor:
+            _check_writable(text, before)
+        return cls(Path(found), before, shares=True, descriptor=descriptor)
+
+    @classmethod
+    def inside(cls, path: Path) -> Target:
+        """An entry of a folder that nothing may lead out of: a link is replaced itself.
+
+        Raises:
+            InvalidOptionError: it is neither a file nor a link.
+            OSError: the file must not be written.
+        """
+        before = _state(str(path))
+        if path.is_symlink():
+            before = None
+        elif before is not None:
+            if not stat.S_ISREG(before.st_mode):
+                raise InvalidOptionError(f"{path} is not a regular file: remove it first")
+            _check_writable(str(path), before)
+        return cls(path, before, shares=False)
+
+    def create(self, path: Path) -> FileIO:
+        """Make a file beside it that is to become it.
+
+        The system gives a new one its mode, by the umask, which is the whole process's and
+        therefore neither changed nor asked for; one that is to replace another is private.
+
+        Raises:
+            OSError: it cannot be made, or (FileExistsError) is there.
+        """
+        mode = 0o666 if self.before is None else 0o600
+        return FileIO(os.open(path, _FLAGS | _NO_LINK, mode), "r+b")
+
+    def open_stream(self) -> FileIO:
+        """Open what is written to as the content comes; an open file goes on where it is.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        if self._number is None:
+            return FileIO(os.open(self.path, os.O_WRONLY | os.O_TRUNC | os.O_NOCTTY), "wb")
+        for file in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                if file.fileno() == self._number:
+                    file.flush()  # what was printed before comes before
+        return FileIO(os.dup(self._number), "wb")
+
+    def take(self, part: Path | None, file: FileIO, *, is_new: bool) -> None:
+        """Let a complete file become it.
+
+        Arguments:
+            part: its path; None: it has none.
+            file: the same, open.
+            is_new: it was made as a new file, with the mode of one.
+
+        Raises:
+            OSError: it cannot.
+        """
+        before = None if self.path.is_symlink() else _state(str(self.path))
+        if part is None or (before is not None and self._must_stay(file, before)):
+            self._write_over(file)
+        else:
+            if before is None and not is_new:
+                part.chmod(_new_file_mode(part.parent))
+            try:
+                part.replace(self.path)
+            except OSError as error:
+                if before is None or error.errno not in _IRREPLACEABLE:
+                    raise
+                self._write_over(file)
+            else:
+                return
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+    def _must_stay(self, file: FileIO, before: os.stat_result) -> bool:
+        """Whether the file has what another in its place could not have. Gives that the rest."""
+        if self._shares and before.st_nlink > 1:
+            return True
+        return os.name != "nt" and not _give(file, self.path, before)
+
+    def _write_over(self, file: FileIO) -> None:
+        """Write the content over what is there, if there is room for it."""
+        size = os.fstat(file.fileno()).st_size
+        with FileIO(os.open(self.path, os.O_WRONLY | _NO_LINK), "wb") as target:
+            _reserve(target, size)
+            file.seek(0)
+            buffer = memoryview(bytearray(_BLOCK))
+            while count := file.readinto(buffer):
+                write_all(target, buffer[:count])
+            target.truncate(size)
+
+
+def write_all(file: FileIO, view: memoryview) -> None:
+    """Write bytes whole: a raw file may take less than it is given.
+
+    Raises:
+        OSError: it takes no more.
+    """
+    while view:
+        count = file.write(view)
+        if count is None:  # a pipe that somebody has made non-blocking
+            raise BlockingIOError(
+                errno.EAGAIN, "it takes no more at the moment, and is not to be waited for"
+            )
+        view = view[count:]
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        kind = type(path).__name__
+        raise InvalidOptionError(f"the path of a file is text or a path, not {kind}") from None
+    if not text or "\0" in text:
+        raise InvalidOptionError(f"{text!r} cannot be the path of a file")
+    if os.path.isdir(text) or text.endswith(os.sep):
+        raise InvalidOptionError(f"{text} is a folder, not a regular file: give a file in it")
+    return text
+
+
+def _follow(path: str) -> tuple[str, bool]:
+    """Where links lead; and whether that is an open file of a process.
+
+    Raises:
+        OSError: they lead round in a circle.
+    """
+    link = path
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(link)
+        folder = os.path.realpath(folder)
+        here = os.path.join(folder, name)
+        if _DESCRIPTORS.fullmatch(folder):
+            return here, True
+        if not os.path.islink(here):
+            return here, False
+        link = os.path.join(folder, os.readlink(here))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def _state(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _check_folder(path: str) -> None:
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+
+
+def _check_writable(path: str, before: os.stat_result) -> None:
+    """Refuse what cannot be written to, or is not to be."""
+    if stat.S_ISSOCK(before.st_mode):
+        raise InvalidOptionError(f"{path} is a socket, not a regular file: connect to it instead")
+    effective = os.access in os.supports_effective_ids
+    if not os.access(path, os.W_OK, effective_ids=effective):
+        raise PermissionError(errno.EACCES, "it must not be written, so it is not replaced", path)
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """The number of an open file of this process."""
+    found = _DESCRIPTORS.fullmatch(str(path.parent))
+    return int(path.name) if found and int(found[1]) == os.getpid() else None
+
+
+def _give(file: FileIO, path: Path, before: os.stat_result) -> bool:
+    """Give a file what the owner of another gave that; False: that cannot be done whole.
+
+    Not the bits that let others act as the owner: a file loses those when it is written.
+    """
+    number = file.fileno()
+    mine = os.fstat(number)
+    try:
+        if (mine.st_uid, mine.st_gid) != (before.st_uid, before.st_gid):
+            os.fchown(number, before.st_uid, before.st_gid)
+        for name in os.listxattr(path) if hasattr(os, "listxattr") else ():
+            if not name.startswith("security."):
+                os.setxattr(number, name, os.getxattr(path, name))
+            elif name == "security.selinux":  # others are of the content, or the system's
+                with contextlib.suppress(OSError):
+                    os.setxattr(number, name, os.getxattr(path, name))
+        os.fchmod(number, stat.S_IMODE(before.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
+    except OSError:
+        return False
+    return True
+
+
+def _reserve(target: FileIO, size: int) -> None:
+    """Have the room for what will be written, before anything is.
+
+    Raises:
+        OSError: there is none.
+    """
+    old = os.fstat(target.fileno()).st_size
+    if size <= old or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(target.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            target.truncate(old)
+            raise
+
+
+def _new_file_mode(folder: Path) -> int:
+    """The mode that the system gives a new file in a folder.
+
+    Not by ``os.umask``, which changes it to tell it, for a moment and for all threads.
+    """
+    path = folder / f".{secrets.token_hex(8)}.tmp"
+    number = os.open(path, _FLAGS, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(number).st_mode)
+    finally:
+        os.close(number)
+        path.unlink()
