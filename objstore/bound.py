@@ -6,17 +6,20 @@ from objstore.errors import ObjectNotFoundError
 from objstore.known import KnownStream
 from objstore.objects import check_bucket_name
 from objstore.records import Records
+from objstore.uncopied import Uncopied
 from objstore.wire.jetstream import JetStream
 
 __all__ = ["Bound"]
 
 
-class Bound:
+class Bound(Uncopied):
     """A client's hold on one bucket.
 
     Attributes:
         name: of the bucket.
     """
+
+    instead = "pass its name on, and call objstore.connect(...).object_store(name) in each process"
 
     def __init__(
         self, jetstream: JetStream, name: str, known: KnownStream, *, eventual: bool = False

@@ -40,6 +40,7 @@ from objstore.objects import check_bucket_name, stream_name
 from objstore.records import Records
 from objstore.store import ObjectStore
 from objstore.stream import parse_stream_info
+from objstore.uncopied import Uncopied
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.connection import Connection
 from objstore.wire.jetstream import FEATURES, JetStream, make_prefix
@@ -143,7 +144,7 @@ def _default_servers() -> str:
     return os.environ.get("NATS_URL") or DEFAULT_SERVER
 
 
-class Client:
+class Client(Uncopied):
     """The buckets of an account. Thread-safe; close it, or use it in a with-block.
 
     Arguments:
@@ -155,6 +156,8 @@ class Client:
         InvalidOptionError: domain and prefix contradict each other.
         ConnectionLostError, TLSError, AuthorizationError: see :func:`connect`.
     """
+
+    instead = "call objstore.connect() in each process (threads share one client)"
 
     def __init__(
         self, connection: Connection, *, domain: str | None = None, api_prefix: str | None = None

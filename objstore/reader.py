@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Iterator
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
 from objstore.chunks import only_chunk
 from objstore.damage import Digester
-from objstore.errors import DigestMismatchError, ObjectChangedError, ObjectCorruptError
+from objstore.errors import (
+    DigestMismatchError,
+    ObjectChangedError,
+    ObjectCorruptError,
+    ReentrantCallError,
+)
 from objstore.landing import Landing
 from objstore.objects import ObjectInfo
 from objstore.readahead import Piece, ReadAhead
 from objstore.records import Records
+from objstore.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -37,14 +44,18 @@ class Closable(Protocol):
         """No more will come."""
 
 
-class ObjectResult(io.BufferedIOBase):
+class ObjectResult(Uncopied, io.BufferedIOBase):
     """An object being read, or a part of one: a seekable binary file, and an iterator of chunks.
 
     It behaves as :class:`io.BytesIO` with the same content, which cannot be written to. What is
     read on from where the last read ended is fetched ahead; after a jump little more is fetched
-    than is read, with a chunk as the unit. Not thread-safe, as files are not. Close it, or use
-    it in a with-block; it owns nothing on the server, only what was read ahead and what was read
-    last (12 MiB at most).
+    than is read, with a chunk as the unit. Close it, or use it in a with-block; it owns nothing on
+    the server, only what was read ahead and what was read last (12 MiB at most).
+
+    Several threads may read from it, as from Python's own buffered files: one call after the
+    other, each with bytes of its own, whole and in order. ``seek`` is for all of them. A signal
+    handler that reads from what it interrupts gets ReentrantCallError. When one thread closes it
+    while another reads, that read ends with ValueError.
 
     All of it read in order verifies the digest before the last bytes are handed over. A partial
     read verifies the number and the sizes of the chunks; for the rest there is
@@ -65,6 +76,8 @@ class ObjectResult(io.BufferedIOBase):
         info: the whole object's metadata; of a link, the target's.
     """
 
+    instead = "read it here and pass the bytes on, or pass the name on and open it in each process"
+
     def __init__(
         self,
         records: Records,
@@ -74,6 +87,8 @@ class ObjectResult(io.BufferedIOBase):
         end: int | None = None,
     ) -> None:
         super().__init__()
+        self._lock = threading.RLock()  # whose turn it is
+        self._is_mine = self._lock._is_owned  # type: ignore[attr-defined]
         self.info = info
         self._records = records
         self._progress = progress
@@ -85,6 +100,7 @@ class ObjectResult(io.BufferedIOBase):
         self._chunk_start = self._chunk_end = start  # the part of it that may be read
         self._chunk_offset = start  # where it begins
         self._number = 0  # which one it is
+        self._fetching = False  # a chunk, which may take a while
         self._error: BaseException | None = None  # what is wrong with the object
 
     def __repr__(self) -> str:
@@ -113,8 +129,14 @@ class ObjectResult(io.BufferedIOBase):
             ValueError: it is closed.
             ObjStoreError: as :meth:`read`.
         """
-        while self._fill(self.len):
-            yield self._cut(self._chunk_end - self._position)
+        while data := self._next_data():
+            yield data
+
+    def _next_data(self) -> bytes:
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            return self._cut(self._chunk_end - self._position) if self._fill(self.len) else b""
 
     def views(self) -> Iterator[memoryview]:
         """As :attr:`data`, without a copy: each is memory that others use as soon as it is let go.
@@ -123,10 +145,17 @@ class ObjectResult(io.BufferedIOBase):
             ValueError: it is closed.
             ObjStoreError: as :meth:`read`.
         """
-        while self._fill(self.len):
-            view = self._view(self.len)
-            self._advance(len(view))
+        while view := self._next_view():
             yield view
+            del view
+
+    def _next_view(self) -> memoryview:
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            view = self._view(self.len) if self._fill(self.len) else memoryview(b"")
+            self._advance(len(view))
+            return view
 
     def readable(self) -> bool:
         """Always."""
@@ -157,6 +186,12 @@ class ObjectResult(io.BufferedIOBase):
         Raises:
             ValueError: it is closed, the position is negative, or ``whence`` is another number.
         """
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            return self._seek_now(offset, whence)
+
+    def _seek_now(self, offset: int, whence: int) -> int:
         self._check_open()
         offset, whence = index(offset), index(whence)
         if whence == io.SEEK_SET:
@@ -184,6 +219,19 @@ class ObjectResult(io.BufferedIOBase):
             ObjectChangedError, ObjectCorruptError, DigestMismatchError, RequestTimeoutError,
             ConnectionLostError: see :meth:`objstore.ObjectStore.get`.
         """
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            start = self._position
+            if (
+                type(size) is int
+                and 0 < size <= self._chunk_end - start
+                and start >= self._chunk_start
+            ):
+                return self._cut(size)  # it is at hand, as most of small reads are
+            return self._read_now(size)
+
+    def _read_now(self, size: int | None) -> bytes:
         wanted = self._wanted(size)
         landing = self._land(wanted)
         if not wanted or not self._fill(wanted):
@@ -219,6 +267,12 @@ class ObjectResult(io.BufferedIOBase):
 
     def read1(self, size: int | None = -1, /) -> bytes:
         """Read what is there without asking for more: at most one chunk."""
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            return self._read1_now(size)
+
+    def _read1_now(self, size: int | None) -> bytes:
         wanted = self._wanted(size)
         if not wanted or not self._fill(min(wanted, 1) if size is None or size < 0 else wanted):
             return b""
@@ -234,10 +288,22 @@ class ObjectResult(io.BufferedIOBase):
             ValueError: it is closed.
             ObjStoreError: as :meth:`read`.
         """
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            return self._peek_now(size)
+
+    def _peek_now(self, size: int) -> bytes:
         return bytes(self._view(self.len)) if self._fill(1) else b""
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer; fewer bytes only at the end."""
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            return self._readinto_now(buffer)
+
+    def _readinto_now(self, buffer: WriteableBuffer) -> int:
         view = self._writable(buffer)
         filled = 0
         while filled < len(view) and self._fill(len(view) - filled):
@@ -246,11 +312,23 @@ class ObjectResult(io.BufferedIOBase):
 
     def readinto1(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer from at most one chunk."""
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            return self._readinto1_now(buffer)
+
+    def _readinto1_now(self, buffer: WriteableBuffer) -> int:
         view = self._writable(buffer)
         return self._copy(view) if len(view) and self._fill(len(view)) else 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read up to and including the next newline."""
+        if self._is_mine():
+            raise self._reentrant()
+        with self._lock:
+            return self._readline_now(size)
+
+    def _readline_now(self, size: int | None) -> bytes:
         left = self._wanted(size)
         parts: list[bytes] = []
         while left > 0 and self._fill(1):
@@ -264,12 +342,20 @@ class ObjectResult(io.BufferedIOBase):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
-        """Drop what was read ahead. Closing twice is fine."""
-        if not self.closed:
-            self._drop()
-            if self._progress is not None:
-                self._progress.close()
-        super().close()
+        """Drop what was read ahead. Closing twice is fine.
+
+        It waits for another thread's read to end, which is soon: at most a time-out.
+        """
+        if self.closed:
+            return
+        super().close()  # first: a read that goes on elsewhere ends with that
+        if "_position" not in self.__dict__:
+            return  # it was never made
+        if not (self._fetching and self._is_mine()):  # or this is a signal handler: it does that
+            with self._lock:
+                self._drop()
+        if self._progress is not None:
+            self._progress.close()
 
     def _drop(self) -> None:
         """Let go of all that was read, and of what is under way."""
@@ -329,12 +415,18 @@ class ObjectResult(io.BufferedIOBase):
         if self._error is not None:  # never an early end that looks like the end
             raise self._error
         try:
+            self._fetching = True
             piece = self._fetch(position, min(wanted, self._end - position))
             if self.info.chunks > 1:  # a single one is verified already
                 self._digester.add(piece.number, piece.payload)
         except _LASTING as error:
             self._error = error
             raise
+        finally:
+            self._fetching = False
+            if self.closed:  # meanwhile, by another thread or a signal handler
+                self._drop()
+        self._check_open()
         self._chunk = memoryview(piece.payload)
         self._number, self._chunk_offset = piece.number, piece.offset
         self._chunk_start = max(piece.offset, self._origin)
@@ -348,6 +440,13 @@ class ObjectResult(io.BufferedIOBase):
         if self._ahead is None:
             self._ahead = ReadAhead(self._records, self.info)
         return self._ahead.piece(position, wanted, self._end)
+
+    def _reentrant(self) -> ReentrantCallError:
+        return ReentrantCallError(
+            f"this signal handler interrupts a call of the same result of {self.info.name!r}",
+            bucket=self.info.bucket,
+            name=self.info.name,
+        )
 
     def _check_open(self) -> None:
         if self.closed:

@@ -23,6 +23,7 @@ from objstore.client import Client
 from objstore.errors import ServerStartError
 from objstore.server_config import StrPath, render
 from objstore.server_process import ServerProcess, lock_data
+from objstore.uncopied import Uncopied
 from objstore.wire.connection import Connection
 
 __all__ = ["LocalServer", "find_executable", "local"]
@@ -117,7 +118,7 @@ def _forgotten(process: ServerProcess) -> None:
         warnings.warn(message, ResourceWarning, stacklevel=2)
 
 
-class LocalServer:
+class LocalServer(Uncopied):
     """A nats-server of one's own: JetStream, on 127.0.0.1, behind a random token.
 
     It belongs to the process that starts it, and ends with it, however that ends. In a forked
@@ -135,6 +136,8 @@ class LocalServer:
             (``authorization``, ``accounts``, ``operator``, ``resolver``), there is no token.
         executable: the nats-server to start. None: see :func:`find_executable`.
     """
+
+    instead = "pass its url on, and connect to that in each process"
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ MODES = ("rb", "wb", "xb", "r", "w", "x", "rt", "wt", "xt")
 
 
 class ObjectStore(Folders, Caring):
-    """One bucket. Thread-safe; what it opens is not, as files are not.
+    """One bucket. Thread-safe, and so is what it opens: threads take turns, as with Python's files.
 
     Got from :meth:`objstore.Client.object_store`. Iterating it lists its objects, and
     ``name in store`` asks for one.

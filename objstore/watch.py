@@ -18,6 +18,7 @@ from objstore.errors import (
 )
 from objstore.objects import ObjectInfo, all_meta_subject
 from objstore.records import Records
+from objstore.uncopied import Uncopied
 from objstore.wire.consumer import OrderedConsumer, Start
 
 __all__ = ["Watcher"]
@@ -25,7 +26,7 @@ __all__ = ["Watcher"]
 LOG = logging.getLogger("objstore")
 
 
-class Watcher:
+class Watcher(Uncopied):
     """What a bucket holds, and each change of it, in order; see :meth:`objstore.ObjectStore.watch`.
 
     Iterate it, or call :meth:`next`: from one thread at a time. :meth:`stop` may be called from
@@ -43,6 +44,8 @@ class Watcher:
             set, there is something to come: ``while not watcher.caught_up.is_set():
             watcher.next()`` reads exactly that.
     """
+
+    instead = "pass on what it gives, or call watch() of a bucket of that process"
 
     def __init__(
         self,

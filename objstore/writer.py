@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import sys
+import threading
 import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -12,19 +13,21 @@ from types import TracebackType
 from typing import NoReturn
 
 from objstore.buffers import flat_view, is_immutable
-from objstore.errors import InvalidPayloadError, ObjStoreError
+from objstore.errors import InvalidPayloadError, ObjStoreError, ReentrantCallError
 from objstore.objects import ObjectInfo
+from objstore.uncopied import Uncopied
 from objstore.upload import Put
 from objstore.wire.protocol import Buffer
 
 __all__ = ["ObjectWriter", "TextWriter"]
 
 
-class ObjectWriter(io.BufferedIOBase):
+class ObjectWriter(Uncopied, io.BufferedIOBase):
     """A binary file whose content becomes an object when it is closed.
 
     Chunks go out while it is written. Nothing of it remains when the with-block raises, or when
-    it is forgotten without :meth:`close`. Not thread-safe, as files are not.
+    it is forgotten without :meth:`close`. Several threads may write to it: what each call writes
+    stays together.
 
     Once a chunk could not be sent, or a call was interrupted, there is no whole content any more:
     nothing is stored, and every further call says so, :meth:`close` and the end of the with-block
@@ -36,6 +39,8 @@ class ObjectWriter(io.BufferedIOBase):
     Attributes:
         info: the object as stored; None before :meth:`close`.
     """
+
+    instead = "write the object in the process that opened it"
 
     def __init__(
         self, put: Put, bucket: str, name: str, chunk_size: int, resources: ExitStack
@@ -51,6 +56,7 @@ class ObjectWriter(io.BufferedIOBase):
         self._written = 0
         self._aborted = False
         self._error: BaseException | None = None  # the first, after which nothing can be stored
+        self._lock = threading.RLock()  # whose turn it is; it knows whose
 
     @property
     def name(self) -> str:
@@ -79,7 +85,13 @@ class ObjectWriter(io.BufferedIOBase):
             ValueError: it is closed.
             InvalidPayloadError: the data are not bytes-like, or hold addresses; none were taken.
             ObjStoreError: a chunk was refused, now or before; nothing remains.
+            ReentrantCallError: this is a signal handler that interrupts another call of the same.
         """
+        self._check_turn()
+        with self._lock:
+            return self._write(data)
+
+    def _write(self, data: Buffer) -> int:
         self._check_open()
         view = flat_view(data)
         if view is None:
@@ -136,6 +148,12 @@ class ObjectWriter(io.BufferedIOBase):
         Raises:
             ObjStoreError: it could not be stored, or a write before failed; nothing of it remains.
         """
+        if not self.closed or self._error is not None:
+            self._check_turn()
+            with self._lock:
+                self._store()
+
+    def _store(self) -> None:
         if self._error is not None:
             self._end()
             self._fail_again(self._error)
@@ -154,8 +172,10 @@ class ObjectWriter(io.BufferedIOBase):
     def abort(self) -> None:
         """Close without storing; nothing remains. After :meth:`close` it does nothing."""
         if not self.closed:
-            self._error = None  # who wants nothing stored need not be told that nothing is
-            self._discard()
+            self._check_turn()
+            with self._lock:
+                self._error = None  # who wants nothing stored need not be told that nothing is
+                self._discard()
 
     def _discard(self) -> None:
         if not self.closed:
@@ -222,6 +242,15 @@ class ObjectWriter(io.BufferedIOBase):
         if self.closed:
             raise ValueError(f"the file {self._name!r} is closed")
 
+    def _check_turn(self) -> None:
+        """Refuse to wait for what this interrupts, as Python's own files do."""
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise ReentrantCallError(
+                f"this signal handler interrupts a call of the same file {self._name!r}",
+                bucket=self._bucket,
+                name=self._name,
+            )
+
 
 class _Closed(ObjectWriter):
     """What a file becomes when it is closed: its end runs none of this module's code.
@@ -234,12 +263,14 @@ class _Closed(ObjectWriter):
     flush = io.BufferedIOBase.flush  # which the base class calls while it closes
 
 
-class TextWriter(io.TextIOWrapper):
+class TextWriter(Uncopied, io.TextIOWrapper):
     """A text file whose content becomes an object when it is closed.
 
     As :class:`ObjectWriter`, and where that differs from other files, so does this one: nothing
     remains when the with-block raises, or when it is forgotten.
     """
+
+    instead = ObjectWriter.instead
 
     buffer: ObjectWriter
 

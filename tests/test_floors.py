@@ -55,6 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wire.connection",),
     ("wire.requests", "wire.callbacks"),
     ("wire.session",),
+    ("wire.subscribing",),
     ("wire.outbox",),
     ("wire.dial",),
     ("wire.subscriptions",),
@@ -64,7 +65,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wire.commands", "wire.protocol"),
     ("wire.stored_headers",),
     ("wire.headers", "wire.memory"),
-    ("wire.nuid",),
+    ("wire.nuid", "uncopied"),
     ("errors",),
     ("seed", "version", "wire"),
 )

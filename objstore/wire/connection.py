@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from objstore.errors import ConnectionClosedError, InvalidOptionError
 from objstore.seed import NATSClient, NATSMessage, NATSSubscription
+from objstore.uncopied import Uncopied
 from objstore.wire import forks
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.callbacks import CallbackThread
@@ -56,7 +57,7 @@ class Msg(NATSMessage):
         return parse_headers(self._header)[2] if self._header else {}
 
 
-class Connection(NATSClient):
+class Connection(Uncopied, NATSClient):
     """A NATS connection: one socket, one background reader thread, blocking calls.
 
     pynats2's ``NATSClient`` with headers, IPv6, verified TLS, every kind of login, and
@@ -91,6 +92,8 @@ class Connection(NATSClient):
         InvalidOptionError: options contradict each other or have impossible values.
         MissingDependencyError: the login needs the package ``nkeys``.
     """
+
+    instead = "connect in each process (threads share one connection)"
 
     _session: Session | None = None  # also of one that was never initialized: __del__ asks for it
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from objstore.errors import (
     ConnectionClosedError,
@@ -27,7 +26,7 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire import forks
-from objstore.wire.commands import PING, PONG, encode_unsubscribe
+from objstore.wire.commands import PING, PONG
 from objstore.wire.dial import DialOptions, Link, broken, dial_any, error_of, no_connection
 from objstore.wire.outbox import Outbox
 from objstore.wire.protocol import (
@@ -40,11 +39,10 @@ from objstore.wire.protocol import (
     Pong,
 )
 from objstore.wire.servers import ServerPool
+from objstore.wire.subscribing import Subscribing
 from objstore.wire.subscriptions import (
-    Handler,
     Latch,
     Signal,
-    Subscription,
     Subscriptions,
     Waiting,
     WaitingRoom,
@@ -60,7 +58,7 @@ def _closed_error() -> ConnectionClosedError:
     return ConnectionClosedError("the connection was closed")
 
 
-class Session:
+class Session(Subscribing):
     """A connection that is kept alive until :meth:`close`.
 
     Arguments:
@@ -232,59 +230,6 @@ class Session:
     def forget(self, waiting: Waiting) -> None:
         """Whoever waited does so no longer."""
         self._waiting.leave(waiting)
-
-    def subscribe(
-        self,
-        subject: str,
-        handler: Handler,
-        *,
-        queue: str = "",
-        max_messages: int | None = None,
-        prepare: Callable[[Subscription], object] | None = None,
-    ) -> Subscription:
-        """Subscribe. Never blocks; the server is told before anything that is sent later.
-
-        Without a connection the next one begins with it, as every one does after.
-
-        Arguments:
-            subject, handler, queue, max_messages: see :class:`Subscription`.
-            prepare: called with the subscription before the first message can come.
-
-        Raises:
-            InvalidNameError: the subject or queue group is not one.
-        """
-        subscription = self.new_subscription(subject, handler, queue=queue, limit=max_messages)
-        if prepare is not None:
-            prepare(subscription)
-        self.begin(subscription)
-        return subscription
-
-    def new_subscription(self, subject: str, handler: Handler, **options: Any) -> Subscription:
-        """A subscription, for :meth:`begin`.
-
-        Arguments and errors: as :class:`Subscription`.
-        """
-        return Subscription(self._subscriptions.next_sid(), subject, handler, **options)
-
-    def begin(self, subscription: Subscription) -> None:
-        """Begin with a subscription, as :meth:`subscribe`; once more is no harm."""
-        if subscription.replies:
-            self._waiting.expect_replies()
-        self._subscriptions.add(subscription)
-        self._out.send_soon(subscription)
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription. Never blocks and never fails: without a connection it is over."""
-        if self._subscriptions.remove(subscription):
-            self._out.send_soon(encode_unsubscribe(subscription.sid))
-
-    def limit(self, subscription: Subscription, messages: int) -> None:
-        """Let a subscription end after so many messages, those that have come included."""
-        subscription.limit = messages
-        if subscription.received >= messages:
-            self.unsubscribe(subscription)
-        else:
-            self._out.send_soon(subscription.limit_command())
 
     def ping(self, timeout: float) -> None:
         """Send a PING and wait for its PONG: all that was sent before has been received.
