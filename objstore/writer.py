@@ -220,7 +220,8 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         if kind is None:
             self.close()
         else:
-            self._discard()
+            with self._lock:
+                self._discard()
 
     def __del__(self) -> None:
         # The base class would close, and so store half an object.
