@@ -4,6 +4,8 @@ The next batch is asked for while the last one arrives. What arrives is counted:
 the number of messages left, which every answer carries, say exactly which chunk it is. A chunk
 in the middle is asked for where it must be if nothing was stored between the chunks; if another
 one answers, its place bounds where the right one is, and the search narrows until it is found.
+
+Where only the first of several answers arrives, each batch is of one chunk, and many are under way.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from objstore.errors import (
     ConnectionClosedError,
     ConnectionLostError,
     ObjStoreError,
+    PermissionDeniedError,
     RequestTimeoutError,
 )
 from objstore.landing import Landing
@@ -33,14 +36,17 @@ from objstore.wire.direct import (
 )
 from objstore.wire.jetstream import ELECTION, PAUSE
 from objstore.wire.protocol import Message
+from objstore.wire.read_limit import MOST
+from objstore.wire.reads import Way
 
-__all__ = ["BATCH_BYTES", "Batches"]
+__all__ = ["Batches"]
 
-#: Bytes of one batch; and what the server counts for a message beside its payload, at most. Two
-#: batches are under way at once: direct gets have no flow control, and the server drops a client
-#: with 64 MiB pending, or one that stops reading for 10 s with 8 MiB.
-BATCH_BYTES = 4 << 20
+#: What the server counts for a message beside its payload, in bytes, at most.
 OVERHEAD = 512
+
+#: Two batches are under way at once, each of half of what may be; of one chunk, so many more, and
+#: so many where other messages may stand between the chunks.
+BATCHES, SINGLE, GUESSES = 2, 32, 8
 
 #: A batch that is silent for so long, in seconds, is asked for again: its server may be dead.
 SILENCE = 1.0
@@ -93,7 +99,7 @@ class Batches:
         index: of the chunk that comes next.
         asked: the first chunk that is not under way.
 
-    Memory: two batches of :data:`BATCH_BYTES`, and the chunk handed out.
+    Memory: what may be under way (8 MiB), and the chunk handed out.
     """
 
     def __init__(
@@ -101,15 +107,28 @@ class Batches:
     ) -> None:
         self._records = records
         self._jetstream = records.jetstream
+        self._access = records.access
         self._info = info
         self._layout = layout
         self._place = None if landing is None else landing.place
         self._subject = chunk_subject(records.bucket, info.nuid)
-        self._per_batch = max(1, BATCH_BYTES // (layout.typical + OVERHEAD))
         self._counts_itself = self._jetstream.counts_itself
         self._batches: deque[_Batch] = deque()
         self.index = self.asked = 0
+        self._guesses = 1  # how many batches of one chunk may be under way on a guess
+        self._resize()
         self._start(0, 0, 0)
+
+    def _resize(self) -> None:
+        """Choose how large batches are, and how many may be under way."""
+        limit = self._jetstream.read_limit.bytes
+        each = self._layout.typical + OVERHEAD
+        self._max_bytes = max(limit // BATCHES, each)
+        if self._access.single:
+            self._per_batch, self._most = 1, max(1, min(SINGLE, limit // each))
+        else:
+            self._per_batch = max(1, limit // BATCHES // each)
+            self._most = BATCHES if limit >= min(BATCHES * each, MOST) else 1
 
     def _start(self, target: int, index: int, last: int | None) -> None:
         """Begin with a chunk; ``last`` is the sequence of the one before it."""
@@ -135,25 +154,31 @@ class Batches:
         self.asked = self.index
 
     def ask(self, ahead: int) -> None:
-        """Ask for chunks, that so many are under way; not for more than two batches.
+        """Ask for chunks, that so many are under way; not for more than may be.
 
         A batch begins at the lowest sequence that its first chunk can have: each chunk is at
         least one further on. Where other messages stand between, that is too early, and chunks
         come twice; then the next batch is asked for when the last one has ended.
         """
+        while self._ask_once(ahead) and self._access.single:
+            pass
+
+    def _ask_once(self, ahead: int) -> bool:
+        """Ask for one more batch; False: there is no room, or no need."""
         batches, chunks = self._batches, self._info.chunks
-        ahead = min(ahead, 2 * self._per_batch)
+        ahead = min(ahead, self._most * self._per_batch)
         missing = min(self.index + ahead, chunks) - self.asked
         if not batches:
             sequence = self._guess() if self._last is None else self._last + 1
         elif (
             self._last is None
             or self._interleaved
-            or len(batches) > 1
+            or len(batches) >= self._most
             or missing < min(ahead // 2, self._per_batch, chunks - self.asked)
             or missing <= 0
+            or (self._access.single and not self._may_guess())
         ):
-            return
+            return False
         else:
             sequence = self._last + 1 + self.asked - self.index
         count = min(max(missing, 1), self._per_batch)
@@ -161,11 +186,17 @@ class Batches:
             "next_by_subj": self._subject,
             "seq": sequence,
             "batch": count,
-            "max_bytes": BATCH_BYTES,
+            "max_bytes": self._max_bytes,
         }
         get = self._jetstream.direct_batch(self._records.stream, request, self._place)
         batches.append(_Batch(get, sequence, count))
         self.asked += count
+        return True
+
+    def _may_guess(self) -> bool:
+        """Whether one more chunk may be asked for before it is known where it is."""
+        known = self._layout.sequence(self.asked) is not None
+        return known or len(self._batches) < self._guesses
 
     def next(self, ahead: int) -> Payload | None:
         """The next chunk; None: the bucket turns out to have no direct gets.
@@ -179,7 +210,7 @@ class Batches:
         """
         ends = 0  # of batches, since the last chunk
         silent_since = time.monotonic()
-        while self._records.direct:
+        while self._access.numbered:
             self.ask(ahead + self._target - self.index)
             received = self._receive(silent_since)
             if isinstance(received, Message):
@@ -206,14 +237,19 @@ class Batches:
         batch = self._batches[0]
         timeout = self._jetstream.timeout
         try:
-            message = batch.get.next(min(SILENCE, timeout))
+            message = self._access.take(batch.get, min(SILENCE, timeout))
         except ConnectionClosedError:
             raise
         except ConnectionLostError as error:
-            self.close()
+            self._broke()
             return _Ended(error)
+        except PermissionDeniedError:
+            self._access.deny(Way.BY_REQUEST)
+            self.close()
+            return None
         if message is None:
             self.close()
+            self._resize()  # maybe only one answer arrives
             if time.monotonic() - silent_since >= max(timeout, self._election):
                 raise RequestTimeoutError(
                     f"no chunk of {self._info.name!r} for {max(timeout, self._election):g} s",
@@ -237,6 +273,13 @@ class Batches:
             return None
         raise direct_error(message, f"reading {self._info.name!r}")
 
+    def _broke(self) -> None:
+        """The connection is lost, and with it all that was under way."""
+        asked = sum(batch.left for batch in self._batches)
+        self._jetstream.read_limit.broke(asked * self._layout.typical)
+        self.close()
+        self._resize()
+
     @property
     def _election(self) -> float:
         """How long a cluster may refuse to answer, or be silent, in seconds.
@@ -257,10 +300,14 @@ class Batches:
             else:
                 self._narrow(batch.sequence - 1)
             return None
+        self._drop_first(self.index)
+        return _Ended(None)
+
+    def _drop_first(self, index: int) -> None:
+        """The batch in front is over; the chunk with an index comes next."""
         self._batches.popleft().get.close()
         if not self._batches:
-            self.asked = self.index
-        return _Ended(None)
+            self.asked = index
 
     def _take(self, batch: _Batch, message: Message) -> Message | _Ended | None:
         """Place a chunk by its position; one that was handed out already is dropped.
@@ -275,18 +322,28 @@ class Batches:
             if not self._found(batch, index, sequence):
                 return None
         elif sequence <= self._last:
-            self._interleaved = True  # the batch began too early
+            self._interleaved = not self._access.single  # the batch began too early
+            if not batch.left:
+                self._drop_first(self.index)
             return None
         elif index != self.index:
             self.close()
             return _Ended(None)
         elif self._last and sequence != self._last + 1:
-            self._interleaved = True
+            self._interleaved = not self._access.single
+        self._guesses = min(2 * self._guesses, GUESSES) if sequence == batch.sequence else 1
         self._last = sequence
         self._layout.learn(index, sequence)
         if not batch.left:  # its end marker tells nothing more
-            self._batches.popleft().get.close()
+            self._drop_first(self.index + 1)
+            self._drop_repeats(sequence)
         return message
+
+    def _drop_repeats(self, sequence: int) -> None:
+        """What was asked for from no later than a chunk on brings that chunk again, by itself."""
+        while self._access.single and self._batches and self._batches[0].sequence <= sequence:
+            self.asked -= 1
+            self._drop_first(self.index + 1)
 
     # --- the search for the first chunk
 

@@ -24,6 +24,7 @@ from objstore.errors import (
 )
 from objstore.objects import ObjectInfo, ObjectLink, check_bucket_name, meta_subject, stream_name
 from objstore.records import Records
+from objstore.rights import check_rights_to_remove
 from objstore.wire.nuid import next_nuid
 
 __all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename", "without_notes"]
@@ -104,6 +105,8 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
         seen[:] = [found]
         return _tombstone(found)
 
+    if current is not None:
+        check_rights_to_remove(records, current)
     was_there, owed = True, None
     try:
         first = again(current)

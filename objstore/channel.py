@@ -143,7 +143,7 @@ class ChunkChannel:
         number, last = self._window.position
         at = last
         while True:
-            asked = jetstream.start_next(stream, self._window.subject, at + 1, direct=False)
+            asked = self._records.start_next(self._window.subject, at + 1, leader=True)
             message = asked.result()
             if message is None:
                 return number, last

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from objstore.batches import BATCH_BYTES, Batches
+from objstore.batches import Batches
 from objstore.damage import (
     Digester,
     Payload,
@@ -18,13 +18,13 @@ from objstore.damage import (
     why_incomplete,
     wrong_size,
 )
-from objstore.errors import DigestMismatchError, NoRespondersError, ObjectCorruptError
+from objstore.errors import DigestMismatchError, ObjectCorruptError
 from objstore.landing import Landing
 from objstore.layout import Layout
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
 from objstore.stepped import Steps
-from objstore.wire.direct import StoredMessage
+from objstore.wire.read_limit import MOST
 
 __all__ = ["Chunks", "chunk_payloads", "only_chunk"]
 
@@ -52,9 +52,9 @@ class Chunks:
         self._info = info
         self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
         self.landing: Landing | None = None
-        if lands and records.batches and Landing.can_hold(self.layout):
+        if lands and records.access.numbered and Landing.can_hold(self.layout):
             self.landing = Landing(self.layout, records.jetstream.counts_itself)
-        self.full = max(2, 2 * BATCH_BYTES // self.layout.typical)
+        self.full = max(2, MOST // self.layout.typical)
         self._road: Batches | Steps | None = None  # None: not needed yet
         self._index = 0
 
@@ -112,11 +112,12 @@ class Chunks:
         """
         records, info, layout = self._records, self._info, self.layout
         last = info.chunks - 1
-        stored = _last_message(records, info, direct=True)
+        subject = chunk_subject(records.bucket, info.nuid)
+        stored = records.last_from_any(subject)
         if stored is None or not layout.is_sure(last, stored.sequence):
             check_count(records, info, last)
             if records.jetstream.is_clustered or stored is None:
-                stored = _last_message(records, info, direct=False)
+                stored = records.last_from_leader(subject)
             else:
                 layout.counted = True
         if stored is None:
@@ -131,10 +132,10 @@ class Chunks:
 
     def _choose(self) -> Batches | Steps:
         """The road. That there are no direct gets may be learned on the way."""
-        road, batches = self._road, self._records.batches
-        if road is None or (isinstance(road, Batches) and not batches):
+        road, numbered = self._road, self._records.access.numbered
+        if road is None or (isinstance(road, Batches) and not numbered):
             what = self._records, self._info, self.layout
-            road = self._road = Batches(*what, self.landing) if batches else Steps(*what)
+            road = self._road = Batches(*what, self.landing) if numbered else Steps(*what)
             road.seek(self._index)
         return road
 
@@ -156,27 +157,17 @@ def only_chunk(records: Records, info: ObjectInfo) -> Payload:
         As :func:`chunk_payloads`.
     """
     _check_nuid(info)
-    stored = _last_message(records, info, direct=True)
+    subject = chunk_subject(records.bucket, info.nuid)
+    stored = records.last_from_any(subject)
     try:
         if stored is not None:
             return verify_whole(info, stored.payload)
     except (ObjectCorruptError, DigestMismatchError):
         pass
-    stored = _last_message(records, info, direct=False)
+    stored = records.last_from_leader(subject)
     if stored is None or len(stored.payload) != info.size:
         raise why_incomplete(records, info, 0)
     return verify_whole(info, stored.payload)
-
-
-def _last_message(records: Records, info: ObjectInfo, *, direct: bool) -> StoredMessage | None:
-    """The last message of an object's chunks' subject; by direct get, or from the leader."""
-    subject = chunk_subject(records.bucket, info.nuid)
-    if direct and records.direct:
-        try:
-            return records.jetstream.direct_last(records.stream, subject)
-        except NoRespondersError:  # no direct gets here
-            pass
-    return records.jetstream.last_message(records.stream, subject)
 
 
 def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, None, None]:

@@ -244,6 +244,7 @@ class Client(Uncopied):
         return asked
 
     def _config(self, name: str) -> dict[str, Any] | None:
+        self._jetstream.user.ask()
         try:
             config: dict[str, Any] = self._jetstream.stream_info(stream_name(name))["config"]
         except BucketNotFoundError:

@@ -21,6 +21,7 @@ from objstore.errors import (
     ConnectionLostError,
     NoRespondersError,
     ObjStoreError,
+    PermissionDeniedError,
     RequestTimeoutError,
     RevisionMismatchError,
     is_transient,
@@ -254,4 +255,6 @@ def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> N
     except BucketNotFoundError:
         pass
     except ObjStoreError as error:
+        if isinstance(error, PermissionDeniedError):
+            records.access.may_purge = False
         LOG.warning("chunks %s of bucket %s are left behind: %s", nuid, records.bucket, error)

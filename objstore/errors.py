@@ -384,6 +384,12 @@ def is_transient(error: ObjStoreError) -> bool:
     return isinstance(error, (ConnectionLostError, RequestTimeoutError, NoRespondersError))
 
 
+def violates_limit(error: ObjStoreError) -> bool:
+    """Whether the server ended a connection because a command was longer than it allows."""
+    said = getattr(error.__cause__, "description", None) or ""
+    return said.lower().startswith(("maximum control line", "maximum payload"))
+
+
 # --- JetStream's numbers (errors.json of nats-server)
 
 _BY_ERR_CODE: dict[int, type[ObjStoreError]] = {

@@ -99,7 +99,7 @@ def _remove(
 ) -> tuple[int, int] | None:
     """Remove one upload's chunks, if it is garbage: how many, and their bytes."""
     jetstream, subject = records.jetstream, chunk_subject(records.bucket, nuid)
-    newest = jetstream.last_message(records.stream, subject)
+    newest = records.last_from_leader(subject)
     stored = None if newest is None else parse_stream_time(newest.time)
     if newest is None or stored is None or stored > before:
         return None

@@ -7,18 +7,25 @@ its own two, many of them under way at once.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import cast
 
+from objstore.access import PendingRead
 from objstore.damage import verify_whole
-from objstore.errors import InvalidNameError, ObjectCorruptError, ObjStoreError
+from objstore.errors import (
+    ConnectionLostError,
+    InvalidNameError,
+    ObjectCorruptError,
+    ObjStoreError,
+    PermissionDeniedError,
+)
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.records import Records
 from objstore.wire.direct import BATCH_END, NOT_FOUND, DirectPage, StoredMessage
-from objstore.wire.jetstream import PendingGet
+from objstore.wire.protocol import Message
+from objstore.wire.reads import Way
 
 __all__ = ["read_many"]
 
@@ -66,7 +73,10 @@ def _next_group(records: Records, names: Iterator[str]) -> _Group | None:
     """The next names, their records asked for; None: there are none, or it cannot be done so."""
     if not (records.batches and records.reads_direct):
         return None
-    some = list(itertools.islice(names, GROUP))
+    limit = records.jetstream.read_limit.bytes
+    if (count := min(GROUP, limit // 2 // SMALL)) < 2:
+        return None
+    some = list(itertools.islice(names, count))
     return _Group(records, some) if some else None
 
 
@@ -94,15 +104,34 @@ class _Group:
         if page is None:
             return []
         try:
-            messages = page.result(self._records.jetstream.timeout)
+            messages = self._all_of(page)
             if messages is None:
                 return None
             end = messages.pop()
             if end.status == BATCH_END and end.value(b"Nats-Num-Pending") == b"0":
                 return [StoredMessage.of_direct(message) for message in messages]
+        except PermissionDeniedError:
+            self._records.access.deny(Way.BY_REQUEST)
+            return None
+        except ConnectionLostError:
+            self._records.jetstream.read_limit.broke(len(self._subjects) * SMALL)
+            return None
         except ObjStoreError:
             return None  # read alone, each either comes or fails properly
         return [] if end.status == NOT_FOUND and not messages else None
+
+    def _all_of(self, page: DirectPage) -> list[Message] | None:
+        """All messages of a batch, the last one of them a status; None: they do not come."""
+        messages: list[Message] = []
+        try:
+            while not (messages and messages[-1].status):
+                part = self._records.access.take(page, self._records.jetstream.timeout)
+                if part is None:
+                    return None
+                messages += part
+        finally:
+            page.close()
+        return messages
 
     def ask_for_chunks(self) -> None:
         """Take the records, and ask for the chunks of those that have but one."""
@@ -174,7 +203,7 @@ class _Item:
         self.name = name
         self.info: ObjectInfo | None = None
         self.record = records.start_read(name)
-        self.chunk: PendingGet | None = None
+        self.chunk: PendingRead | None = None
 
     def close(self) -> None:
         self.record.close()
@@ -190,17 +219,18 @@ def _in_turn(
     ready: deque[_Item] = deque()  # whose record is here, and whose chunk is under way
     try:
         while True:
-            while len(asked) + len(ready) < AHEAD and (name := next(source, _END)) is not _END:
+            ahead = max(1, min(AHEAD, records.jetstream.read_limit.bytes // SMALL))
+            while len(asked) + len(ready) < ahead and (name := next(source, _END)) is not _END:
                 asked.append(_Item(records, cast("str", name)))
             # Half of the records' answers are taken before the first chunk is waited for.
-            while asked and len(ready) < AHEAD // 2:
+            while asked and len(ready) < max(1, ahead // 2):
                 item = asked[0]
                 _ask_for_chunk(records, item)
                 ready.append(asked.popleft())
             if not ready:
                 return
             item = ready.popleft()
-            yield item.name, _content(item, read_alone)
+            yield item.name, _content(records, item, ahead, read_alone)
     finally:
         for item in (*asked, *ready):
             item.close()
@@ -216,15 +246,21 @@ def _ask_for_chunk(records: Records, item: _Item) -> None:
     item.info = info
     if info is not None and info.chunks == 1 and info.nuid and info.size <= SMALL:
         subject = chunk_subject(records.bucket, info.nuid)
-        item.chunk = records.jetstream.start_direct_last(records.stream, subject)
+        item.chunk = records.access.start_last(subject, leader=False)
 
 
-def _content(item: _Item, read_alone: Callable[[str], bytes | None]) -> bytes | None:
+def _content(
+    records: Records, item: _Item, ahead: int, read_alone: Callable[[str], bytes | None]
+) -> bytes | None:
     if item.info is None or item.info.deleted:
         return read_alone(item.name)
     chunk = None
     if item.chunk is not None:
-        with contextlib.suppress(ObjStoreError):
+        try:
             stored = item.chunk.result()
             chunk = None if stored is None else stored.payload
+        except ConnectionLostError:
+            records.jetstream.read_limit.broke(ahead * SMALL)
+        except ObjStoreError:
+            pass  # read alone, it either works or says properly why not
     return _whole(item.info, chunk, read_alone)

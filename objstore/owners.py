@@ -79,9 +79,7 @@ class Owners:
         records, subject = self._records, all_meta_subject(self._records.bucket)
         last = int(records.known.ask()["state"]["last_seq"])  # not beyond: writers may be as fast
         while self._next <= last:
-            message = records.jetstream.start_next(
-                records.stream, subject, self._next, direct=False
-            ).result()
+            message = records.start_next(subject, self._next, leader=True).result()
             if message is None:
                 return
             self._next = message.sequence + 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
+from objstore.access import Access
 from objstore.errors import (
     ConnectionClosedError,
     ConnectionLostError,
     NoRespondersError,
+    PermissionDeniedError,
     RequestTimeoutError,
 )
 from objstore.wire.direct import (
@@ -20,6 +22,7 @@ from objstore.wire.direct import (
     position,
 )
 from objstore.wire.jetstream import PAUSE, JetStream
+from objstore.wire.reads import Way
 
 __all__ = ["Page", "Paging"]
 
@@ -31,6 +34,9 @@ FIRST_BATCH, LARGEST_BATCH = 256, 8192
 
 #: And their bytes: direct gets have no flow control, and a client that falls behind is cut off.
 BATCH_BYTES = 4 << 20
+
+#: A record may be large, and one comes in any case.
+LEAST_BYTES = 256 << 10
 
 
 class Page(list[StoredMessage]):
@@ -56,10 +62,10 @@ class Paging:
 
     Arguments:
         jetstream: the account.
+        access: how its messages can be read; more is learned of that on the way.
         stream: it is in.
         subject: may be a pattern.
         sequence: to begin with.
-        still_direct: asked, when nobody answers, whether that will pass.
 
     Attributes:
         sequence: that the next message has at least.
@@ -68,31 +74,31 @@ class Paging:
     def __init__(
         self,
         jetstream: JetStream,
+        access: Access,
         stream: str,
         subject: str,
         sequence: int,
-        still_direct: Callable[[], bool],
     ) -> None:
         self._jetstream = jetstream
+        self._access = access
         self._stream = stream
         self._subject = subject
         self.sequence = sequence
-        self._still_direct = still_direct
         self._size = FIRST_BATCH
         self._batch: DirectPage | None = None  # under way
+        self._asked = 0  # the bytes that it may bring
         self._has_ended = False  # all of it has come
         self._counts_itself = jetstream.counts_itself
 
     def __iter__(self) -> Iterator[Page]:
-        """Yield what has come, never nothing.
+        """Yield what has come, never nothing; less than all where batches are not to be had.
 
         Raises:
             NoRespondersError: the stream gives no direct gets.
             RequestTimeoutError, ConnectionLostError: the rest does not come.
         """
         came, left = 0, 0  # of this batch
-        while True:
-            page = self._next()
+        while (page := self._next()) is not None:
             if page:
                 came += len(page)
                 left = page.left
@@ -116,17 +122,18 @@ class Paging:
             batch.close()
 
     def _ask(self) -> None:
+        self._asked = max(LEAST_BYTES, min(BATCH_BYTES, self._jetstream.read_limit.bytes))
         request = {
             "next_by_subj": self._subject,
             "seq": self.sequence,
             "batch": self._size,
-            "max_bytes": BATCH_BYTES,
+            "max_bytes": self._asked,
         }
         self._batch = self._jetstream.direct_page(self._stream, request)
         self._has_ended = False
 
-    def _next(self) -> Page:
-        """What comes next; nothing at the end of a batch."""
+    def _next(self) -> Page | None:
+        """What comes next; nothing at the end of a batch; None: there are no batches here."""
         deadline = time.monotonic() + self._jetstream.patience
         waits = self._jetstream.waits()
         wait = next(waits)
@@ -139,14 +146,21 @@ class Paging:
             except ConnectionClosedError:
                 raise
             except NoRespondersError:
-                if not self._still_direct() or time.monotonic() >= deadline:
+                self._access.learn_direct()
+                if not self._access.direct or time.monotonic() >= deadline:
                     raise
                 time.sleep(PAUSE)  # nor do followers answer while a leader is elected
+            except PermissionDeniedError:
+                self._access.deny(Way.BY_REQUEST)
+                return None
             except ConnectionLostError:
+                self._jetstream.read_limit.broke(self._asked)
                 # Or lost while the user was busy with what came before: it has not failed yet.
                 if not was_under_way and time.monotonic() >= deadline:
                     raise
             except RequestTimeoutError:
+                if self._access.single:
+                    return None
                 longer = next(waits, None)
                 if longer is None:
                     raise
@@ -155,7 +169,7 @@ class Paging:
 
     def _take(self, timeout: float) -> Page:
         assert self._batch is not None  # noqa: S101 - it was asked for
-        messages = self._batch.next(timeout)
+        messages = self._access.take(self._batch, timeout)
         if messages is None:
             raise RequestTimeoutError(
                 f"reading {self._subject}: no answer in {timeout:g} s",

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
+from objstore.access import Access, PendingRead
 from objstore.errors import (
     BucketNotFoundError,
     NoRespondersError,
@@ -26,7 +27,8 @@ from objstore.objects import (
 from objstore.paging import Page, Paging
 from objstore.record_json import encode_info, parse_info
 from objstore.wire.direct import StoredMessage, parse_time
-from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected, parse_ttl
+from objstore.wire.jetstream import JetStream, PendingAck, parse_expected, parse_ttl
+from objstore.wire.reads import Way
 
 __all__ = ["PendingRecord", "Records"]
 
@@ -34,6 +36,9 @@ LOG = logging.getLogger("objstore")
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
+
+#: So many records stored since an earlier look are asked for one after the other.
+FEW = 64
 
 
 class Records:
@@ -63,8 +68,7 @@ class Records:
         self.stream = stream_name(bucket)
         self._eventual = eventual
         self._names = _NamesByNuid()
-        #: Whether the bucket answers direct gets; learned when it does not.
-        self.direct = True
+        self.access = Access(jetstream, self.stream, lambda: self.known.ask()["config"])
 
     def of(self, bucket: str) -> Records:
         """The metadata of another bucket of the account."""
@@ -100,18 +104,34 @@ class Records:
         a second against 4,100. In a cluster it is stale in 1 to 28 of 100 reads. A mirror that
         another tool made may answer too, and be behind: it says its own name.
         """
-        direct = self.direct
+        access = self.access
+        direct = access.direct
         if self.reads_direct and not fresh:
             try:
-                stored = self.jetstream.direct_last(self.stream, subject)
+                stored = access.last(subject, leader=False)
                 if self._eventual or (stored is not None and stored.is_of(self.stream)):
                     return stored
+                if not access.allows(Way.LEADER) or not self.reads_direct:
+                    return stored  # there is no other way, or it was the leader who answered
             except NoRespondersError:
-                self.direct = False  # no such stream, or one without direct gets
-        stored = self.jetstream.last_message(self.stream, subject)
-        if direct and not self.direct:
+                access.direct = False  # no such stream, or one without direct gets
+        stored = access.last(subject, leader=True)
+        if direct and not access.direct:
             self.learn_direct()
         return stored
+
+    def last_from_leader(self, subject: str) -> StoredMessage | None:
+        """The last message of a subject; from the leader, if that may be asked."""
+        return self.access.last(subject, leader=True)
+
+    def last_from_any(self, subject: str) -> StoredMessage | None:
+        """The last message of a subject, from whichever server answers first."""
+        if self.access.direct:
+            try:
+                return self.access.last(subject, leader=False)
+            except NoRespondersError:  # no direct gets here
+                pass
+        return self.last_from_leader(subject)
 
     def learn_direct(self) -> None:
         """Direct gets went unanswered: does the bucket allow them?
@@ -119,20 +139,31 @@ class Records:
         Raises:
             BucketNotFoundError: there is no such bucket.
         """
-        config = self.known.ask()["config"]
-        self.direct = bool(config.get("allow_direct") or config.get("mirror_direct"))
+        self.access.learn_direct()
+
+    @property
+    def direct(self) -> bool:
+        """Whether the bucket answers direct gets; learned when it does not."""
+        return self.access.direct
+
+    @direct.setter
+    def direct(self, direct: bool) -> None:
+        self.access.direct = direct
 
     @property
     def batches(self) -> bool:
         """Whether direct gets can come in batches."""
-        return self.direct and self.jetstream.supports("batched direct get")
+        return self.access.numbered and not self.access.single
 
     @property
     def reads_direct(self) -> bool:
         """Whether records are read by direct gets; else from the leader."""
-        return self.direct and (self._eventual or not self.jetstream.is_clustered)
+        access = self.access
+        if not access.direct or (self.jetstream.is_clustered and not self._eventual):
+            return False
+        return not access.denied or access.way_of_last(leader=False) is not Way.LEADER
 
-    def start_read(self, name: str) -> PendingGet:
+    def start_read(self, name: str) -> PendingRead:
         """Ask for the last record of a name; the answer is to be taken later, and parsed.
 
         Raises:
@@ -150,18 +181,20 @@ class Records:
         """
         subject = meta_subject(self.bucket, name)
         settings = self.known.start_check()
-        direct = self.reads_direct
-        pending = self.jetstream.start_last_along(self.stream, subject, direct=direct)
+        pending = self.access.start_last(subject, leader=not self.reads_direct, along=True)
         return PendingRecord(self, name, pending, settings)
 
-    def _start_last(self, subject: str) -> PendingGet:
-        if self.reads_direct:
-            return self.jetstream.start_direct_last(self.stream, subject)
-        return self.jetstream.start_last_message(self.stream, subject)
+    def _start_last(self, subject: str) -> PendingRead:
+        return self.access.start_last(subject, leader=not self.reads_direct)
 
-    def start_next(self, subject: str, sequence: int) -> PendingGet:
-        """Ask for the first message of a subject from a sequence on."""
-        return self.jetstream.start_next(self.stream, subject, sequence, direct=self.direct)
+    def start_next(self, subject: str, sequence: int, *, leader: bool = False) -> PendingRead:
+        """Ask for the first message of a subject from a sequence on.
+
+        Arguments:
+            subject, sequence: as above.
+            leader: of the stream's leader, if that may be asked; else of any server.
+        """
+        return self.access.start_next(subject, sequence, leader=leader)
 
     def parse(self, stored: StoredMessage) -> ObjectInfo:
         """Read a stored record.
@@ -184,7 +217,7 @@ class Records:
             ObjStoreError: as :meth:`read`.
         """
         subject = meta_subject(self.bucket, info.name)
-        stored = self.jetstream.next_message(self.stream, subject, info.revision)
+        stored = self.start_next(subject, info.revision, leader=True).result()
         if stored is None or stored.sequence != info.revision:
             return None
         return parse_expected(stored.header)
@@ -231,12 +264,14 @@ class Records:
     def pages(self, subject: str, sequence: int = 1) -> Generator[Page, None, None]:
         """Messages of a subject from a sequence on, some at a time; never none."""
         if self.batches:
-            pages = Paging(self.jetstream, self.stream, subject, sequence, self._still_direct)
+            pages = Paging(self.jetstream, self.access, self.stream, subject, sequence)
             try:
                 yield from pages
             except NoRespondersError:
                 if self.direct:
                     raise
+            except BucketNotFoundError as error:
+                raise self.no_bucket() from error
             except ObjStoreError as error:
                 error.bucket = self.bucket
                 raise
@@ -244,9 +279,7 @@ class Records:
                 pages.close()
             sequence = pages.sequence
         if not self.batches:
-            rest = self._all_one_by_one(subject, sequence)
-            if rest:
-                yield rest
+            yield from self._one_by_one(subject, sequence)
         elif self.may_lag:
             yield from self._rest_from_leader(subject, sequence)
 
@@ -263,14 +296,30 @@ class Records:
         """
         last = int(self.known.ask()["state"]["last_seq"])
         while sequence <= last:
-            found = self.jetstream.next_message(self.stream, subject, sequence)
+            found = self.start_next(subject, sequence, leader=True).result()
             if found is None:
                 return
             yield Page([found], 1, 0)
             sequence = found.sequence + 1
 
-    def _all_one_by_one(self, pattern: str, sequence: int) -> Page:
-        """The same without batches: the last message of each subject, asked for by its name.
+    def _one_by_one(self, pattern: str, sequence: int) -> Iterator[Page]:
+        """The same without batches.
+
+        What was stored since an earlier look is asked for in order, as it mostly is little; all
+        of it, and what is more, is asked for by name.
+        """
+        for _ in range(FEW if sequence > 1 else 0):
+            found = self.start_next(pattern, sequence, leader=True).result()
+            if found is None:
+                return
+            yield Page([found], 1, 0)
+            sequence = found.sequence + 1
+        rest = self._all_by_name(pattern, sequence)
+        if rest:
+            yield rest
+
+    def _all_by_name(self, pattern: str, sequence: int) -> Page:
+        """The last message of each subject, from a sequence on.
 
         Memory: all records, since the subjects come in no order.
         """
@@ -293,16 +342,16 @@ class Records:
     def last_of(self, subjects: Iterable[str]) -> Iterator[StoredMessage]:
         """The last message of each of some subjects, from the leader."""
 
-        def ask(subject: str) -> PendingGet:
-            return self.jetstream.start_last_message(self.stream, subject)
+        def ask(subject: str) -> PendingRead:
+            return self.access.start_last(subject, leader=True)
 
         return self._read_each(iter(subjects), ask)
 
     def _read_each(
-        self, subjects: Iterator[str], ask: Callable[[str], PendingGet]
+        self, subjects: Iterator[str], ask: Callable[[str], PendingRead]
     ) -> Iterator[StoredMessage]:
         """What each subject has, with several requests under way."""
-        under_way: deque[PendingGet] = deque()
+        under_way: deque[PendingRead] = deque()
         try:
             under_way.extend(map(ask, itertools.islice(subjects, AHEAD)))
             while under_way:
@@ -313,11 +362,6 @@ class Records:
         finally:
             for pending in under_way:
                 pending.close()
-
-    def _still_direct(self) -> bool:
-        """Whether it is for the moment only that nobody answers direct gets."""
-        self.learn_direct()
-        return self.direct
 
     def names_with(self, nuid: str) -> set[str]:
         """The names that have had a nuid, as far as the bucket still tells; some may be gone.
@@ -347,7 +391,7 @@ class PendingRecord:
     """
 
     def __init__(
-        self, records: Records, name: str, pending: PendingGet, settings: PendingSettings | None
+        self, records: Records, name: str, pending: PendingRead, settings: PendingSettings | None
     ) -> None:
         self._records = records
         self._name = name

@@ -1,8 +1,11 @@
 """Chunks one request each: for servers before 2.11, and buckets without direct gets.
 
 Several requests are under way at once. Each asks for the first message of the subject from a
-sequence on, and the sequences are guessed: where nothing was stored in between, each chunk is one
-further on. A guess that was too low brings a chunk twice, which is dropped.
+sequence on. Where nothing was stored between the chunks, each is one further on than the one
+before. Where other messages stand in between, that guess is too low: all requests that are under
+way then bring the same chunk. So only a few are sent on a guess, the more the longer it has been
+right, and what such a chunk answers is passed over. A read takes at most about two requests for
+each chunk, wherever in the stream they are and whatever else is stored there.
 
 Single answers do not tell which chunk they are. So the stream counts the chunks beforehand, and
 the first and the last one are asked where they are. If all have their places between them, the
@@ -14,18 +17,19 @@ from __future__ import annotations
 
 from collections import deque
 
+from objstore.access import PendingRead
 from objstore.damage import Payload, check_count, why_incomplete
 from objstore.errors import ConnectionClosedError, ConnectionLostError
 from objstore.layout import Layout
 from objstore.objects import ObjectInfo, chunk_subject
 from objstore.records import Records
 from objstore.wire.direct import StoredMessage
-from objstore.wire.jetstream import PendingGet
 
 __all__ = ["Steps"]
 
-#: Requests under way at once, and the bytes they may bring.
-AHEAD, AHEAD_BYTES = 32, 8 << 20
+#: Requests under way at once, where the places are known; and on a guess, so that at most as many
+#: bring a chunk again as were right before.
+AHEAD, GUESSES = 32, 8
 
 #: How many connections may be lost in turn, before the first answer over the next one.
 LOSSES = 4
@@ -48,8 +52,8 @@ class Steps:
         self._info = info
         self._layout = layout
         self._subject = chunk_subject(records.bucket, info.nuid)
-        self._most = max(1, min(AHEAD, AHEAD_BYTES // layout.typical))
-        self._under_way: deque[tuple[int, PendingGet]] = deque()
+        self._under_way: deque[tuple[int, PendingRead]] = deque()
+        self._guesses = 1  # how many may be under way on a guess
         self.index = self._target = 0
         self._counted = False  # whether the stream has as many chunks as stated
         self._placed = False  # whether the two below are for the target
@@ -101,12 +105,8 @@ class Steps:
 
     def _step(self, ahead: int) -> StoredMessage:
         """The next chunk, wanted or not."""
-        left = self._info.chunks - self.index
         while True:
-            while len(self._under_way) < min(max(ahead, 1), self._most, left):
-                pending = self._records.start_next(self._subject, self._guess)
-                self._under_way.append((self._guess, pending))
-                self._guess += 1
+            self._ask(ahead)
             asked, pending = self._under_way.popleft()
             try:
                 stored = pending.result()
@@ -116,8 +116,7 @@ class Steps:
                 if self._losses >= LOSSES:
                     raise
                 self._losses += 1
-                self.close()
-                self._guess = self._last + 1
+                self._broke()
                 continue
             self._losses = 0
             if stored is None:
@@ -125,15 +124,45 @@ class Steps:
                     self.close()
                     raise why_incomplete(self._records, self._info, self.index)
             elif stored.sequence > self._last:
-                self._last = stored.sequence
-                if not self._under_way:
-                    self._guess = self._last + 1
+                self._arrived(asked, stored.sequence)
                 return stored
+
+    def _ask(self, ahead: int) -> None:
+        """Have requests under way: as many as may be, one at least."""
+        limit = self._records.jetstream.read_limit.bytes
+        most = max(1, min(ahead, AHEAD, limit // self._layout.typical))
+        under_way, left = self._under_way, self._info.chunks - self.index
+        while len(under_way) < min(most, left):
+            if not under_way:
+                self._guess = self._last + 1
+            elif len(under_way) >= self._guesses and self._layout.sequence(self.asked) is None:
+                break
+            pending = self._records.start_next(self._subject, self._guess)
+            under_way.append((self._guess, pending))
+            self._guess += 1
+
+    def _arrived(self, asked: int, sequence: int) -> None:
+        """A chunk has come that was asked for from some sequence on."""
+        self._last = sequence
+        if sequence == asked:
+            self._guesses = min(2 * self._guesses, GUESSES)
+            return
+        self._guesses = 1
+        while self._under_way and self._under_way[0][0] <= sequence:  # they bring the same one
+            self._under_way.popleft()[1].close()
+
+    def _broke(self) -> None:
+        """The connection is lost, and with it all that was under way."""
+        asked = (1 + len(self._under_way)) * self._layout.typical
+        self._records.jetstream.read_limit.broke(asked)
+        self.close()
 
     def _place(self) -> None:
         """Begin as near before the chunk wanted as its place is known."""
         layout, target = self._layout, self._target
-        if layout.sequence(target) is None and layout.known_before(target)[0] < target - 1:
+        if layout.sequence(target) is None and (
+            not target or layout.known_before(target)[0] < target - 1
+        ):
             self._learn_ends()
         sequence = layout.sequence(target)
         if sequence is not None:
@@ -141,21 +170,19 @@ class Steps:
         else:
             index, self._last = layout.known_before(target)
             self.index = index + 1
-        self._guess = self._last + 1
+        self._guesses = 1
         self._placed = True
 
     def _learn_ends(self) -> None:
         """Ask where the first chunk and the last one are, once."""
-        layout, jetstream = self._layout, self._records.jetstream
-        if layout.last_is_known:
-            return
-        with_first = self._records.start_next(self._subject, 1)
-        try:
-            last = jetstream.last_message(self._records.stream, self._subject)
-            first = with_first.result()
-        finally:
-            with_first.close()
-        if first is None or last is None:
-            raise why_incomplete(self._records, self._info, 0)
-        layout.learn(0, first.sequence)
-        layout.learn(self._info.chunks - 1, last.sequence)
+        layout = self._layout
+        if layout.sequence(0) is None:
+            first = self._records.access.next(self._subject, 1, leader=True)
+            if first is None:
+                raise why_incomplete(self._records, self._info, 0)
+            layout.learn(0, first.sequence)
+        if not layout.last_is_known:
+            last = self._records.last_from_leader(self._subject)
+            if last is None:
+                raise why_incomplete(self._records, self._info, 0)
+            layout.learn(self._info.chunks - 1, last.sequence)

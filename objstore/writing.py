@@ -46,6 +46,7 @@ from objstore.objects import (
 from objstore.progress import ProgressOption, start_progress, until_done
 from objstore.record_json import encode_info
 from objstore.records import PendingRecord, Records
+from objstore.rights import check_rights_to_put, learning_to_purge
 from objstore.source import Source, choose_chunk_size
 from objstore.upload import Known, Put
 from objstore.wire.nuid import next_nuid
@@ -167,6 +168,8 @@ class Writing(Bound):
         if info.ttl is not None:
             self._known.allow_ttl()
         current = self._start_current(info.name, if_revision)
+        if self._records.access.is_doubtful:
+            current = self._check_rights(info.name, current)
         if again is None and if_revision is None:
 
             def again(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins
@@ -182,6 +185,17 @@ class Writing(Bound):
             timeout=timeout,
             expected_size=expected_size,
         )
+
+    def _check_rights(self, name: str, current: Known | PendingRecord) -> Known:
+        """See that a put can be completed, before its first chunk travels; what it replaces."""
+        try:
+            found = check_rights_to_put(self._records, name, current)
+        except ObjStoreError as error:
+            error.bucket, error.name = self.name, name
+            raise
+        finally:
+            current.close()
+        return Known(found)
 
     def _fill(self, put: Put, name: str, source: Source, chunk_size: int) -> ObjectInfo:
         """Send all chunks and commit; or leave nothing."""
@@ -213,7 +227,7 @@ class Writing(Bound):
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
         self._known.check_writable()
-        with self._known.checked_along():
+        with self._known.checked_along(), learning_to_purge(self._records):
             current = self._records.read(name)
         if if_revision is not None:
             live = 0 if current is None or current.deleted else current.revision

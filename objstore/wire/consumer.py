@@ -32,6 +32,7 @@ from collections import deque
 from typing import Any
 
 from objstore.errors import (
+    APIError,
     AuthorizationError,
     BucketNotFoundError,
     ConnectionClosedError,
@@ -60,6 +61,9 @@ ACK_WAIT = 22 * 3600.0
 
 #: The pause after an attempt that failed, doubled each time from the first to the last value.
 PAUSES = 0.05, 1.0
+
+#: How often in a row a cluster may not know yet who listens to a consumer.
+UNBOUND = 5
 
 
 class Start(enum.Enum):
@@ -114,6 +118,7 @@ class OrderedConsumer:
         self._first_error: ObjStoreError | None = None
         self._pause = PAUSES[0]
         self._retry_at = 0.0
+        self._unbound = 0  # consumers in a row whose messages nobody can hear
 
     def open(self) -> None:
         """Have the server create the consumer.
@@ -227,7 +232,7 @@ class OrderedConsumer:
             self._ready.clear()
             self._received = 0
         feed = self._feed = Feed(session, self._items, connection.inbox.new_subject())
-        feed.subscription = session.subscribe(feed.reply, feed.deliver)
+        feed.subscription = session.subscribe(feed.reply, feed.deliver, refused=feed.fail)
         count = self._filter if self._single is None else None
         if not self._asking.stream_info(self._stream, count, feed):
             self._failed(ConnectionLostError("there is no connection"))
@@ -313,6 +318,10 @@ class OrderedConsumer:
         }
 
     def _confirmed(self, feed: Feed, consumer: dict[str, Any]) -> None:
+        if not consumer.get("push_bound"):
+            self._unbound += 1
+            raise self._unheard(feed)
+        self._unbound = 0
         sent, pending = consumer["delivered"]["consumer_seq"], consumer.get("num_pending", 0)
         if self._single is None:
             self._single = sent + pending == self._subjects
@@ -324,6 +333,22 @@ class OrderedConsumer:
         feed.live = self._begun = True
         if not sent + pending:
             self.caught_up = True
+
+    def _unheard(self, feed: Feed) -> ObjStoreError:
+        """The server sees nobody who listens to what the consumer is to send.
+
+        In a cluster it may take a moment until it does. Else the consumer is another account's,
+        and what it sends stays there.
+        """
+        what = (
+            f"watching stream {self._stream}: what its consumer sends does not reach this account. "
+            f"Where JetStream is imported from another account, that account has to export "
+            f"the stream {feed.reply.rpartition('.')[0]}.>, and this one to import it "
+            f"(and the service $JS.FC.{self._stream}.>)"
+        )
+        if self._jetstream.is_clustered and self._unbound < UNBOUND:
+            return RequestTimeoutError(what, subject=feed.reply)
+        return APIError(what, subject=feed.reply)
 
     def _receive(self, feed: Feed, delivery: Delivery) -> None:
         if feed.again and delivery.sequence > self.end:

@@ -321,6 +321,8 @@ def error_of(text: str) -> ObjStoreError:
             f"not allowed: {action.lower()} to {subject}", subject=subject, description=text
         )
     lower = text.lower()
+    if "subscription" in lower:  # a limit of theirs; the connection goes on
+        return PermissionDeniedError(f"not allowed: {lower}", description=text)
     if lower == "authentication timeout":  # it was frozen or busy, and has looked at no login
         return ConnectionLostError(f"the server ended the connection: {text}", description=text)
     if "authorization" in lower or "authentication" in lower:

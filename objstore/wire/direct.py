@@ -150,6 +150,7 @@ class DirectGet:
 
     Attributes:
         subject: as above.
+        count: how many messages have come.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class DirectGet:
         place: PlaceOf | None = None,
     ) -> None:
         self.subject = subject
+        self.count = 0
         self._connection = connection
         self._queue: queue.SimpleQueue[Message | ObjStoreError] = queue.SimpleQueue()
         self._left = _allowance(request)
@@ -172,6 +174,7 @@ class DirectGet:
 
     def _deliver(self, message: Message) -> None:
         self._left -= len(message.payload) + len(message.header) + OVERHEAD
+        self.count += 1
         if self._left >= 0:
             self._queue.put(message)
         else:
@@ -215,10 +218,12 @@ class DirectPage:
 
     Attributes:
         subject: of the request.
+        count: how many messages have come.
     """
 
     def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
         self.subject = subject
+        self.count = 0
         self._connection = connection
         self._part: list[Message] = []  # has come since the last one was handed on
         self._parts: queue.SimpleQueue[list[Message] | ObjStoreError] = queue.SimpleQueue()
@@ -236,6 +241,7 @@ class DirectPage:
             self.close()
             self.fail(_too_long(self.subject))
             return
+        self.count += 1
         part = self._part
         part.append(message)
         if message.status or len(part) >= PART:

@@ -9,7 +9,6 @@ Sources: ADR-1 (the JSON API), ADR-31 (direct get and its batches).
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,13 +25,13 @@ from objstore.errors import (
     RequestTimeoutError,
     ServerVersionError,
     is_transient,
+    violates_limit,
 )
 from objstore.wire.answers import (
     PendingAck,
     PendingGet,
     PubAck,
     direct_answer,
-    leader_answer,
     parse_answer,
     parse_pub_ack,
 )
@@ -43,10 +42,14 @@ from objstore.wire.direct import (
     DirectPage,
     StoredMessage,
 )
+from objstore.wire.features import FEATURES, version_of
 from objstore.wire.protocol import Buffer, Message
+from objstore.wire.read_limit import ReadLimit
+from objstore.wire.reads import ReadRequest, Way, read_request
 from objstore.wire.requests import PendingReply
 from objstore.wire.stored_headers import parse_expected, parse_ttl, publish_header, ttl_header
 from objstore.wire.subscriptions import PlaceOf
+from objstore.wire.user import User
 
 __all__ = [
     "FEATURES",
@@ -72,26 +75,14 @@ ELECTION = 30.0
 #: A cluster is asked again after so much silence, in seconds, and twice that, up to the time-out.
 ASK_AGAIN = 1.0
 
+#: How often a server may end the connection for a command that is too long for it. Another thread
+#: may have sent that; whose own it is gets no further.
+VIOLATIONS = 2
+
 #: Between two questions of which the first was answered at once by nobody, in seconds.
 PAUSE = 0.1
 
 _T = TypeVar("_T")
-
-#: The first nats-server with each feature.
-FEATURES: dict[str, tuple[int, int, int]] = {
-    "batched direct get": (2, 11, 0),
-    "message TTL": (2, 11, 0),
-    "exact pending counts": (2, 12, 0),
-    "fast-ingest batches": (2, 14, 0),
-}
-
-
-@functools.lru_cache(maxsize=16)
-def _version(text: str) -> tuple[int, int, int]:
-    numbers = [int(part) for part in text.split("-")[0].split(".") if part.isdigit()]
-    major, minor, patch, *_ = [*numbers, 0, 0, 0]
-    return major, minor, patch
-
 
 class JetStream:
     """An account's JetStream, through one connection.
@@ -102,6 +93,10 @@ class JetStream:
         timeout: for one call, in seconds.
         patience: how long a call that changes nothing is tried again when the connection
             breaks under it or a cluster has no leader, in seconds.
+
+    Attributes:
+        read_limit: how much may be asked for at once.
+        user: what is known of the user's rights.
     """
 
     def __init__(
@@ -117,13 +112,15 @@ class JetStream:
         self.timeout = timeout
         self.patience = patience
         self.prefix = self._prefix = prefix
+        self.user = User(connection)
+        self.read_limit = ReadLimit(lambda: self.connection.session.info)
 
     # --- what the server is
 
     @property
-    def server_version(self) -> tuple[int, int, int]:
+    def serverversion_of(self) -> tuple[int, int, int]:
         """The version of the server connected to."""
-        return _version(str(self.connection.session.info.get("version", "0.0.0")))
+        return version_of(str(self.connection.session.info.get("version", "0.0.0")))
 
     def supports(self, feature: str) -> bool:
         """Whether the server has a feature of :data:`FEATURES`."""
@@ -199,6 +196,7 @@ class JetStream:
     ) -> _T:
         """Request, and repeat while connections break under it, or a cluster has no leader."""
         begun = time.monotonic()
+        violations = 0
         waits = self.waits()
         wait = next(waits) if repeat else self.timeout
         while True:
@@ -206,8 +204,13 @@ class JetStream:
                 return parse(self.connection.inbox.request(subject, payload, timeout=wait))
             except (ConnectionClosedError, NoRespondersError):
                 raise
-            except ConnectionLostError:
-                if not repeat or time.monotonic() >= begun + self.patience:
+            except ConnectionLostError as error:
+                violations += violates_limit(error)
+                if (
+                    not repeat
+                    or violations > VIOLATIONS
+                    or time.monotonic() >= begun + self.patience
+                ):
                     raise
             except RequestTimeoutError:
                 longer = next(waits, None) if repeat else None
@@ -323,6 +326,19 @@ class JetStream:
         answer = self.call(f"STREAM.PURGE.{stream}", request, f"purging {subject}")
         return int(answer.get("purged", 0))
 
+    def purge_subject(self, stream: str) -> str:
+        """Where one has to be allowed to publish for :meth:`purge`."""
+        return f"{self._prefix}.STREAM.PURGE.{stream}"
+
+    def start_purging_nothing(self, stream: str) -> PendingReply:
+        """Ask along with what is sent next for a purge that cannot be; to be closed.
+
+        Whoever may not purge is refused by the server connected to, before it answers anything
+        that is asked later. A stream refuses a purge with both a sequence and a number to keep.
+        """
+        payload = b'{"seq":1,"keep":1}'
+        return self.connection.inbox.start_along(self.purge_subject(stream), payload)
+
     def delete_message(self, stream: str, sequence: int) -> None:
         """Remove one message; one that is gone already is fine.
 
@@ -392,6 +408,27 @@ class JetStream:
         pending = self.connection.inbox.start(subject, payload, header=header)
         return PendingAck(pending, what, facts or {}, self.timeout)
 
+    def read(self, request: ReadRequest) -> StoredMessage | None:
+        """Ask for one message; None: there is none.
+
+        Raises:
+            NoRespondersError: it was a direct get, and the stream allows none, or is not there.
+            BucketNotFoundError: there is no such stream; and as :meth:`call`.
+        """
+        return self._ask(f"{self._prefix}.{request.subject}", request.payload, request.parse)
+
+    def start_read(self, request: ReadRequest, *, along: bool = False) -> PendingGet:
+        """As :meth:`read`, for the answer to be taken later.
+
+        Arguments:
+            request: what is asked for.
+            along: it travels with whatever is sent next.
+        """
+        inbox = self.connection.inbox
+        start = inbox.start_along if along else inbox.start
+        pending = start(f"{self._prefix}.{request.subject}", request.payload)
+        return PendingGet(pending, request.parse, self.timeout)
+
     def last_message(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from the stream's leader: what was acknowledged is seen.
 
@@ -404,14 +441,8 @@ class JetStream:
         """The message with a number, from the stream's leader."""
         return self._message(stream, {"seq": sequence})
 
-    def next_message(self, stream: str, subject: str, sequence: int) -> StoredMessage | None:
-        """The first message of a subject from a sequence on, from the stream's leader."""
-        return self._message(stream, {"next_by_subj": subject, "seq": sequence})
-
-    def _message(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
-        subject = f"{self._prefix}.STREAM.MSG.GET.{stream}"
-        payload = json.dumps(request).encode()
-        return self._ask(subject, payload, lambda message: leader_answer(message, stream))
+    def _message(self, stream: str, what: Mapping[str, Any]) -> StoredMessage | None:
+        return self.read(read_request(stream, what, Way.LEADER))
 
     def direct_last(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from whichever server answers first.
@@ -423,41 +454,16 @@ class JetStream:
         request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
         return self._ask(request, b"", lambda message: direct_answer(message, subject))
 
-    def start_direct_last(self, stream: str, subject: str) -> PendingGet:
-        """As :meth:`direct_last`, for the answer to be taken later."""
-        request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
-        pending = self.connection.inbox.start(request, b"")
-        return PendingGet(pending, lambda message: direct_answer(message, subject), self.timeout)
-
-    def start_last_along(self, stream: str, subject: str, *, direct: bool) -> PendingGet:
-        """As :meth:`direct_last` or :meth:`last_message`, asked along with what is sent next."""
-        inbox, prefix = self.connection.inbox, self._prefix
-        if direct:
-            pending = inbox.start_along(f"{prefix}.DIRECT.GET.{stream}.{subject}", b"")
-            return PendingGet(pending, lambda m: direct_answer(m, subject), self.timeout)
-        request = json.dumps({"last_by_subj": subject}).encode()
-        pending = inbox.start_along(f"{prefix}.STREAM.MSG.GET.{stream}", request)
-        return PendingGet(pending, lambda m: leader_answer(m, stream), self.timeout)
-
-    def start_last_message(self, stream: str, subject: str) -> PendingGet:
-        """As :meth:`last_message`, for the answer to be taken later."""
-        request = json.dumps({"last_by_subj": subject}).encode()
-        pending = self.connection.inbox.start(f"{self._prefix}.STREAM.MSG.GET.{stream}", request)
-        return PendingGet(pending, lambda message: leader_answer(message, stream), self.timeout)
-
-    def start_next(self, stream: str, subject: str, sequence: int, *, direct: bool) -> PendingGet:
-        """Ask for a subject's first message from a sequence on; the answer is taken later.
-
-        Arguments:
-            direct: by direct get; else the stream's leader is asked.
-        """
-        request = json.dumps({"next_by_subj": subject, "seq": sequence}).encode()
-        inbox, prefix = self.connection.inbox, self._prefix
-        if direct:
-            pending = inbox.start(f"{prefix}.DIRECT.GET.{stream}", request)
-            return PendingGet(pending, lambda m: direct_answer(m, subject), self.timeout)
-        pending = inbox.start(f"{prefix}.STREAM.MSG.GET.{stream}", request)
-        return PendingGet(pending, lambda m: leader_answer(m, stream), self.timeout)
+    def answers_now(self, stream: str) -> bool:
+        """Whether a stream answers a short direct get: there is no message of that number."""
+        target, payload = f"{self._prefix}.DIRECT.GET.{stream}", b'{"seq":%d}' % ((1 << 63) - 1)
+        try:
+            self.connection.inbox.request(target, payload, timeout=min(ASK_AGAIN, self.timeout))
+        except ConnectionClosedError:
+            raise
+        except (ConnectionLostError, RequestTimeoutError):
+            return False
+        return True
 
     def direct_batch(
         self, stream: str, request: Mapping[str, Any], place: PlaceOf | None = None

@@ -449,8 +449,8 @@ class Session(Subscribing):
             return
         if "subscription" not in text.lower():
             concerned = self._waiting.concerned(error.subject)
-        elif self._subscriptions.deny(error):
-            concerned = self._waiting.expect_no_replies(error)
+        elif no_replies := self._subscriptions.deny(error):
+            error, concerned = no_replies, self._waiting.expect_no_replies(no_replies)
         else:
             concerned = []
         if not concerned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from objstore.errors import ObjStoreError
 from objstore.wire.commands import encode_unsubscribe
 from objstore.wire.outbox import Outbox
 from objstore.wire.subscriptions import Handler, Subscription, Subscriptions, WaitingRoom
@@ -26,6 +27,7 @@ class Subscribing:
         *,
         queue: str = "",
         max_messages: int | None = None,
+        refused: Callable[[ObjStoreError], object] | None = None,
         prepare: Callable[[Subscription], object] | None = None,
     ) -> Subscription:
         """Subscribe. Never blocks; the server is told before anything that is sent later.
@@ -33,13 +35,14 @@ class Subscribing:
         Without a connection the next one begins with it, as every one does after.
 
         Arguments:
-            subject, handler, queue, max_messages: see :class:`Subscription`.
+            subject, handler, queue, max_messages, refused: see :class:`Subscription`.
             prepare: called with the subscription before the first message can come.
 
         Raises:
             InvalidNameError: the subject or queue group is not one.
         """
-        subscription = self.new_subscription(subject, handler, queue=queue, limit=max_messages)
+        options = {"queue": queue, "limit": max_messages, "refused": refused}
+        subscription = self.new_subscription(subject, handler, **options)
         if prepare is not None:
             prepare(subscription)
         self.begin(subscription)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from objstore.errors import ObjStoreError
+from objstore.errors import ObjStoreError, PermissionDeniedError
 from objstore.wire.commands import check_subject, encode_subscribe, encode_unsubscribe
 from objstore.wire.protocol import Message
 
@@ -51,6 +51,7 @@ class Subscription:
         received: how many messages have come.
         announced: whether the present server was told of it.
         denied: why the present server does not let it be.
+        refused: called with that, by the reader thread; None: nobody waits for it.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Subscription:
         "place",
         "queue",
         "received",
+        "refused",
         "replies",
         "sid",
         "subject",
@@ -77,6 +79,7 @@ class Subscription:
         limit: int | None = None,
         replies: bool = False,
         place: PlaceOf | None = None,
+        refused: Callable[[ObjStoreError], object] | None = None,
     ) -> None:
         check_subject(subject)
         if queue:
@@ -88,6 +91,7 @@ class Subscription:
         self.limit = limit
         self.replies = replies
         self.place = place
+        self.refused = refused
         self.received = 0
         self.announced = False
         self.denied: ObjStoreError | None = None
@@ -107,6 +111,11 @@ class Subscription:
         """What tells the server of the limit, in the server's counting."""
         left = None if self.limit is None else max(self.limit - self._before, 1)
         return encode_unsubscribe(self.sid, left)
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the present server was told of it, and has sent nothing yet."""
+        return self.announced and self.denied is None and self.received == self._before
 
     def announce(self) -> bytes:
         """As :meth:`commands`, and note that they are sent to a new server."""
@@ -145,12 +154,27 @@ class Subscriptions:
         """What tells a new server of all of them."""
         return b"".join(each.announce() for each in list(self._by_sid.values()))
 
-    def deny(self, error: ObjStoreError) -> bool:
-        """Note that the server refuses those to a subject; tell whether an inbox is among them."""
-        denied = [each for each in list(self._by_sid.values()) if each.subject == error.subject]
+    def deny(self, error: ObjStoreError) -> ObjStoreError | None:
+        """Note that the server refuses those to a subject.
+
+        Returns:
+            The error of whoever waits for a reply, where an inbox is among them.
+
+        Where it does not say which one it refuses, because there are too many, it is the last
+        one that was begun: the server takes them in order.
+        """
+        everyone = list(self._by_sid.values())
+        if error.subject is None:
+            denied = [each for each in everyone if each.is_unheard][-1:]
+        else:
+            denied = [each for each in everyone if each.subject == error.subject]
         for each in denied:
+            error.subject = each.subject
             each.denied = error
-        return any(each.replies for each in denied)
+            if each.refused is not None:
+                each.refused(again(error))
+        inboxes = [each for each in denied if each.replies]
+        return _without_inbox(error) if inboxes else None
 
     def place(self, sid: int, subject: str, header: bytes, size: int) -> memoryview | None:
         """Where the payload of a large message shall land; None: anywhere."""
@@ -171,6 +195,14 @@ class Subscriptions:
             subscription.handler(message)
         except Exception:
             LOG.exception("a handler of messages to %s failed", subscription.subject)
+
+
+def _without_inbox(error: ObjStoreError) -> ObjStoreError:
+    """The error of whoever awaits a reply, where none can come."""
+    what = f"{error}: no reply can come"
+    if "permission" in (error.description or "").lower():
+        what += "; connect with the inbox_prefix= that this user may subscribe to"
+    return PermissionDeniedError(what, subject=error.subject, description=error.description)
 
 
 class Waiting(Protocol):

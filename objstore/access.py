@@ -1,0 +1,269 @@
+"""The ways to read a bucket's messages: which there are is learned on the way.
+
+Direct gets cost least, where the bucket allows them and the user may ask. Batches of them need
+server 2.11, and an account that gets all answers of a request: JetStream of another account that
+was imported as a service with single responses gives the first one only. What is left is asked of
+the stream's leader, message by message. What is not to be had is not asked for a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from objstore.errors import NoRespondersError, ObjStoreError, PermissionDeniedError
+from objstore.wire.direct import StoredMessage
+from objstore.wire.jetstream import JetStream, PendingGet
+from objstore.wire.reads import ReadRequest, Way, last_of_subject, next_of_subject
+
+__all__ = ["Access", "PendingRead"]
+
+#: After so many seconds without a second answer it is asked whether there will be one. In a
+#: cluster a follower may be that slow while others answer.
+QUIET, QUIET_CLUSTER = 0.1, 0.5
+
+_T = TypeVar("_T", covariant=True)
+
+
+class Batch(Protocol[_T]):
+    """Several answers to one request.
+
+    Attributes:
+        count: how many have come.
+    """
+
+    count: int
+
+    def next(self, timeout: float, /) -> _T | None:
+        """What comes next; None: nothing in so many seconds."""
+
+
+class Access:
+    """How the messages of one stream can be read.
+
+    Arguments:
+        jetstream: the account.
+        stream: the stream.
+        ask_settings: asks for its configuration.
+
+    Attributes:
+        direct: whether the stream answers direct gets.
+        single: whether only the first of several answers arrives.
+        may_purge: whether this user may purge; None: that is not known yet.
+        commits: whether this user may store records, once that is known.
+        proved: whether it was looked at once what a put needs.
+        denied: the ways that this user may not take.
+    """
+
+    def __init__(
+        self, jetstream: JetStream, stream: str, ask_settings: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._jetstream = jetstream
+        self._stream = stream
+        self._ask_settings = ask_settings
+        self.direct = True
+        self.single = False
+        self.may_purge: bool | None = None
+        self.commits = self.proved = False
+        self._several = False  # several answers have come
+        self.denied: set[Way] = set()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether something was denied to this user."""
+        return bool(self.denied) or self.may_purge is False
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a put may turn out not to be allowed."""
+        return self.is_limited or (not self.proved and self._jetstream.user.is_limited)
+
+    def allows(self, way: Way) -> bool:
+        """Whether a way was not denied."""
+        return way not in self.denied
+
+    def deny(self, way: Way) -> None:
+        """Take note that the user may not ask so."""
+        self.denied.add(way)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether direct gets say how many messages of the subject follow."""
+        direct = self.direct and Way.BY_REQUEST not in self.denied
+        return direct and self._jetstream.supports("batched direct get")
+
+    def way_of_last(self, *, leader: bool) -> Way:
+        """How to ask for a subject's last message: the leader, or whoever answers first."""
+        if not self.denied:
+            return Way.LEADER if leader or not self.direct else Way.BY_SUBJECT
+        return self._first_allowed((Way.BY_SUBJECT, Way.BY_REQUEST), leader)
+
+    def way_of_next(self, *, leader: bool) -> Way:
+        """How to ask for a message from a sequence on."""
+        if not self.denied:
+            return Way.LEADER if leader or not self.direct else Way.BY_REQUEST
+        return self._first_allowed((Way.BY_REQUEST,), leader)
+
+    def _first_allowed(self, direct: tuple[Way, ...], leader: bool) -> Way:
+        """The first way that was not denied; where all were, the one to be refused by."""
+        ways = direct if self.direct else ()
+        ways = (Way.LEADER, *ways) if leader else (*ways, Way.LEADER)
+        return next((way for way in ways if way not in self.denied), ways[0])
+
+    # --- single messages
+
+    def last(self, subject: str, *, leader: bool) -> StoredMessage | None:
+        """The last message of a subject.
+
+        Arguments:
+            subject: the subject.
+            leader: ask the stream's leader, if that is allowed.
+
+        Raises:
+            PermissionDeniedError: no way is allowed.
+            NoRespondersError: the stream answers no direct gets, or is not there.
+            ObjStoreError: as :meth:`~objstore.wire.jetstream.JetStream.read`.
+        """
+        way = self.way_of_last(leader=leader)
+        while True:
+            try:
+                if way is Way.BY_SUBJECT:
+                    return self._jetstream.direct_last(self._stream, subject)
+                return self._jetstream.read(last_of_subject(self._stream, subject, way))
+            except PermissionDeniedError:
+                self.denied.add(way)
+                way = self.way_of_last(leader=leader)
+                if way in self.denied:
+                    raise
+
+    def next(self, subject: str, sequence: int, *, leader: bool) -> StoredMessage | None:
+        """The first message of a subject from a sequence on; raises as :meth:`last`."""
+        way = self.way_of_next(leader=leader)
+        while True:
+            try:
+                return self._jetstream.read(next_of_subject(self._stream, subject, sequence, way))
+            except PermissionDeniedError:
+                self.denied.add(way)
+                way = self.way_of_next(leader=leader)
+                if way in self.denied:
+                    raise
+
+    def start_last(self, subject: str, *, leader: bool, along: bool = False) -> PendingRead:
+        """As :meth:`last`, for the answer to be taken later.
+
+        Arguments:
+            subject, leader: as for :meth:`last`.
+            along: the request travels with whatever is sent next.
+        """
+
+        def choose() -> Way:
+            return self.way_of_last(leader=leader)
+
+        def request(way: Way) -> ReadRequest:
+            return last_of_subject(self._stream, subject, way)
+
+        return PendingRead(self, choose, request, along=along)
+
+    def start_next(self, subject: str, sequence: int, *, leader: bool) -> PendingRead:
+        """Ask for the first message of a subject from a sequence on."""
+
+        def choose() -> Way:
+            return self.way_of_next(leader=leader)
+
+        def request(way: Way) -> ReadRequest:
+            return next_of_subject(self._stream, subject, sequence, way)
+
+        return PendingRead(self, choose, request)
+
+    def start(self, request: ReadRequest, *, along: bool) -> PendingGet:
+        """Send a request."""
+        return self._jetstream.start_read(request, along=along)
+
+    def learn_direct(self) -> None:
+        """Direct gets went unanswered: does the stream allow them?
+
+        Raises:
+            BucketNotFoundError: there is no such stream.
+        """
+        config = self._ask_settings()
+        self.direct = bool(config.get("allow_direct") or config.get("mirror_direct"))
+
+    # --- several answers
+
+    def take(self, batch: Batch[_T], timeout: float) -> _T | None:
+        """What comes next of a batch.
+
+        Returns:
+            None where nothing came within ``timeout`` seconds, or where it turns out that nothing
+            will: :attr:`single` tells.
+        """
+        if self._several or batch.count > 1:
+            self._several = True
+            return batch.next(timeout)
+        quiet = QUIET_CLUSTER if self._jetstream.is_clustered else QUIET
+        item = batch.next(min(quiet, timeout))
+        if item is None and batch.count == 1 and self._answers_singly(batch):
+            self.single = True
+            return None
+        if item is not None or timeout <= quiet:
+            return item
+        return batch.next(timeout - quiet)
+
+    def _answers_singly(self, batch: Batch[object]) -> bool:
+        """Whether a later request is answered, and still nothing more comes of this one.
+
+        A server answers in order, so this is no matter of how fast it is. In a cluster another
+        one may have answered; if a batch is taken for a single answer there, reading goes on by
+        single requests, which is slower and no less right.
+        """
+        answered = self._jetstream.answers_now(self._stream)
+        return answered and batch.count == 1
+
+
+class PendingRead:
+    """A read of one message, under way; asked another way where the first is not allowed."""
+
+    def __init__(
+        self,
+        access: Access,
+        choose: Callable[[], Way],
+        request: Callable[[Way], ReadRequest],
+        *,
+        along: bool = False,
+    ) -> None:
+        self._access = access
+        self._choose = choose
+        self._request = request
+        self._way = choose()
+        self._pending = access.start(request(self._way), along=along)
+
+    def result(self) -> StoredMessage | None:
+        """The message; None where there is none.
+
+        Raises:
+            PermissionDeniedError: no way to ask for it is allowed.
+            ObjStoreError: as the call that waits at once.
+        """
+        while True:
+            try:
+                return self._pending.result()
+            except PermissionDeniedError as error:
+                refusal: ObjStoreError = error
+                self._access.deny(self._way)
+            except NoRespondersError as error:
+                refusal = error
+                if self._way is not Way.LEADER:
+                    self._access.learn_direct()
+            way = self._choose()
+            if way is self._way or not self._access.allows(way):
+                raise refusal
+            self._way = way
+            self._pending = self._access.start(self._request(way), along=False)
+
+    def push(self) -> None:
+        """Ask now, if that was to go along with something else. Never fails."""
+        self._pending.push()
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._pending.close()
