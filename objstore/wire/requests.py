@@ -71,11 +71,6 @@ class Reply:
             self._latch.open()
 
     @property
-    def is_done(self) -> bool:
-        """Whether the reply is here, or it is known that none will come."""
-        return self._message is not None or self._error is not None
-
-    @property
     def error(self) -> ObjStoreError | None:
         """Why no reply will come, as far as is known now."""
         return self._error

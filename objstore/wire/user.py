@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 from objstore.errors import ObjStoreError, PermissionDeniedError
+from objstore.wire.commands import check_subject
 from objstore.wire.connection import Connection
-from objstore.wire.requests import PendingReply
+from objstore.wire.protocol import Message
+from objstore.wire.requests import publish_parts
 
 __all__ = ["User"]
 
@@ -19,29 +20,45 @@ class User:
 
     Arguments:
         connection: of the user.
+
+    Attributes:
+        is_limited: whether some things are not allowed, as far as is known by now.
+        subject: where the question goes.
     """
 
     def __init__(self, connection: Connection) -> None:
+        self.is_limited = False
+        self.subject = _INFO
         self._connection = connection
-        self._asked: PendingReply | None = None
-        self._is_limited: bool | None = None  # None: not known
+        self._reply = ""  # where the answer goes, once it was asked
 
     def ask(self) -> None:
-        """Ask, with whatever is sent next. Nothing, if that was done. Never fails."""
-        if self._asked is None:
-            with contextlib.suppress(ObjStoreError):
-                self._asked = self._connection.inbox.start_along(_INFO, b"")
+        """Ask, with whatever is sent next. Nothing, if that was done."""
+        if self._reply:
+            return
+        connection = self._connection
+        self._reply = connection.inbox.open(self._deliver)
+        command = b"".join(publish_parts(check_subject(_INFO), b"", self._reply.encode()))
+        if not connection.session.send_along(command, self):
+            self._close()
+            self._reply = ""  # there is no connection: next time
 
-    @property
-    def is_limited(self) -> bool:
-        """Whether some things are not allowed, as far as is known by now."""
-        if self._is_limited is None and self._asked is not None and self._asked.is_done:
-            with self._asked as asked:
-                try:
-                    answer = json.loads(bytes(asked.result(0).payload))
-                    self._is_limited = bool(answer["data"].get("permissions"))
-                except PermissionDeniedError:  # else there is hardly a reason to forbid that
-                    self._is_limited = True
-                except (ObjStoreError, ValueError, LookupError, TypeError, AttributeError):
-                    self._is_limited = False
-        return bool(self._is_limited)
+    def fail(self, error: ObjStoreError) -> None:
+        """There will be no answer. Called by the reader thread."""
+        self._close()
+        if isinstance(error, PermissionDeniedError):
+            self.is_limited = True
+        else:
+            self._reply = ""
+
+    def _deliver(self, message: Message) -> None:
+        """Take the answer, in the reader thread."""
+        self._close()
+        try:
+            self.is_limited = bool(json.loads(bytes(message.payload))["data"].get("permissions"))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            pass  # no server that knows the question: nothing is known
+
+    def _close(self) -> None:
+        self._connection.session.forget(self)
+        self._connection.inbox.close(self._reply)
