@@ -11,16 +11,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from objstore.errors import NoRespondersError, ObjStoreError, PermissionDeniedError
+from objstore.errors import (
+    ConnectionClosedError,
+    ConnectionLostError,
+    NoRespondersError,
+    ObjStoreError,
+    PermissionDeniedError,
+    RequestTimeoutError,
+)
 from objstore.wire.direct import StoredMessage
 from objstore.wire.jetstream import JetStream, PendingGet
-from objstore.wire.reads import ReadRequest, Way, last_of_subject, next_of_subject
+from objstore.wire.reads import Way, last_of_subject, next_of_subject, read_request
 
 __all__ = ["Access", "PendingRead"]
 
 #: After so many seconds without a second answer it is asked whether there will be one. In a
 #: cluster a follower may be that slow while others answer.
 QUIET, QUIET_CLUSTER = 0.1, 0.5
+
+#: There is never a message of this number, and so the answer is short.
+_BEYOND = (1 << 63) - 1
 
 _T = TypeVar("_T", covariant=True)
 
@@ -159,10 +169,12 @@ class Access:
         def choose() -> Way:
             return self.way_of_last(leader=leader)
 
-        def request(way: Way) -> ReadRequest:
-            return last_of_subject(self._stream, subject, way)
+        def start(way: Way, along: bool) -> PendingGet:
+            return self._jetstream.start_read(
+                last_of_subject(self._stream, subject, way), along=along
+            )
 
-        return PendingRead(self, choose, request, along=along)
+        return PendingRead(self, choose, start, along=along)
 
     def start_next(self, subject: str, sequence: int, *, leader: bool) -> PendingRead:
         """Ask for the first message of a subject from a sequence on."""
@@ -170,14 +182,10 @@ class Access:
         def choose() -> Way:
             return self.way_of_next(leader=leader)
 
-        def request(way: Way) -> ReadRequest:
-            return next_of_subject(self._stream, subject, sequence, way)
+        def start(way: Way, _along: bool) -> PendingGet:
+            return self._jetstream.start_next(self._stream, subject, sequence, way=way)
 
-        return PendingRead(self, choose, request)
-
-    def start(self, request: ReadRequest, *, along: bool) -> PendingGet:
-        """Send a request."""
-        return self._jetstream.start_read(request, along=along)
+        return PendingRead(self, choose, start)
 
     def learn_direct(self) -> None:
         """Direct gets went unanswered: does the stream allow them?
@@ -216,8 +224,14 @@ class Access:
         one may have answered; if a batch is taken for a single answer there, reading goes on by
         single requests, which is slower and no less right.
         """
-        answered = self._jetstream.answers_now(self._stream)
-        return answered and batch.count == 1
+        beyond = read_request(self._stream, {"seq": _BEYOND}, Way.BY_REQUEST)
+        try:
+            self._jetstream.start_read(beyond).result()
+        except ConnectionClosedError:
+            raise
+        except (ConnectionLostError, RequestTimeoutError):
+            return False
+        return batch.count == 1
 
 
 class PendingRead:
@@ -227,15 +241,15 @@ class PendingRead:
         self,
         access: Access,
         choose: Callable[[], Way],
-        request: Callable[[Way], ReadRequest],
+        start: Callable[[Way, bool], PendingGet],
         *,
         along: bool = False,
     ) -> None:
         self._access = access
         self._choose = choose
-        self._request = request
+        self._start = start
         self._way = choose()
-        self._pending = access.start(request(self._way), along=along)
+        self._pending = start(self._way, along)
 
     def result(self) -> StoredMessage | None:
         """The message; None where there is none.
@@ -258,7 +272,7 @@ class PendingRead:
             if way is self._way or not self._access.allows(way):
                 raise refusal
             self._way = way
-            self._pending = self._access.start(self._request(way), along=False)
+            self._pending = self._start(way, False)
 
     def push(self) -> None:
         """Ask now, if that was to go along with something else. Never fails."""

@@ -45,7 +45,7 @@ from objstore.wire.direct import (
 from objstore.wire.features import FEATURES, version_of
 from objstore.wire.protocol import Buffer, Message
 from objstore.wire.read_limit import ReadLimit
-from objstore.wire.reads import ReadRequest, Way, read_request
+from objstore.wire.reads import ReadRequest, Way, next_of_subject, read_request
 from objstore.wire.requests import PendingReply
 from objstore.wire.stored_headers import parse_expected, parse_ttl, publish_header, ttl_header
 from objstore.wire.subscriptions import PlaceOf
@@ -84,6 +84,7 @@ PAUSE = 0.1
 
 _T = TypeVar("_T")
 
+
 class JetStream:
     """An account's JetStream, through one connection.
 
@@ -118,7 +119,7 @@ class JetStream:
     # --- what the server is
 
     @property
-    def serverversion_of(self) -> tuple[int, int, int]:
+    def server_version(self) -> tuple[int, int, int]:
         """The version of the server connected to."""
         return version_of(str(self.connection.session.info.get("version", "0.0.0")))
 
@@ -454,16 +455,9 @@ class JetStream:
         request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
         return self._ask(request, b"", lambda message: direct_answer(message, subject))
 
-    def answers_now(self, stream: str) -> bool:
-        """Whether a stream answers a short direct get: there is no message of that number."""
-        target, payload = f"{self._prefix}.DIRECT.GET.{stream}", b'{"seq":%d}' % ((1 << 63) - 1)
-        try:
-            self.connection.inbox.request(target, payload, timeout=min(ASK_AGAIN, self.timeout))
-        except ConnectionClosedError:
-            raise
-        except (ConnectionLostError, RequestTimeoutError):
-            return False
-        return True
+    def start_next(self, stream: str, subject: str, sequence: int, *, way: Way) -> PendingGet:
+        """Ask for a subject's first message from a sequence on; the answer is taken later."""
+        return self.start_read(next_of_subject(stream, subject, sequence, way))
 
     def direct_batch(
         self, stream: str, request: Mapping[str, Any], place: PlaceOf | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from objstore.errors import ObjStoreError, PermissionDeniedError
@@ -54,10 +55,10 @@ class User:
     def _deliver(self, message: Message) -> None:
         """Take the answer, in the reader thread."""
         self._close()
-        try:
+        with contextlib.suppress(
+            ValueError, LookupError, TypeError, AttributeError
+        ):  # unknown there
             self.is_limited = bool(json.loads(bytes(message.payload))["data"].get("permissions"))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            pass  # no server that knows the question: nothing is known
 
     def _close(self) -> None:
         self._connection.session.forget(self)
