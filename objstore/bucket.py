@@ -46,7 +46,8 @@ class ObjectStoreStatus:
 
     Attributes:
         bucket: its name.
-        size: of the live objects, in bytes; None where it was not counted.
+        size: how many live objects there are, links among them; None where they were not counted.
+        total_size: of them all, in bytes; None where that was not counted.
         bytes: that the stream takes, metadata and overhead included.
         description: free text.
         ttl: after which objects expire; zero: never.
@@ -60,6 +61,7 @@ class ObjectStoreStatus:
 
     bucket: str
     size: int | None
+    total_size: int | None
     bytes: int
     description: str
     ttl: timedelta
@@ -329,14 +331,27 @@ def max_object_size(config: Mapping[str, Any]) -> int | None:
     return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
 
 
-def status_of(bucket: str, info: Mapping[str, Any], size: int | None = None) -> ObjectStoreStatus:
-    """A bucket's status, from what the server tells of its stream."""
+def status_of(
+    bucket: str,
+    info: Mapping[str, Any],
+    *,
+    size: int | None = None,
+    total_size: int | None = None,
+) -> ObjectStoreStatus:
+    """A bucket's status, from what the server tells of its stream.
+
+    Arguments:
+        bucket: its name.
+        info: the server's answer.
+        size, total_size: how many live objects were counted, and their bytes; None: not counted.
+    """
     config = info["config"]
     metadata = user_metadata(config.get("metadata"))
     metadata.pop(MAX_OBJECT_SIZE, None)
     return ObjectStoreStatus(
         bucket=bucket,
         size=size,
+        total_size=total_size,
         bytes=int(info["state"]["bytes"]),
         description=config.get("description") or "",
         ttl=timedelta(microseconds=int(config.get("max_age") or 0) // 1000),

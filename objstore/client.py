@@ -360,8 +360,8 @@ class Client(Uncopied):
         """The account's buckets, in the order of their names.
 
         Lazily, a page of some hundred streams for each request; no bucket is looked into, so
-        the ``size`` is None (``status()`` of a bucket counts it), while ``bytes``, that the
-        stream takes, is there.
+        ``size`` and ``total_size`` are None (``status()`` of a bucket counts its objects), while
+        ``bytes``, that the stream takes, is there.
 
         Raises:
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.

@@ -19,7 +19,7 @@ class StoreMetrics:
     """What a bucket holds; links and tombstones are not objects.
 
     Attributes:
-        objects: how many.
+        objects: how many have content of their own: those of ``status().size`` without the links.
         total_size: of all of them, in bytes.
         avg_size: of one, in bytes; 0.0 where there is none.
         mime_types: how many have each media type; ``"unknown"``: those without one.

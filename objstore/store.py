@@ -165,8 +165,8 @@ class ObjectStore(Folders, Caring):
     def status(self) -> ObjectStoreStatus:
         """The bucket's settings and state.
 
-        Its ``size`` is counted by listing the bucket: it costs what :meth:`list` costs. The
-        bucket's settings are read again, so that what another client changed since this one
+        The number of its live objects, ``size``, and their bytes, ``total_size``, are counted by
+        one listing of the bucket: that costs what :meth:`list` costs. The bucket's settings are read again, so that what another client changed since this one
         opened it, its ``max_object_size`` above all, counts here from now on.
 
         Raises:
@@ -176,7 +176,11 @@ class ObjectStore(Folders, Caring):
         Source: ADR-20.
         """
         info = self._known.ask()
-        return status_of(self.name, info, sum(each.size for each in self.list()))
+        size = total_size = 0
+        for each in self.list():
+            size += 1
+            total_size += each.size
+        return status_of(self.name, info, size=size, total_size=total_size)
 
     def seal(self) -> ObjectStoreStatus:
         """Make the bucket unchangeable, for good.

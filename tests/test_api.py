@@ -108,7 +108,7 @@ class ObjectInfo:
     mtime: object; headers: object; metadata: object; deleted: bool; link: object
     options: object; nuid: str; revision: int
 class ObjectStoreStatus:
-    bucket: str; size: int; bytes: int; description: str; ttl: object; storage: object
+    bucket: str; size: int; total_size: int; bytes: int; description: str; ttl: object; storage: object
     replicas: int; compression: object; sealed: bool; max_object_size: int; metadata: object
     stream_info: object; backing_store: str
 class StoreMetrics:

@@ -304,8 +304,8 @@ def test_no_max_object_size() -> None:
 
 def test_status() -> None:
     info = stream_info({**new_stream("B", EVERYTHING, {}), "sealed": True})
-    status = status_of("B", info, size=99)
-    assert (status.bucket, status.size, status.bytes) == ("B", 99, 123)
+    status = status_of("B", info, size=3, total_size=99)
+    assert (status.bucket, status.size, status.total_size, status.bytes) == ("B", 3, 99, 123)
     assert (status.description, status.ttl, status.replicas) == ("d", timedelta(minutes=1), 3)
     assert status.storage is StorageType.MEMORY
     assert status.compression is StoreCompression.S2
@@ -322,7 +322,8 @@ def test_status() -> None:
 def test_status_of_a_server_that_says_little() -> None:
     """Old servers leave out what is zero or what they do not know."""
     status = status_of("B", {"config": {"name": "OBJ_B"}, "state": {"bytes": 0}})
-    assert (status.size, status.description, status.ttl) == (None, "", timedelta())
+    assert (status.size, status.total_size) == (None, None)
+    assert (status.description, status.ttl) == ("", timedelta())
     assert (status.storage, status.compression) == (StorageType.FILE, StoreCompression.NONE)
     assert (status.replicas, status.sealed, status.max_object_size) == (1, False, None)
     assert status.metadata == {}

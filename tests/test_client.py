@@ -626,6 +626,8 @@ def test_metrics(client: Client) -> None:
         avg_size=2.2,
         mime_types={"text/plain": 2, "image/png": 1, "unknown": 2},
     )
+    status = store.status()
+    assert (status.size, status.total_size) == (6, 11)  # the link is an object without content
     client.delete_store("met")
     with pytest.raises(BucketNotFoundError) as caught:
         client.store_metrics("met")

@@ -83,7 +83,8 @@ def test_a_mirror_is_read_like_any_bucket(
     assert info is not None
     assert (info.bucket, info.mime, info.metadata) == (fed, "text/plain", {"k": "v"})
     assert info.headers.getlist("h") == ["1", "2"]
-    assert mirror.status().size == len(large) + 3
+    assert mirror.status().total_size == len(large) + 3
+    assert mirror.status().size == len(list(mirror))
     assert mirror.verify().problems == ()
 
 

@@ -97,8 +97,8 @@ def _local_time(time: datetime | None) -> str:
 def info(settings: Settings, bucket: str, name: str | None) -> None:
     """Show all about an object, or about a bucket.
 
-    With --json, one JSON object. A bucket's "size" is that of its objects, "bytes" what it
-    takes on the server.
+    With --json, one JSON object. A bucket's "size" is the number of its objects, "total_size"
+    their bytes, "bytes" what it takes on the server.
 
     \b
     Examples:
@@ -107,15 +107,15 @@ def info(settings: Settings, bucket: str, name: str | None) -> None:
     """
     with settings.bucket(bucket) as store:
         if name is None:
-            fields = show.bucket_fields(store.status())
+            fields, in_bytes = show.bucket_fields(store.status()), show.BUCKET_BYTES
         else:
             found = store.info(name)
             if found is None:
                 raise objstore.ObjectNotFoundError(
                     f"there is no object {name!r} in bucket {bucket}", bucket=bucket, name=name
                 )
-            fields = show.object_fields(found)
-    for line in [show.as_json(fields)] if settings.json else show.fields_table(fields):
+            fields, in_bytes = show.object_fields(found), show.OBJECT_BYTES
+    for line in [show.as_json(fields)] if settings.json else show.fields_table(fields, in_bytes):
         show.line(line)
 
 

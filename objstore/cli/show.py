@@ -149,10 +149,11 @@ def object_fields(info: ObjectInfo) -> dict[str, Any]:
 
 
 def bucket_fields(status: ObjectStoreStatus) -> dict[str, Any]:
-    """A bucket as ``--json`` prints it; ``ttl`` is in seconds."""
+    """A bucket as ``--json`` prints it; ``size`` is a number of objects, ``ttl`` in seconds."""
     return {
         "bucket": status.bucket,
         "size": status.size,
+        "total_size": status.total_size,
         "bytes": status.bytes,
         "description": status.description,
         "ttl": status.ttl.total_seconds(),
@@ -165,13 +166,23 @@ def bucket_fields(status: ObjectStoreStatus) -> dict[str, Any]:
     }
 
 
-def fields_table(fields: Mapping[str, Any]) -> list[str]:
-    """Lines for people: one for each field that says something."""
+#: Fields of an object, and of a bucket, that are numbers of bytes.
+OBJECT_BYTES = ("size", "chunk_size")
+BUCKET_BYTES = ("total_size", "bytes", "max_object_size")
+
+
+def fields_table(fields: Mapping[str, Any], in_bytes: Sequence[str]) -> list[str]:
+    """Lines for people: one for each field that says something.
+
+    Arguments:
+        fields: what to show.
+        in_bytes: which of them are numbers of bytes.
+    """
     rows = []
     for name, value in fields.items():
         if value is None or value == "" or value == {}:
             continue
-        if name in ("size", "bytes", "chunk_size", "max_object_size"):
+        if name in in_bytes:
             text = f"{human_size(value)} ({value:,} bytes)"
         elif isinstance(value, bool):
             text = "yes" if value else "no"

@@ -62,7 +62,7 @@ def test_ls_of_the_account(run: Run, client: Client, bucket: str, store: ObjectS
     lines = [json.loads(line) for line in run("ls", "--json").stdout.splitlines()]
     (fields,) = (line for line in lines if line["bucket"] == bucket)
     assert fields["description"] == "für\x1b Tests"
-    assert fields["size"] is None
+    assert (fields["size"], fields["total_size"]) == (None, None)
 
 
 def test_ls_of_a_bucket(run: Run, store: ObjectStore) -> None:
@@ -123,9 +123,13 @@ def test_info_of_an_object(run: Run, store: ObjectStore) -> None:
 
 def test_info_of_a_bucket(run: Run, store: ObjectStore) -> None:
     store.put("a", b"x" * 1536)
-    assert "size         1.5 KiB (1,536 bytes)" in run("info", store.name).stdout.splitlines()
+    store.put("b", b"")
+    lines = run("info", store.name).stdout.splitlines()
+    assert "size         2" in lines
+    assert "total size   1.5 KiB (1,536 bytes)" in lines
     fields = json.loads(run("info", store.name, "--json").stdout)
-    assert (fields["bucket"], fields["size"], fields["sealed"]) == (store.name, 1536, False)
+    assert (fields["bucket"], fields["size"], fields["total_size"]) == (store.name, 2, 1536)
+    assert fields["sealed"] is False
 
 
 # --- create
@@ -148,6 +152,7 @@ def test_create_with_everything(run: Run, client: Client, bucket: str) -> None:
     assert json.loads(result.stdout) == {
         "bucket": bucket,
         "size": 0,
+        "total_size": 0,
         "bytes": 0,
         "description": "d",
         "ttl": 5400.0,

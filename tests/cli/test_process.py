@@ -266,7 +266,7 @@ def test_ctrl_c_in_a_put_into_an_embedded_server(process: Process, tmp_path: Pat
         process.env["NATS_URL"] = server.url
         done = process.run("info", "b", "--json")
         fields = json.loads(done.stdout)
-        assert (fields["size"], fields["bytes"]) == (0, 0)
+        assert (fields["size"], fields["total_size"], fields["bytes"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("replaced", [False, True])
