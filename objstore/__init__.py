@@ -14,7 +14,8 @@
 from typing import TYPE_CHECKING, Any
 
 from objstore.bucket import ObjectStoreStatus
-from objstore.client import Client, connect
+from objstore.client import Client
+from objstore.connecting import connect
 from objstore.errors import *  # noqa: F403 - the tree is public as a whole
 from objstore.errors import __all__ as _errors
 from objstore.folders import FolderReport

@@ -1,15 +1,13 @@
-"""``Client``: the buckets of an account; and ``connect``, which makes one."""
+"""``Client``: the buckets of an account."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 from objstore.bucket import (
@@ -41,16 +39,12 @@ from objstore.records import Records
 from objstore.store import ObjectStore
 from objstore.stream import parse_stream_info
 from objstore.uncopied import Uncopied
-from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.connection import Connection
 from objstore.wire.jetstream import FEATURES, JetStream, make_prefix
 from objstore.wire.listing import all_streams
 from objstore.wire.nuid import next_nuid
 
-if TYPE_CHECKING:
-    from objstore.wire.contexts import ContextSettings
-
-__all__ = ["Client", "connect"]
+__all__ = ["Client"]
 
 #: JetStream's number for: there is such a stream, with another configuration.
 NAME_IN_USE = 10058
@@ -59,96 +53,13 @@ NAME_IN_USE = 10058
 STORE_FAILED = 10049
 STORE_TRIES, STORE_PAUSE = 5, 0.05
 
-DEFAULT_SERVER = "nats://127.0.0.1:4222"
-
-
-def connect(
-    servers: str | Sequence[str] | None = None,
-    *,
-    name: str | None = None,
-    user: str | None = None,
-    password: str | None = None,
-    token: str | None = None,
-    credentials: str | os.PathLike[str] | None = None,
-    nkey_seed: str | os.PathLike[str] | None = None,
-    tls: bool | ssl.SSLContext | None = None,
-    context: str | None = None,
-    domain: str | None = None,
-    timeout: float = 5.0,
-    reconnect_timeout: float = 60.0,
-) -> Client:
-    """Connect to NATS.
-
-    Arguments:
-        servers: the address of a server, or several; None: ``$NATS_URL``, else
-            ``nats://127.0.0.1:4222``.
-        name: of the connection, shown by the server's monitoring.
-        user, password: a login by password.
-        token: a login by token.
-        credentials: path of a ``.creds`` file (a user's JWT and NKEY seed).
-        nkey_seed: path of an NKEY seed, or the seed itself.
-        tls: None: as the address or the server asks; True or an ``ssl.SSLContext``: always.
-            Certificates are verified.
-        context: the name of a context of the ``nats`` command line (ADR-21), which has the
-            servers, the login, TLS and the domain; what is given here overrides it.
-        domain: the JetStream domain (leaf nodes).
-        timeout: for one request or acknowledgement, in seconds; not for a whole transfer.
-        reconnect_timeout: how long an operation waits for a lost connection to come back, in
-            seconds; 0: it fails at once.
-
-    Returns:
-        A client, to be closed or used in a with-block.
-
-    Raises:
-        InvalidServerURLError, InvalidOptionError: an argument cannot be used.
-        MissingDependencyError: the login needs the package ``nkeys``.
-        ConnectionLostError: no server answers, each with its reason.
-        ProtocolError: what answers is not a NATS server.
-        TLSError: TLS failed.
-        AuthorizationError: the login was refused.
-    """
-    settings = _settings(context)
-    given = Login(user, password, token, credentials, nkey_seed)
-    login = given if given != Login() or settings is None else settings.login
-    tls_options = settings.tls if settings is not None else TLSOptions()
-    if servers is None:
-        servers = settings.servers if settings is not None and settings.servers else None
-    connection = Connection(
-        _default_servers() if servers is None else servers,
-        name=name,
-        login=login,
-        tls=tls,
-        tls_cacert=tls_options.ca_file,
-        tls_client_cert=tls_options.cert_file,
-        tls_client_key=tls_options.key_file,
-        tls_first=tls_options.first,
-        timeout=timeout,
-        reconnect_timeout=reconnect_timeout,
-        inbox_prefix=(settings.inbox_prefix if settings is not None else None) or "_INBOX",
-    )
-    prefix = settings.api_prefix if settings is not None and domain is None else None
-    if domain is None and settings is not None and prefix is None:
-        domain = settings.domain
-    return Client(connection, domain=domain, api_prefix=prefix)
-
-
-def _settings(context: str | None) -> ContextSettings | None:
-    if context is None:
-        return None
-    from objstore.wire.contexts import load_context  # few use one
-
-    return load_context(context)
-
-
-def _default_servers() -> str:
-    return os.environ.get("NATS_URL") or DEFAULT_SERVER
-
 
 class Client(Uncopied):
     """The buckets of an account. Thread-safe; close it, or use it in a with-block.
 
     Arguments:
-        connection: is connected, if it is not yet; and closed with the client.
+        connection: is connected, unless it is or connects at its first use (``lazy``); it is
+            closed with the client.
         domain: the JetStream domain.
         api_prefix: the prefix of JetStream's API, for accounts that import it elsewhere.
 
@@ -172,10 +83,10 @@ class Client(Uncopied):
         # Of each bucket, as long as somebody holds it; made and found by one thread at a time.
         self._known: WeakValueDictionary[str, KnownStream] = WeakValueDictionary()
         self._lock = threading.RLock()  # a signal handler may open a bucket, too
-        connection.connect()
+        connection.__enter__()
 
     def __enter__(self) -> Client:
-        self.connection.connect()
+        self.connection.__enter__()
         return self
 
     def __exit__(

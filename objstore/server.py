@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from objstore.client import Client
-from objstore.errors import ServerStartError
+from objstore.connecting import ConnectOptions
+from objstore.errors import InvalidOptionError, ServerStartError
 from objstore.server_config import StrPath, render
 from objstore.server_process import ServerProcess, lock_data
 from objstore.uncopied import Uncopied
@@ -360,13 +361,17 @@ class LocalServer(Uncopied):
 class _LocalClient(Client):
     """A client whose server lives as long as it does."""
 
-    def __init__(self, connection: Connection, server: LocalServer) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection, api_prefix: str, server: LocalServer) -> None:
+        super().__init__(connection, api_prefix=api_prefix)
         self.server = server
 
     def close(self) -> None:
         super().close()
         self.server.stop()
+
+
+#: What of :func:`objstore.connect` makes sense for a server that is there for one client.
+_LOCAL_OPTIONS = ("name", "timeout", "reconnect_timeout", "inbox_prefix", "lazy")
 
 
 def local(data_dir: StrPath | None = None, *, port: int = 0, **connect_options: Any) -> Client:
@@ -375,7 +380,9 @@ def local(data_dir: StrPath | None = None, *, port: int = 0, **connect_options: 
     Arguments:
         data_dir: where the data are kept; None: a temporary folder, removed at the end.
         port: the server's port on 127.0.0.1; 0: any that is free.
-        connect_options: as those of :class:`objstore.Connection`, such as ``timeout``.
+        connect_options: ``name``, ``timeout``, ``reconnect_timeout``, ``inbox_prefix`` and
+            ``lazy``, as for :func:`objstore.connect`. The environment is not looked at: it
+            speaks of other servers.
 
     Returns:
         A client, to be closed or used in a with-block.
@@ -384,11 +391,17 @@ def local(data_dir: StrPath | None = None, *, port: int = 0, **connect_options: 
         ServerStartError: nats-server is not installed or does not start.
         InvalidOptionError: an option cannot be used.
     """
+    unknown = connect_options.keys() - _LOCAL_OPTIONS
+    if unknown:
+        raise InvalidOptionError(
+            f"local() has no option {', '.join(sorted(map(str, unknown)))}; "
+            f"it has {', '.join(_LOCAL_OPTIONS)}"
+        )
+    options = ConnectOptions(**connect_options)
+    options.connection(None, {})  # checks them, before a server is started
     server = LocalServer(data_dir, port=port).start()
     try:
-        connection = Connection(server.url, **connect_options)
-        connection.connect()
-        return _LocalClient(connection, server)
+        return _LocalClient(*options.connection(server.url, {}), server)
     except BaseException:
         server.stop()
         raise

@@ -166,8 +166,9 @@ class ObjectStore(Folders, Caring):
         """The bucket's settings and state.
 
         The number of its live objects, ``size``, and their bytes, ``total_size``, are counted by
-        one listing of the bucket: that costs what :meth:`list` costs. The bucket's settings are read again, so that what another client changed since this one
-        opened it, its ``max_object_size`` above all, counts here from now on.
+        one listing of the bucket: that costs what :meth:`list` costs. The bucket's settings are
+        read again, so that what another client changed since this one opened it, its
+        ``max_object_size`` above all, counts here from now on.
 
         Raises:
             BucketNotFoundError: there is no such bucket.

@@ -20,7 +20,8 @@ from objstore import ObjStoreError
 CONTRACT = """
 def connect(servers=None, *, name=None, user=None, password=None, token=None, credentials=None,
             nkey_seed=None, tls=None, context=None, domain=None, timeout=5.0,
-            reconnect_timeout=60.0): ...
+            reconnect_timeout=60.0, inbox_prefix="_INBOX", api_prefix=None, ca=None,
+            lazy=False): ...
 def local(data_dir=None, *, port=0, **connect_options): ...
 
 class LocalServer:
@@ -108,8 +109,9 @@ class ObjectInfo:
     mtime: object; headers: object; metadata: object; deleted: bool; link: object
     options: object; nuid: str; revision: int
 class ObjectStoreStatus:
-    bucket: str; size: int; total_size: int; bytes: int; description: str; ttl: object; storage: object
-    replicas: int; compression: object; sealed: bool; max_object_size: int; metadata: object
+    bucket: str; size: int; total_size: int; bytes: int; description: str; ttl: object
+    storage: object; replicas: int; compression: object; sealed: bool; max_object_size: int
+    metadata: object
     stream_info: object; backing_store: str
 class StoreMetrics:
     objects: int; total_size: int; avg_size: float; mime_types: object

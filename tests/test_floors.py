@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("",),
     ("server",),
     ("server_process", "server_config"),
+    ("connecting",),
     ("client",),
     ("clone",),
     ("store",),
@@ -57,7 +58,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wire.direct",),
     ("wire.connection",),
     ("wire.requests", "wire.callbacks"),
-    ("wire.session",),
+    ("wire.session", "wire.first_use"),
     ("wire.subscribing",),
     ("wire.outbox",),
     ("wire.dial",),
@@ -68,7 +69,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wire.commands", "wire.protocol"),
     ("wire.stored_headers",),
     ("wire.headers", "wire.memory"),
-    ("wire.nuid", "uncopied"),
+    ("wire.nuid", "wire.arguments", "uncopied"),
     ("errors",),
     ("seed", "version", "wire"),
 )
@@ -79,6 +80,7 @@ PURE_ROOMS = (
     "wire.commands",
     "wire.protocol",
     "wire.headers",
+    "wire.arguments",
     "wire.memory",
     "wire.stored_headers",
     "objects",
@@ -98,7 +100,7 @@ RESERVED = {
     "select": {"wire.transport"},
     "ssl": {
         "wire.transport", "wire.dial", "wire.auth", "wire.contexts", "wire.connection",
-        "client",  # names ssl.SSLContext in its signature
+        "connecting",  # names ssl.SSLContext in its signature
     },
 }  # fmt: skip
 

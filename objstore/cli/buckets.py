@@ -107,14 +107,14 @@ def info(settings: Settings, bucket: str, name: str | None) -> None:
     """
     with settings.bucket(bucket) as store:
         if name is None:
-            fields, in_bytes = show.bucket_fields(store.status()), show.BUCKET_BYTES
+            fields, in_bytes = show.bucket_fields(store.status()), show.BYTES_OF_A_BUCKET
         else:
             found = store.info(name)
             if found is None:
                 raise objstore.ObjectNotFoundError(
                     f"there is no object {name!r} in bucket {bucket}", bucket=bucket, name=name
                 )
-            fields, in_bytes = show.object_fields(found), show.OBJECT_BYTES
+            fields, in_bytes = show.object_fields(found), show.BYTES_OF_AN_OBJECT
     for line in [show.as_json(fields)] if settings.json else show.fields_table(fields, in_bytes):
         show.line(line)
 

@@ -139,8 +139,17 @@ def _global_options() -> list[click.Parameter]:
     file = click.Path(exists=True, dir_okay=False)
     return [
         option(["--server"], metavar="URL", help="The server. [default: $NATS_URL, or local]"),
-        option(["--context"], metavar="NAME", help="A context of the nats command line."),
-        option(["--creds"], metavar="FILE", type=file, help="A .creds file to log in with."),
+        option(
+            ["--context"],
+            metavar="NAME",
+            help="A context of the nats command line. [$NATS_CONTEXT]",
+        ),
+        option(
+            ["--creds"],
+            metavar="FILE",
+            type=file,
+            help="A .creds file to log in with. [$NATS_CREDS]",
+        ),
         option(
             ["--embedded"],
             metavar="DIR",

@@ -167,8 +167,8 @@ def bucket_fields(status: ObjectStoreStatus) -> dict[str, Any]:
 
 
 #: Fields of an object, and of a bucket, that are numbers of bytes.
-OBJECT_BYTES = ("size", "chunk_size")
-BUCKET_BYTES = ("total_size", "bytes", "max_object_size")
+BYTES_OF_AN_OBJECT: Sequence[str] = ("size", "chunk_size")
+BYTES_OF_A_BUCKET: Sequence[str] = ("total_size", "bytes", "max_object_size")
 
 
 def fields_table(fields: Mapping[str, Any], in_bytes: Sequence[str]) -> list[str]:

@@ -131,9 +131,12 @@ class Login:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         given = {name: value for name, value in given.items() if value is not None}
         for name, value in given.items():
-            is_path = name in ("credentials", "nkey_seed") and isinstance(value, os.PathLike)
+            is_path = name in _PATHS and isinstance(value, os.PathLike)
             if not isinstance(value, str) and not is_path:
-                raise InvalidOptionError(f"{name} must be a str, not {type(value).__name__}")
+                raise InvalidOptionError(
+                    f"{name} must be a str, not {type(value).__name__}"
+                    + (", or a path" if name in _PATHS else "")
+                )
             if value == "" and name != "password":
                 raise InvalidOptionError(f"{name} is empty; None means that there is none")
         if ("user" in given) != ("password" in given):
@@ -167,6 +170,8 @@ class Login:
                 seed = _parse_seed(_read(self.nkey_seed, what), what)
         return jwt, seed
 
+
+_PATHS = ("credentials", "nkey_seed")
 
 _WAYS = {
     "user": "user and password",
@@ -312,6 +317,26 @@ class TLSOptions:
     first: bool = False
     context: ssl.SSLContext | None = None
 
+    @property
+    def files(self) -> dict[str, StrPath]:
+        """The files that were given, by what they are."""
+        named = {"ca": self.ca_file, "cert": self.cert_file, "key": self.key_file}
+        return {name: file for name, file in named.items() if file is not None}
+
+    def validate(self) -> None:
+        """Find out before connecting whether the files can be used at all; none is kept.
+
+        Raises:
+            InvalidOptionError: as :meth:`build`; or something that is no path.
+        """
+        for name, file in self.files.items():
+            if not isinstance(file, (str, os.PathLike)) or not isinstance(os.fspath(file), str):
+                raise InvalidOptionError(f"{name} is {file!r}; it must be the path of a file")
+            if not os.fspath(file):
+                raise InvalidOptionError(f"{name} is empty; None means that there is none")
+        if self.files or self.context is not None:
+            self.build()
+
     def build(self) -> ssl.SSLContext:
         """Make the context of a client's connection: TLS 1.2 or later, host name checked.
 
@@ -325,9 +350,8 @@ class TLSOptions:
                 often an ``ssl.SSLError``, is the cause); the key has a passphrase; or options
                 contradict each other.
         """
-        files = (self.ca_file, self.cert_file, self.key_file)
         if self.context is not None:
-            if not self.verify or any(file is not None for file in files):
+            if not self.verify or self.files:
                 raise InvalidOptionError(
                     "A TLS context is used as it is: certificates and verify must be set in it"
                 )
@@ -335,7 +359,8 @@ class TLSOptions:
         if self.key_file is not None and self.cert_file is None:
             raise InvalidOptionError("A TLS key_file needs the cert_file that it belongs to")
         ca_file, cert_file, key_file = (
-            None if file is None else os.path.expanduser(file) for file in files
+            None if file is None else os.path.expanduser(file)
+            for file in (self.ca_file, self.cert_file, self.key_file)
         )
         try:
             context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)

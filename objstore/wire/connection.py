@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import ssl
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -16,14 +14,17 @@ from objstore.errors import ConnectionClosedError, InvalidOptionError
 from objstore.seed import NATSClient, NATSMessage, NATSSubscription
 from objstore.uncopied import Uncopied
 from objstore.wire import forks
+from objstore.wire.arguments import inbox_prefix as check_inbox_prefix
+from objstore.wire.arguments import seconds, switch
+from objstore.wire.arguments import text as check_text
 from objstore.wire.auth import Login, TLSOptions
 from objstore.wire.callbacks import CallbackThread
 from objstore.wire.commands import check_subject
 from objstore.wire.dial import DialOptions
-from objstore.wire.outbox import Outbox
+from objstore.wire.first_use import FirstUse
 from objstore.wire.protocol import Buffer, Message, encode_headers, parse_headers
 from objstore.wire.requests import Inbox, check_size, publish_parts
-from objstore.wire.servers import ServerPool, parse_servers
+from objstore.wire.servers import Server, ServerPool, parse_servers
 from objstore.wire.session import Session
 from objstore.wire.subscriptions import Handler, Subscription
 
@@ -82,6 +83,8 @@ class Connection(Uncopied, NATSClient):
             seconds; 0: it fails at once.
         ping_interval: seconds of silence after which the server is asked for a sign of life.
         inbox_prefix: where replies go, for accounts that may not subscribe to ``_INBOX.>``.
+        lazy: True: :meth:`connect` need not be called. The first use connects, and waits up to
+            ``reconnect_timeout`` seconds for a server.
         verbose, pedantic: the protocol's switches.
         socket_timeout: pynats2's name for ``timeout``.
         socket_keepalive: TCP keep-alive.
@@ -99,7 +102,7 @@ class Connection(Uncopied, NATSClient):
 
     def __init__(
         self,
-        url: str | Iterable[str] = "nats://127.0.0.1:4222",
+        url: str | Iterable[str | Server] = "nats://127.0.0.1:4222",
         *,
         name: str | None = None,
         verbose: bool = False,
@@ -120,32 +123,31 @@ class Connection(Uncopied, NATSClient):
         reconnect_timeout: float = 60.0,
         ping_interval: float = 30.0,
         inbox_prefix: str = "_INBOX",
+        lazy: bool = False,
         socket_timeout: float | None = None,
         socket_keepalive: bool = False,
         workers: int = 1,
     ) -> None:
         servers = parse_servers(url)
-        self.timeout = _seconds("timeout", timeout if socket_timeout is None else socket_timeout)
-        self.reconnect_timeout = _seconds("reconnect_timeout", reconnect_timeout, zero=True)
-        self._interval = _seconds("ping_interval", ping_interval)
+        check_text("name", name)
+        self.timeout = seconds("timeout", timeout if socket_timeout is None else socket_timeout)
+        self.reconnect_timeout = seconds("reconnect_timeout", reconnect_timeout, zero=True)
+        self._interval = seconds("ping_interval", ping_interval)
+        self._inbox_prefix = check_inbox_prefix(inbox_prefix)
+        self.lazy = switch("lazy", lazy)
         login = login or Login(user, password, token, credentials, nkey_seed)
         login.validate()
-        tls_options = TLSOptions(
-            ca_file=tls_cacert,
-            cert_file=tls_client_cert,
-            key_file=tls_client_key,
-            verify=tls_verify,
-            first=tls_first,
-            context=tls if isinstance(tls, ssl.SSLContext) else None,
-        )
+        own = tls if isinstance(tls, ssl.SSLContext) else None
+        files = (tls_cacert, tls_client_cert, tls_client_key)
+        tls_options = TLSOptions(*files, verify=tls_verify, first=tls_first, context=own)
+        tls_options.validate()
         super().__init__(servers[0].url, name=name or "objstore", workers=workers)
         self._vhost_name, self._vhost_len = servers[0].prefix, len(servers[0].prefix)
         self._servers = servers
-        self._inbox_prefix = inbox_prefix
         self._dial_options = DialOptions(
             name=name,
             login=login,
-            tls=True if tls_options.context is not None else _switch(tls),
+            tls=True if own is not None else _switch(tls),
             tls_options=tls_options,
             timeout=self.timeout,
             verbose=verbose,
@@ -154,7 +156,7 @@ class Connection(Uncopied, NATSClient):
         )
         self._callbacks: CallbackThread[Msg] = CallbackThread()
         self._user_subscriptions: dict[int, _UserSubscription] = {}
-        self._connecting = threading.RLock()
+        self._first_use = FirstUse(self.timeout, self.reconnect_timeout)
         forks.register(self)
 
     # --- the life of a connection
@@ -169,29 +171,37 @@ class Connection(Uncopied, NATSClient):
             AuthorizationError: the login was refused.
             ReentrantCallError: this is a signal handler or a finalizer that interrupts the same.
         """
-        if self._connecting._is_owned():  # type: ignore[attr-defined]
-            raise Outbox.reentrant()
-        with self._connecting:
-            session = self._session
-            if session is not None and not session.is_closed:
-                session.start()
-                return
-            session = Session(
-                ServerPool(self._servers),
-                replace(self._dial_options),
-                reconnect_timeout=self.reconnect_timeout,
-                ping_interval=self._interval,
-            )
-            inbox = Inbox(session, self._vhost(self._inbox_prefix))
-            try:
-                session.start()
-            except BaseException:
-                session.close()
-                raise
-            self._inbox = inbox
-            self._session = session
-            for each in list(self._user_subscriptions.values()):  # pynats2's reconnect()
-                self._start_subscription(each.public)
+        self._first_use.reopen()
+        self._first_use.connect_once(self._connect)
+
+    def _connect(self) -> Session:
+        """Connect, if that is to be done; one thread at a time.
+
+        Raises: as :meth:`connect`.
+        """
+        session = self._session
+        if session is not None and not session.is_closed:
+            session.start()
+            return session
+        session = Session(
+            ServerPool(self._servers),
+            replace(self._dial_options),
+            reconnect_timeout=self.reconnect_timeout,
+            ping_interval=self._interval,
+        )
+        inbox = Inbox(session, self._vhost(self._inbox_prefix))
+        try:
+            session.start()
+            if self._first_use.is_closed:
+                raise ConnectionClosedError("the connection was closed")
+        except BaseException:
+            session.close()
+            raise
+        self._inbox = inbox
+        self._session = session
+        for each in list(self._user_subscriptions.values()):  # pynats2's reconnect()
+            self._start_subscription(each.public)
+        return session
 
     def close(self) -> None:
         """Close. What was published has reached the server, if it answers within a second.
@@ -200,6 +210,7 @@ class Connection(Uncopied, NATSClient):
         :class:`~objstore.errors.ConnectionClosedError`. Callbacks of messages that arrived
         before still run. Closing twice is fine.
         """
+        self._first_use.close()
         session = self._session
         if session is None or session.is_closed:
             return
@@ -229,7 +240,11 @@ class Connection(Uncopied, NATSClient):
         self.session.ping(self.timeout)
 
     def __enter__(self) -> Connection:
-        self.connect()
+        if not self.lazy:
+            self.connect()
+        elif self._session is None or self._session.is_closed:
+            self._session = None  # the next use connects
+            self._first_use.reopen()
         return self
 
     def __exit__(
@@ -249,7 +264,7 @@ class Connection(Uncopied, NATSClient):
 
     def after_fork(self) -> None:
         """In a child: the callbacks are the parent's."""
-        self._connecting = threading.RLock()
+        self._first_use.after_fork()
         self._user_subscriptions.clear()
         self._callbacks.after_fork()
 
@@ -265,15 +280,18 @@ class Connection(Uncopied, NATSClient):
 
     @property
     def session(self) -> Session:
-        """What carries the commands; for the floors above.
+        """What carries the commands; for the floors above. A lazy connection connects here.
 
         Raises:
             ConnectionClosedError: :meth:`connect` was not called, or :meth:`close` was.
+            And as :meth:`connect`, for a lazy one.
         """
         session = self._session
-        if session is None:
-            raise ConnectionClosedError("not connected: call connect() first, or use `with`")
-        return session
+        if session is not None:
+            return session
+        if self.lazy:
+            return self._first_use.connect_patiently(self._connect)
+        raise ConnectionClosedError("not connected: call connect() first, or use `with`")
 
     @property
     def inbox(self) -> Inbox:
@@ -438,7 +456,7 @@ class Connection(Uncopied, NATSClient):
         message = self.inbox.request(
             self._vhost(subject),
             _flat(payload),
-            timeout=self.timeout if timeout is None else _seconds("timeout", timeout, zero=True),
+            timeout=self.timeout if timeout is None else seconds("timeout", timeout, zero=True),
             header=encode_headers(headers) if headers else b"",
         )
         return Msg(message, self._vhost_name)
@@ -478,16 +496,3 @@ def _switch(tls: object) -> bool | None:
     raise InvalidOptionError(
         f"tls is None, True, False or an ssl.SSLContext, not {type(tls).__name__}"
     )
-
-
-def _seconds(option: str, value: float, *, zero: bool = False) -> float:
-    """Check a duration in seconds."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or math.isnan(value)
-        or value < 0
-        or (value == 0 and not zero)
-    ):
-        raise InvalidOptionError(f"{option} is {value!r}; it must be a positive number of seconds")
-    return min(float(value), 1e6)  # beyond, the system's clocks overflow

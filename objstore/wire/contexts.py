@@ -1,4 +1,8 @@
-"""Contexts of the ``nats`` command line: one file of settings serves both tools (ADR-21).
+"""What the ``nats`` command line reads, read the same way: its contexts and its variables.
+
+One file of settings, a context (ADR-21), serves both tools, and so does one environment. What
+``$NATS_URL``, ``$NATS_CREDS`` and their like say overrides the context, field by field, as the
+options of the command line do, of which they are the defaults.
 
 Contexts are read here, never written: ``nats context add`` and ``nats context select`` do that.
 Beyond ADR-21 this follows jsm.go's ``natscontext``, which the command line uses: variables and
@@ -9,16 +13,18 @@ or ``data:``.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from objstore.errors import InvalidOptionError
 from objstore.wire.auth import Login, TLSOptions, parse_credentials, parse_seed
 
-__all__ = ["ContextSettings", "load_context"]
+__all__ = ["ContextSettings", "load_context", "load_settings"]
 
 #: Where the command line connects to when a context has no url.
 _DEFAULT_URL = "nats://127.0.0.1:4222"
@@ -32,6 +38,26 @@ _UNSUPPORTED = {
     "windows_cert_match": "export the certificate and its key as PEM and set cert and key",
     "windows_ca_certs_match": "export the authorities as PEM and set ca",
 }
+
+#: The variables of the command line, by what they are called in a context. ``$NATS_TIMEOUT`` and
+#: ``$NATS_COLOR`` are not among them: they are for a person at a terminal.
+_VARIABLES = {
+    "url": "NATS_URL",
+    "user": "NATS_USER",
+    "password": "NATS_PASSWORD",
+    "creds": "NATS_CREDS",
+    "nkey": "NATS_NKEY",
+    "user_jwt": "NATS_JWT",
+    "user_seed": "NATS_SEED",
+    "token": "NATS_TOKEN",
+    "cert": "NATS_CERT",
+    "key": "NATS_KEY",
+    "ca": "NATS_CA",
+    "socks_proxy": "NATS_SOCKS_PROXY",
+}
+
+#: The ways to log in, in the order in which the command line prefers them.
+_WAYS = (("user", "password"), ("creds",), ("nkey",), ("user_jwt", "user_seed"), ("token",))
 
 _REFERENCE = re.compile(r"(?:(file|env|op|nsc)://|(data):)(.*)", re.IGNORECASE | re.DOTALL)
 
@@ -50,6 +76,7 @@ class ContextSettings:
         domain: the JetStream domain.
         api_prefix: the prefix of JetStream API subjects, instead of ``$JS.API``.
         inbox_prefix: the prefix of reply subjects, instead of ``_INBOX``.
+        variables: which environment variables said something, by what a context calls it.
     """
 
     servers: tuple[str, ...]
@@ -58,6 +85,16 @@ class ContextSettings:
     domain: str | None
     api_prefix: str | None
     inbox_prefix: str | None
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def named(self, *keys: str) -> str:
+        """The variables that said these things, with a $; or nothing."""
+        return ", ".join(f"${self.variables[key]}" for key in keys if key in self.variables)
+
+    @property
+    def login_variables(self) -> tuple[str, ...]:
+        """What of the login the environment said; nothing where it is the context's."""
+        return tuple(key for way in _WAYS for key in way if key in self.variables)
 
     def __repr__(self) -> str:
         servers = tuple(re.sub(r"^(\w+://)?.*@", r"\1***@", url) for url in self.servers)
@@ -87,9 +124,65 @@ def load_context(name: str | None = None) -> ContextSettings:
             context needs ``nsc``, a proxy or the Windows certificate store. The message names
             the file, and shows no value that might be secret.
     """
-    if not name:
-        name = _selected()
-    if os.path.isabs(name):
+    return _settings(_read_context(name or _selected()))
+
+
+def load_settings(name: str | None, environ: Mapping[str, str]) -> ContextSettings:
+    """Read a context, if one is asked for, and what the environment says instead.
+
+    An empty variable says nothing. ``$NATS_USER`` without ``$NATS_PASSWORD`` is a token. Of
+    several logins in the environment the command line's favourite counts: user, creds, NKEY, JWT,
+    token; it takes the place of the context's. The context that ``nats context select`` selected
+    is for that command alone: a library that connects elsewhere because of what a person did in
+    a terminal would surprise.
+
+    Arguments:
+        name: of the context, as for :func:`load_context`; None: ``$NATS_CONTEXT``, if that is set.
+        environ: the environment.
+
+    Returns:
+        The settings; without any the default server.
+
+    Raises:
+        InvalidOptionError: as :func:`load_context`; or a variable cannot be used, which it names.
+
+    Source: nats-io/natscli, ``nats/main.go`` and ``loadContext`` in ``cli/util.go``.
+    """
+    context = _Context("")
+    if name is not None:
+        context = _read_context(name or _selected())
+    elif environ.get("NATS_CONTEXT"):
+        try:
+            context = _read_context(environ["NATS_CONTEXT"])
+        except InvalidOptionError as error:
+            raise InvalidOptionError(f"$NATS_CONTEXT: {error}") from error
+    said = _said(environ)
+    known = {key for key, value in context.values.items() if value} | said.keys()
+    if "password" in said and "user" not in known:
+        del said["password"]  # nobody's
+    way = next((way for way in _WAYS if said.keys() & set(way)), None)
+    for key in itertools.chain.from_iterable(other for other in _WAYS if way and other != way):
+        said.pop(key, None)
+        context.values.pop(key, None)
+    context.values.update(said)
+    context.variables = {key: _VARIABLES[key] for key in said}
+    if "token" in said and said["token"] != environ.get("NATS_TOKEN"):
+        context.variables["token"] = _VARIABLES["user"]
+    return _settings(context)
+
+
+def _said(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the environment says, by what a context calls it."""
+    said = {key: environ[name] for key, name in _VARIABLES.items() if environ.get(name)}
+    if said.get("socks_proxy", "").lower() in ("none", "-"):
+        said["socks_proxy"] = ""  # also the context's shall not be used
+    if "user" in said and "password" not in said:
+        said["token"] = said.pop("user")
+    return said
+
+
+def _read_context(name: str) -> _Context:
+    if os.path.isabs(name) or (name.endswith(".json") and os.path.isfile(name)):
         path = name
     else:
         if not _is_safe(name):
@@ -106,7 +199,7 @@ def load_context(name: str | None = None) -> ContextSettings:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise InvalidOptionError(f"The context {path!r} cannot be read: {reason}") from error
-    return _settings(_Context(path, content))
+    return _Context(path, content)
 
 
 def _root() -> str:
@@ -152,10 +245,17 @@ def _known() -> str:
 
 
 class _Context:
-    """The JSON object of a context, whose getters check types and name the file in errors."""
+    """The JSON object of a context, whose getters check types and name the source in errors.
 
-    def __init__(self, path: str, content: bytes) -> None:
+    Attributes:
+        path: of its file, or ``""``.
+        values: the fields.
+        variables: which of them an environment variable has said, and which one.
+    """
+
+    def __init__(self, path: str, content: bytes = b"{}") -> None:
         self.path = path
+        self.variables: dict[str, str] = {}
         values: Any = None
         problem = "is not a JSON object"
         try:
@@ -169,6 +269,11 @@ class _Context:
         self.values: dict[str, Any] = values
 
     def error(self, key: str, problem: str) -> InvalidOptionError:
+        names = [self.variables[key]] if key in self.variables else []
+        if not self.path:  # all that there is was said by variables
+            names = names or sorted(self.variables.values())
+        if names:
+            return InvalidOptionError(f"${', $'.join(names)}: {problem}")
         return InvalidOptionError(f"The context {self.path!r}: {key} {problem}")
 
     def text(self, key: str) -> str | None:
@@ -185,9 +290,9 @@ class _Context:
         return bool(value)
 
     def path_of(self, key: str) -> str | None:
-        """The path of a file, expanded."""
+        """The path of a file; one that the context says is expanded."""
         value = self.text(key)
-        return None if value is None else _expand(value)
+        return value if value is None or key in self.variables else _expand(value)
 
     def secret(self, key: str) -> str | None:
         """A secret: the value itself, or what it refers to."""
@@ -249,6 +354,7 @@ def _settings(context: _Context) -> ContextSettings:
         domain=context.text("jetstream_domain"),
         api_prefix=context.text("jetstream_api_prefix"),
         inbox_prefix=context.text("inbox_prefix"),
+        variables=context.variables,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -56,7 +56,9 @@ def parse_server(url: str) -> Server:
         InvalidServerURLError: it cannot be understood, or asks for something else.
     """
     if not isinstance(url, str):
-        raise InvalidServerURLError(f"a server's address is text, not {type(url).__name__}")
+        raise InvalidServerURLError(
+            f"a server's address is text, not {type(url).__name__}: {url!r}"
+        )
     text = url.strip()
     try:
         parts = urlsplit(text if "://" in text else f"nats://{text}")
@@ -73,6 +75,12 @@ def parse_server(url: str) -> Server:
         raise InvalidServerURLError(f"the address {_safe(text)} names no host")
     if "@" in parts.path + parts.query + parts.fragment:
         raise InvalidServerURLError(f"not the address of a server: {_safe(text)}{_ESCAPE}")
+    if parts.query or parts.fragment:
+        raise InvalidServerURLError(
+            f"the address {_safe(text)} has something behind a ? or #, which means nothing here"
+        )
+    if port == 0:
+        raise InvalidServerURLError(f"the address {_safe(text)} has port 0; it must be 1 to 65535")
     prefix = parts.path.strip("/").replace("/", ".")
     return Server(
         host=host,
@@ -85,16 +93,34 @@ def parse_server(url: str) -> Server:
     )
 
 
-def parse_servers(servers: str | Iterable[str]) -> list[Server]:
-    """Read several addresses: a sequence of them, or one text with commas between.
+def parse_servers(servers: str | Iterable[str | Server], what: str = "url") -> list[Server]:
+    """Read several addresses: some of them, or one text with commas between, or at its end.
+
+    Arguments:
+        servers: the addresses, or what was read from them before.
+        what: they were given as, to begin an error's message with.
 
     Raises:
         InvalidServerURLError: one of them cannot be understood, or there is none.
     """
-    given = servers.split(",") if isinstance(servers, str) else list(servers)
+    given: list[str | Server]
+    if isinstance(servers, str):
+        given = [*servers.strip().removesuffix(",").split(",")]
+    elif isinstance(servers, (bytes, bytearray, memoryview, Mapping)) or not isinstance(
+        servers, Iterable
+    ):
+        kind = type(servers).__name__
+        raise InvalidServerURLError(
+            f"{what} is of type {kind}; it must be an address (text), or several"
+        )
+    else:
+        given = list(servers)
     if not given:
-        raise InvalidServerURLError("no server was given")
-    return [parse_server(url) for url in given]
+        raise InvalidServerURLError(f"{what}: no server was given")
+    try:
+        return [url if isinstance(url, Server) else parse_server(url) for url in given]
+    except InvalidServerURLError as error:
+        raise InvalidServerURLError(f"{what}: {error}") from None
 
 
 def _safe(url: str) -> str:
