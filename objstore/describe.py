@@ -18,6 +18,7 @@ from objstore.objects import (
     meta_subject,
     new_info,
 )
+from objstore.wire.arguments import to_seconds, to_timedelta, whole
 
 __all__ = [
     "UNSET",
@@ -66,9 +67,8 @@ def describe(
     options = said.options or _NO_OPTIONS
     if options.link is not None:
         raise LinkError("a link has no payload; use link() or link_store()", name=name)
-    for size in (chunk_size, said.max_chunk_size, options.chunk_size):
-        if size is not None:
-            _check_chunk_size(size)
+    if not (chunk_size is said.max_chunk_size is options.chunk_size is None):
+        chunk_size = _chosen_size(chunk_size, said.max_chunk_size, options.chunk_size)
     lists = header_lists(said.headers if headers is None else headers)
     return new_info(
         bucket,
@@ -76,7 +76,7 @@ def describe(
         description=description_text(said.description if description is None else description),
         header_values=with_mime(lists, said.mime if mime is None else mime),
         metadata=metadata_dict(said.metadata if metadata is None else metadata),
-        options=chunked(chunk_size or said.max_chunk_size or options.chunk_size),
+        options=chunked(chunk_size),
         ttl=check_ttl(ttl),
     )
 
@@ -116,34 +116,39 @@ def _is_type(name: str) -> bool:
     return name.lower() == "content-type"
 
 
-def _check_chunk_size(chunk_size: object) -> None:
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-        raise InvalidOptionError(f"chunk_size is {chunk_size!r}; it must be a number of bytes")
+def _chosen_size(*sizes: int | None) -> int:
+    """The first chunk size that was given; all are checked.
+
+    Raises:
+        InvalidOptionError: one is no number of bytes.
+    """
+    given = [whole("chunk_size", s, "a number of bytes") for s in sizes if s is not None]
+    return given[0]
 
 
-def check_revision(revision: object) -> None:
+def check_revision(revision: int | None) -> int | None:
     """Check an ``if_revision``.
 
     Raises:
         InvalidOptionError: it is not a revision.
     """
     if revision is None:
-        return
-    if isinstance(revision, bool) or not isinstance(revision, int) or revision < 0:
-        raise InvalidOptionError(f"if_revision is {revision!r}; it must be a revision, or 0")
+        return None
+    return whole("if_revision", revision, "a revision, or 0", least=0)
 
 
-def check_timeout(timeout: object) -> None:
+def check_timeout(timeout: float | timedelta | None) -> float | None:
     """Check a ``timeout``.
 
     Raises:
         InvalidOptionError: it is not a number of seconds above zero.
     """
     if timeout is None:
-        return
-    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not is_number or not 0 < timeout < math.inf:  # type: ignore[operator]
+        return None
+    number = to_seconds(timeout)
+    if number is None or not 0 < number < math.inf:
         raise InvalidOptionError(f"timeout is {timeout!r}; it must be seconds, more than none")
+    return number
 
 
 def check_ttl(ttl: timedelta | float | None) -> timedelta | None:
@@ -154,11 +159,10 @@ def check_ttl(ttl: timedelta | float | None) -> timedelta | None:
     """
     if ttl is None:
         return None
-    try:
-        duration = ttl if isinstance(ttl, timedelta) else timedelta(seconds=float(ttl))
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds") from None
-    if isinstance(ttl, (bool, str)) or duration < timedelta(seconds=1):
+    duration = to_timedelta(ttl)
+    if duration is None:
+        raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds")
+    if duration < timedelta(seconds=1):
         raise InvalidOptionError(f"ttl is {ttl!r}; the least is one second")
     return duration
 

@@ -11,6 +11,7 @@ from objstore.objects import chunk_subject
 from objstore.owners import Owners, chunk_counts
 from objstore.records import Records
 from objstore.stream import parse_stream_info, parse_stream_time
+from objstore.wire.arguments import to_timedelta
 
 __all__ = ["GarbageReport", "check_age", "collect_garbage"]
 
@@ -41,11 +42,8 @@ def check_age(min_age: timedelta | float) -> timedelta:
     Raises:
         InvalidOptionError: it is not a timedelta or a number of seconds, or negative.
     """
-    try:
-        age = min_age if isinstance(min_age, timedelta) else timedelta(seconds=min_age)
-    except (TypeError, ValueError, OverflowError):
-        age = timedelta(-1)
-    if isinstance(min_age, bool) or age < timedelta():
+    age = to_timedelta(min_age)
+    if age is None or age < timedelta():
         raise InvalidOptionError(f"min_age is {min_age!r}; it must be a timedelta or seconds")
     return age
 

@@ -17,6 +17,7 @@ from objstore.sourcing import (
     mirror_fields,
     sources_fields,
 )
+from objstore.wire.arguments import to_seconds, to_whole, whole
 
 __all__ = [
     "MAX_OBJECT_SIZE",
@@ -216,9 +217,7 @@ class BucketOptions:
 
 
 def _positive(option: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidOptionError(f"{option} is {value!r}; it must be a positive whole number")
-    return value
+    return whole(option, value, "a positive whole number")
 
 
 def _flag(option: str, value: object) -> bool:
@@ -254,8 +253,11 @@ def _nanoseconds(option: str, value: object) -> int:
     nanoseconds = -1
     if isinstance(value, timedelta):  # exactly: as a float of seconds long ones lose some
         nanoseconds = value // timedelta(microseconds=1) * 1000
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        nanoseconds = round(value * 1_000_000_000) if 0 <= value < _LONGEST else -1
+    else:
+        whole_number = to_whole(value)  # exactly, too
+        number = to_seconds(value) if whole_number is None else whole_number
+        if number is not None and 0 <= number < _LONGEST:
+            nanoseconds = round(number * 1_000_000_000)
     if not 0 <= nanoseconds < 1 << 63:
         raise InvalidOptionError(
             f"{option} is {value!r}; it must be a timedelta or seconds, of at most 292 years"

@@ -81,7 +81,7 @@ class WritingMany(Writing):
             raise InvalidOptionError(
                 f"items are an iterable of pairs (name, payload), not {type(items).__name__}{hint}"
             )
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         options = {"mime": mime, "headers": headers, "metadata": metadata, "ttl": ttl}
         under_way = _UnderWay(self._jetstream.patience)
         source = iter(items)

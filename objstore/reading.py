@@ -14,6 +14,7 @@ from objstore.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.reader import ObjectResult
 from objstore.records import Records
+from objstore.wire.arguments import to_whole
 
 __all__ = ["Reading"]
 
@@ -225,7 +226,7 @@ class Reading(Bound):
 
 def _check_range(start: object, end: object) -> None:
     for number in (start, end):
-        if number is not None and not hasattr(number, "__index__"):
+        if number is not None and to_whole(number) is None:
             raise InvalidOptionError(f"start and end are whole numbers, not {number!r}")
 
 

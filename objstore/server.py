@@ -25,6 +25,7 @@ from objstore.errors import InvalidOptionError, ServerStartError
 from objstore.server_config import StrPath, render
 from objstore.server_process import ServerProcess, lock_data
 from objstore.uncopied import Uncopied
+from objstore.wire.arguments import seconds, whole
 from objstore.wire.connection import Connection
 
 __all__ = ["LocalServer", "find_executable", "local"]
@@ -151,7 +152,7 @@ class LocalServer(Uncopied):
         self._mutex = threading.RLock()
         self._given_dir = None if data_dir is None else Path(os.path.abspath(data_dir))
         self._data_dir = self._given_dir
-        self._port = port
+        self._port = whole("port", port, "a number from 0 to 65535", least=0, most=65535)
         self._config = config
         self._executable = executable
         self._token = secrets.token_urlsafe(24)
@@ -246,10 +247,12 @@ class LocalServer(Uncopied):
             This object.
 
         Raises:
+            InvalidOptionError: the time-out is no number of seconds.
             ServerStartError: nats-server is not installed, refuses its configuration, cannot have
                 the port, is not ready in time; another server uses ``data_dir``; or a file or
                 process cannot be made. ``log`` has what the server said. Nothing is left running.
         """
+        timeout = seconds("timeout", timeout)
         with self._mutex:
             if not self.running:
                 try:

@@ -28,6 +28,7 @@ from typing import Any
 from objstore.errors import InvalidNameError, InvalidOptionError
 from objstore.objects import bucket_of_stream, check_bucket_name, stream_name
 from objstore.stream import time_text
+from objstore.wire.arguments import whole
 
 __all__ = [
     "ExternalStream",
@@ -87,12 +88,12 @@ class StreamSource:
         """
         fields: dict[str, Any] = {"name": self._stream(option, bucket)}
         if self.opt_start_seq is not None:
-            seq = self.opt_start_seq
-            if isinstance(seq, bool) or not isinstance(seq, int) or not 0 < seq < 1 << 64:
-                raise InvalidOptionError(
-                    f"{option}: opt_start_seq is {seq!r}; it must be a positive whole number"
-                )
-            fields["opt_start_seq"] = seq
+            fields["opt_start_seq"] = whole(
+                f"{option}: opt_start_seq",
+                self.opt_start_seq,
+                "a positive whole number",
+                most=(1 << 64) - 1,
+            )
         if self.opt_start_time is not None:
             fields["opt_start_time"] = self._start_time(option)
         if self.external is not None:

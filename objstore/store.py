@@ -99,8 +99,8 @@ class ObjectStore(Folders, Caring):
             info = describe(self.name, name, **description)
         except TypeError as error:
             raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
-        check_revision(if_revision)
-        check_timeout(timeout)
+        if_revision = check_revision(if_revision)
+        timeout = check_timeout(timeout)
 
         def refuse(found: ObjectInfo | None) -> ObjectInfo:
             if found is not None and not found.deleted:

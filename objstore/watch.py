@@ -19,6 +19,7 @@ from objstore.errors import (
 from objstore.objects import ObjectInfo, all_meta_subject
 from objstore.records import Records
 from objstore.uncopied import Uncopied
+from objstore.wire.arguments import seconds
 from objstore.wire.consumer import OrderedConsumer, Start
 
 __all__ = ["Watcher"]
@@ -94,6 +95,7 @@ class Watcher(Uncopied):
             The object's metadata; ``deleted`` is True where it was deleted.
 
         Raises:
+            InvalidOptionError: ``timeout`` is no number of seconds, or negative.
             RequestTimeoutError: there was none within ``timeout`` seconds.
             WatcherStoppedError: it was stopped, before or meanwhile.
             BucketNotFoundError: the bucket was deleted; the watcher is stopped.
@@ -102,6 +104,8 @@ class Watcher(Uncopied):
                 with attempts for ``reconnect_timeout`` seconds.
             ConnectionClosedError: the client was closed.
         """
+        if timeout is not None:
+            timeout = seconds("timeout", timeout, zero=True)
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             info = self._next(deadline)

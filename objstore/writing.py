@@ -141,8 +141,8 @@ class Writing(Bound):
             chunk_size=chunk_size,
             ttl=ttl,
         )
-        check_revision(if_revision)
-        check_timeout(timeout)
+        if_revision = check_revision(if_revision)
+        timeout = check_timeout(timeout)
         with Source(payload) as source:
             size = choose_chunk_size(info.options.chunk_size, source.size, self._max_payload(info))
             bar = start_progress(progress, info.name, source.size)
@@ -311,7 +311,7 @@ class Writing(Bound):
                 was lost and somebody has put the name anew since, nobody can tell whether it was
                 deleted by this call.
         """
-        check_revision(if_revision)
+        if_revision = check_revision(if_revision)
         current = self._current_for(name, if_revision)
         return delete_object(self._records, name, current, only=if_revision is not None)
 
@@ -358,7 +358,7 @@ class Writing(Bound):
             mime = given(mime, meta.mime)
             headers = given(headers, meta.headers)
             metadata = given(metadata, meta.metadata)
-        check_revision(if_revision)
+        if_revision = check_revision(if_revision)
 
         def redescribed(found: ObjectInfo | None) -> ObjectInfo:
             if found is None or found.deleted:
@@ -472,7 +472,7 @@ class Writing(Bound):
     def _link(
         self, name: str, link: ObjectLink, described: ObjectInfo, if_revision: int | None
     ) -> ObjectInfo:
-        check_revision(if_revision)
+        if_revision = check_revision(if_revision)
         meta_subject(self.name, name)  # checks the name
         link_to(self._records, link, name)
         return self._store_link(name, link, described, if_revision)

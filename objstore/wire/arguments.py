@@ -21,6 +21,7 @@ __all__ = [
     "switch",
     "text",
     "to_seconds",
+    "to_timedelta",
     "to_whole",
     "whole",
 ]
@@ -73,6 +74,17 @@ def to_seconds(value: object) -> float | None:
         except OverflowError:  # a whole number beyond what a float holds
             value = math.inf if value > 0 else -math.inf  # type: ignore[operator]
     return None if math.isnan(value) else value
+
+
+def to_timedelta(value: object) -> timedelta | None:
+    """The duration that a timedelta or a number of seconds is; None: it is none, or too long."""
+    if isinstance(value, timedelta):
+        return value
+    number = to_seconds(value)
+    try:
+        return None if number is None else timedelta(seconds=number)
+    except OverflowError:
+        return None
 
 
 def seconds(option: str, value: object, *, zero: bool = False) -> float:
