@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import operator
 import re
-from collections.abc import Iterable, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -221,9 +223,24 @@ class ObjectMeta:
     options: ObjectMetaOptions | None = None
 
 
-@dataclass(frozen=True)
+#: Where a record has what its ``mtime`` is asked for with.
+_ASK = "_ask_mtime"
+
+
+def _unknown() -> datetime | None:
+    """No time. (A plain default would be found in the class where a record has none yet.)"""
+    return None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class ObjectInfo:
     """An object as the bucket describes it.
+
+    What a method that stores something returns equals what ``info`` says of it afterwards. The
+    one thing that its acknowledgement does not tell, the time at which the stream stored it, is
+    asked for when ``mtime`` is first looked at, by one request; also by ``==`` where all else is
+    equal, and by pickling. Where the record has been replaced since, or the connection is closed
+    or lost, it is the moment of the acknowledgement by this machine's clock, milliseconds later.
 
     Attributes:
         bucket: it is in.
@@ -232,7 +249,7 @@ class ObjectInfo:
         size: in bytes.
         chunks: how many there are.
         digest: ``SHA-256=`` and URL-safe base64, or ``""``.
-        mtime: when the metadata was stored; None where that is not known yet.
+        mtime: when the metadata was stored, by the server's clock; None where it is not stored.
         metadata: free pairs of text.
         deleted: whether it is a tombstone.
         options: chunk size and link.
@@ -249,18 +266,67 @@ class ObjectInfo:
     size: int = 0
     chunks: int = 0
     digest: str = ""
-    mtime: datetime | None = None
+    mtime: datetime | None = field(default_factory=_unknown)
     metadata: Mapping[str, str] = field(default_factory=dict)
     deleted: bool = False
     options: ObjectMetaOptions = field(default_factory=ObjectMetaOptions)
     nuid: str = ""
     revision: int = 0
     ttl: timedelta | None = None
-    header_values: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    header_values: Mapping[str, list[str]] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return hash((self.bucket, self.name, self.nuid, self.revision))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ObjectInfo):
+            return NotImplemented
+        return _but_mtime(self) == _but_mtime(other) and self.mtime == other.mtime
+
+    def __repr__(self) -> str:
+        """One line for people: what says something, shortened where it is long."""
+        headers = {n: v for n, v in self.header_values.items() if n.lower() != "content-type"}
+        mtime = self.__dict__.get("mtime")  # only if it is known: a repr asks no server
+        said = dict(  # noqa: C408 - the attributes' names, not those of ADR-20's JSON
+            size=self.size,
+            mime=self.mime,
+            mtime=None if mtime is None else mtime.isoformat(" ", "milliseconds"),
+            revision=self.revision,
+            deleted=self.deleted,
+            link=self.link,
+            description=self.description,
+            headers=headers,
+            metadata=dict(self.metadata),
+            ttl=None if self.ttl is None else str(self.ttl),
+            chunks=self.chunks,
+            digest=self.digest,
+            nuid=self.nuid,
+        )
+        words = [f"{key}={_shorten.repr(value)}" for key, value in said.items() if value]
+        name = f"bucket={self.bucket!r}, name={_shorten_name.repr(self.name)}"
+        return f"ObjectInfo({', '.join([name, *words])})"
+
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Get ``mtime`` where it is not known yet; nothing else is ever missing."""
+            fields = self.__dict__
+            ask = fields.get(_ASK) if name == "mtime" else None
+            if ask is not None:
+                fields.setdefault(name, ask())  # of two threads that ask the first one's counts
+                fields.pop(_ASK, None)
+            try:
+                return fields[name]
+            except KeyError:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}"
+                ) from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All that is known, the time included: a copy cannot ask for it."""
+        _ = self.mtime
+        return self.__dict__
 
     @property
     def link(self) -> ObjectLink | None:
@@ -284,15 +350,24 @@ class ObjectInfo:
         """The media type: the first value of the header ``Content-Type``."""
         return _mime(self.header_values)
 
+    @property
+    def sha256(self) -> str | None:
+        """The digest in hex; None where there is none, as for links, or it is no SHA-256."""
+        raw = decode_digest(self.digest)
+        return None if raw is None else raw.hex()
+
     def with_changes(self, **changes: Any) -> ObjectInfo:
         """A copy with some fields changed.
 
         Arguments:
             changes: the new values, by the fields' names.
         """
-        if not changes.keys() <= self.__dict__.keys():
-            raise TypeError(f"a record has no {', '.join(changes.keys() - self.__dict__.keys())}")
-        return made({**self.__dict__, **changes})
+        if not changes.keys() <= _NEW.keys():
+            raise TypeError(f"a record has no {', '.join(changes.keys() - _NEW.keys())}")
+        fields = {**self.__dict__, **changes}
+        if "mtime" in changes:
+            fields.pop(_ASK, None)
+        return made(fields)
 
 
 def made(fields: dict[str, Any]) -> ObjectInfo:
@@ -318,6 +393,19 @@ def new_info(bucket: str, name: str, **fields: Any) -> ObjectInfo:
     return made({**_NEW, **own, "bucket": bucket, "name": name, **fields})
 
 
+def stored_info(info: ObjectInfo, revision: int, ask: Callable[[], datetime]) -> ObjectInfo:
+    """The record as the stream has acknowledged it.
+
+    Arguments:
+        info: what was sent.
+        revision: its sequence.
+        ask: finds out when it was stored, at the first look at ``mtime``; never raises.
+    """
+    fields = {**info.__dict__, "revision": revision, _ASK: ask}
+    fields.pop("mtime", None)
+    return made(fields)
+
+
 def _mime(headers: Mapping[str, list[str]]) -> str | None:
     for name, values in headers.items():
         if name.lower() == "content-type" and values:
@@ -326,3 +414,8 @@ def _mime(headers: Mapping[str, list[str]]) -> str | None:
 
 
 _NEW = ObjectInfo("", "").__dict__  # what every new object has
+_but_mtime = operator.attrgetter(*(name for name in _NEW if name != "mtime"))
+
+_shorten, _shorten_name = reprlib.Repr(), reprlib.Repr()
+_shorten.maxstring, _shorten.maxdict, _shorten.maxlist, _shorten.maxother = 60, 4, 3, 200
+_shorten_name.maxstring = 200

@@ -15,6 +15,7 @@ from datetime import timedelta
 from objstore.errors import InvalidOptionError
 
 __all__ = [
+    "api_prefix",
     "inbox_prefix",
     "is_token",
     "seconds",
@@ -140,10 +141,25 @@ def inbox_prefix(value: str) -> str:
     Raises:
         InvalidOptionError: nothing can be published to a subject that begins so.
     """
+    return _prefix("inbox_prefix", value, "_INBOX_ann")
+
+
+def api_prefix(value: str) -> str:
+    """Check the prefix of JetStream's API; a dot at its end may be there, as in nats.go.
+
+    Raises:
+        InvalidOptionError: nothing can be published to a subject that begins so.
+    """
+    return _prefix(
+        "api_prefix", value.removesuffix(".") if isinstance(value, str) else value, "JS.hub"
+    )
+
+
+def _prefix(option: str, value: str, example: str) -> str:
     if not isinstance(value, str) or not all(map(is_token, value.split("."))):
         raise InvalidOptionError(
-            f"inbox_prefix is {value!r}; it must be a subject, such as _INBOX_ann: words with "
-            "dots between, without spaces and without the wildcards * and >"
+            f"{option} is {value!r}; it must be a subject, such as {example}: words with dots "
+            "between, without spaces and without the wildcards * and >"
         )
     return value
 

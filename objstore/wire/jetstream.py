@@ -35,7 +35,7 @@ from objstore.wire.answers import (
     parse_answer,
     parse_pub_ack,
 )
-from objstore.wire.arguments import is_token
+from objstore.wire.arguments import api_prefix, is_token
 from objstore.wire.commands import check_subject
 from objstore.wire.connection import Connection
 from objstore.wire.direct import (
@@ -488,7 +488,7 @@ def make_prefix(domain: str | None, prefix: str | None) -> str:
         InvalidOptionError: a domain that cannot stand in a subject, or both were given.
     """
     if domain is None:
-        return "$JS.API" if prefix is None else _checked_prefix(prefix)
+        return "$JS.API" if prefix is None else api_prefix(prefix)
     if prefix is not None:
         raise InvalidOptionError("give a JetStream domain or an api_prefix, not both")
     if not is_token(domain):
@@ -497,14 +497,3 @@ def make_prefix(domain: str | None, prefix: str | None) -> str:
             "dots and wildcards"
         )
     return f"$JS.{domain}.API"
-
-
-def _checked_prefix(prefix: str) -> str:
-    """A prefix that a subject can begin with; a dot at its end may be there (as in nats.go)."""
-    words = prefix.removesuffix(".").split(".") if isinstance(prefix, str) else [""]
-    if not all(map(is_token, words)):
-        raise InvalidOptionError(
-            f"api_prefix is {prefix!r}; it must be a subject, such as JS.hub: words with dots "
-            "between, without spaces and without the wildcards * and >"
-        )
-    return ".".join(words)

@@ -11,7 +11,14 @@ from datetime import timedelta
 
 from objstore.wire.headers import encode_headers
 
-__all__ = ["duration_text", "parse_expected", "parse_ttl", "publish_header", "ttl_header"]
+__all__ = [
+    "duration_text",
+    "parse_expected",
+    "parse_ttl",
+    "publish_header",
+    "stored_ttl",
+    "ttl_header",
+]
 
 ROLLUP = "Nats-Rollup"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
@@ -41,7 +48,16 @@ def ttl_header(ttl: timedelta) -> bytes:
 
 def duration_text(duration: timedelta) -> str:
     """A duration as the server reads it, in whole seconds, at least one."""
-    return f"{max(1, math.ceil(duration.total_seconds()))}s"
+    return f"{_whole_seconds(duration)}s"
+
+
+def stored_ttl(duration: timedelta) -> timedelta:
+    """The life time that the server is told, and tells, of this one."""
+    return timedelta(seconds=_whole_seconds(duration))
+
+
+def _whole_seconds(duration: timedelta) -> int:
+    return max(1, math.ceil(duration.total_seconds()))
 
 
 def parse_expected(header: bytes) -> int | None:
