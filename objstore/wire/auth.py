@@ -133,9 +133,9 @@ class Login:
         for name, value in given.items():
             is_path = name in _PATHS and isinstance(value, os.PathLike)
             if not isinstance(value, str) and not is_path:
+                others = "a path-like object or None" if name in _PATHS else "None"
                 raise InvalidOptionError(
-                    f"{name} must be a str, not {type(value).__name__}"
-                    + (", or a path" if name in _PATHS else "")
+                    f"{name} must be a str, not {type(value).__name__}; {others} will do, too"
                 )
             if value == "" and name != "password":
                 raise InvalidOptionError(f"{name} is empty; None means that there is none")

@@ -493,6 +493,4 @@ def _flat(payload: Buffer) -> Buffer:
 def _switch(tls: object) -> bool | None:
     if tls is None or isinstance(tls, bool):
         return tls
-    raise InvalidOptionError(
-        f"tls is None, True, False or an ssl.SSLContext, not {type(tls).__name__}"
-    )
+    raise InvalidOptionError(f"tls is {tls!r}; it must be None, True, False or an ssl.SSLContext")
