@@ -13,7 +13,7 @@ from objstore.errors import (
     ObjectCorruptError,
     ObjStoreError,
 )
-from objstore.objects import DIGEST_PREFIX, ObjectInfo, chunk_subject, encode_digest
+from objstore.objects import ObjectInfo, chunk_subject, decode_digest, encode_digest
 from objstore.records import Records
 
 __all__ = [
@@ -119,14 +119,9 @@ def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
     return payload
 
 
-def is_same_digest(one: str, other: str) -> bool:
-    """Whether two digests are the same; some clients leave the padding out."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(digest: str) -> str:
-    kind, _, value = digest.partition("=")
-    return f"{kind.upper()}={value.rstrip('=')}"
+def is_same_digest(stated: str, digest: bytes) -> bool:
+    """Whether a stated digest is of these 32 bytes, however they are spelled."""
+    return stated == encode_digest(digest) or decode_digest(stated) == digest
 
 
 def check_digest(info: ObjectInfo, digest: bytes) -> None:
@@ -142,19 +137,19 @@ def check_digest(info: ObjectInfo, digest: bytes) -> None:
             stacklevel=5,
         )
         return
-    kind = info.digest.partition("=")[0]
-    actual = encode_digest(digest)
-    if f"{kind}=".upper() != DIGEST_PREFIX:
+    if is_same_digest(info.digest, digest):
+        return
+    if decode_digest(info.digest) is None:
         raise ObjectCorruptError(
             f"{info.name!r} has a digest of an unknown kind: {info.digest!r}",
             bucket=info.bucket,
             name=info.name,
         )
-    if not is_same_digest(info.digest, actual):
-        raise DigestMismatchError(
-            f"{info.name!r} is damaged: its digest is {actual}, not {info.digest} as stated",
-            bucket=info.bucket,
-            name=info.name,
-            expected=info.digest,
-            actual=actual,
-        )
+    actual = encode_digest(digest)
+    raise DigestMismatchError(
+        f"{info.name!r} is damaged: its digest is {actual}, not {info.digest} as stated",
+        bucket=info.bucket,
+        name=info.name,
+        expected=info.digest,
+        actual=actual,
+    )

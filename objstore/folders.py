@@ -14,7 +14,7 @@ from objstore.describe import guess_mime
 from objstore.download import write_file
 from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileError
 from objstore.files import Files, open_steady
-from objstore.objects import ObjectInfo, ObjectMeta, encode_digest, meta_subject
+from objstore.objects import ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import ProgressOption, check_progress, start_progress, until_done
 
 __all__ = ["FolderReport", "Folders"]
@@ -238,7 +238,7 @@ def _has(path: Path, size: int, digest: str) -> bool:
                 hasher.update(data)
     except OSError:
         return False  # whatever it is, reading or writing it says so
-    return is_same_digest(encode_digest(hasher.digest()), digest)
+    return is_same_digest(digest, hasher.digest())
 
 
 def _payloads(

@@ -7,6 +7,7 @@ else; the records' JSON is :mod:`objstore.record_json`'s.
 from __future__ import annotations
 
 import base64
+import binascii
 import functools
 import re
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,7 @@ __all__ = [
     "ObjectMetaOptions",
     "check_bucket_name",
     "chunk_subject",
+    "decode_digest",
     "meta_subject",
     "stream_name",
 ]
@@ -130,6 +132,35 @@ def all_meta_subject(bucket: str) -> str:
 def encode_digest(raw: bytes) -> str:
     """A SHA-256 digest as metadata have it: base64 that is safe in URLs (ADR-20)."""
     return DIGEST_PREFIX + base64.urlsafe_b64encode(raw).decode()
+
+
+#: The algorithm's name as clients have written it, and what follows.
+_SHA_256 = re.compile(r"sha[-_]?256[=:](.+)", re.IGNORECASE | re.DOTALL)
+_HEX = re.compile(r"[0-9a-fA-F]{64}")
+_BASE64 = re.compile(r"[0-9A-Za-z+/_-]{43}=?")
+
+
+def decode_digest(text: str) -> bytes | None:
+    """Decode a SHA-256 digest as any client writes it.
+
+    Read are both alphabets of base64, with padding or without (nats.js before 2023 left it out),
+    hexadecimal digits (nats.zig), the algorithm's name in any case, and blanks anywhere.
+
+    Arguments:
+        text: the record's ``digest``.
+
+    Returns:
+        Its 32 bytes; None: it is no SHA-256 digest.
+    """
+    found = _SHA_256.fullmatch("".join(text.split()))
+    if found is None:
+        return None
+    value = found[1]
+    if _HEX.fullmatch(value):
+        return bytes.fromhex(value)
+    if not _BASE64.fullmatch(value):
+        return None
+    return binascii.a2b_base64(value[:43].replace("-", "+").replace("_", "/") + "=")
 
 
 # --- records

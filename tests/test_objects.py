@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPHeaderDict
 
+from objstore.damage import is_same_digest
 from objstore.errors import InvalidNameError, InvalidOptionError, ObjectCorruptError
 from objstore.given import description_text, header_lists, metadata_dict, with_mime
 from objstore.objects import (
@@ -30,6 +31,8 @@ from objstore.objects import (
     check_bucket_name,
     chunk_subject,
     chunked,
+    decode_digest,
+    encode_digest,
     encode_name,
     meta_subject,
     new_info,
@@ -576,3 +579,42 @@ def test_new_records_share_nothing_that_can_be_changed(field: str) -> None:
     assert getattr(one, field) == {}
     assert getattr(one, field) is not getattr(other, field)
     assert one == ObjectInfo("B", "a")
+
+
+# --- digests
+
+RAW_DIGEST = bytes(range(200, 232))  # its base64 has a "-" or "+" and a "_" or "/" in it
+URL_SAFE = base64.urlsafe_b64encode(RAW_DIGEST).decode()
+STANDARD = base64.b64encode(RAW_DIGEST).decode()
+
+
+@pytest.mark.parametrize("name", ["SHA-256=", "sha-256=", "Sha256=", "SHA256="])
+@pytest.mark.parametrize(
+    "value",
+    [URL_SAFE, URL_SAFE.rstrip("="), STANDARD, STANDARD.rstrip("="), RAW_DIGEST.hex(),
+     RAW_DIGEST.hex().upper(), f" {URL_SAFE}\n", f"{STANDARD[:20]}\r\n {STANDARD[20:]}"],
+)  # fmt: skip
+def test_every_spelling_of_a_digest(name: str, value: str) -> None:
+    assert URL_SAFE != STANDARD
+    assert decode_digest(name + value) == RAW_DIGEST
+    assert decode_digest(f"\t{name}{value} ") == RAW_DIGEST
+    assert is_same_digest(name + value, RAW_DIGEST)
+    assert not is_same_digest(name + value, bytes(32))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "SHA-256=", "SHA-256=x", "SHA-512=" + URL_SAFE, "MD5=" + URL_SAFE, URL_SAFE,
+     RAW_DIGEST.hex(), "SHA-256=" + RAW_DIGEST.hex()[:-2], "SHA-256=" + RAW_DIGEST.hex() + "00",
+     "SHA-256=" + URL_SAFE[:-2], "SHA-256=" + URL_SAFE + "AAAA", "SHA-256=" + "é" * 43,
+     "SHA-256=" + "?" * 44, "xSHA-256=" + URL_SAFE, "SHA-256=" + "g" * 64],
+)  # fmt: skip
+def test_what_is_no_sha_256_digest(text: str) -> None:
+    assert decode_digest(text) is None
+    assert not is_same_digest(text, RAW_DIGEST)
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_a_digest_is_read_as_it_was_written(raw: bytes) -> None:
+    assert decode_digest(encode_digest(raw)) == raw
+    assert decode_digest("SHA-256=" + base64.b64encode(raw).decode()) == raw
