@@ -4,6 +4,11 @@ Two names can share one object's chunks: while it is being renamed, and for good
 is interrupted. Our own renames leave a note in both records (:data:`MOVED_TO`,
 :data:`MOVED_FROM`); for those of other clients a delete looks through the bucket. Chunks that a
 live name still needs are never removed.
+
+Other clients know no such care: they purge the chunks of the nuid that a name's last record has,
+tombstone or not, when they put or delete that name. So each tombstone has a nuid of its own, that
+no chunk has. Only between the second and the third step of a rename, and where it breaks off
+there, two records have the nuid of the same chunks. (The other order would lose the object.)
 """
 
 from __future__ import annotations
@@ -31,9 +36,6 @@ __all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename", "wi
 #: Notes in a record, of the name that an object is moving to or has moved from; a copy, which
 #: has chunks of its own, has none.
 MOVED_TO, MOVED_FROM = "objstore_moved_to", "objstore_moved_from"
-
-#: A note in a tombstone, which deletion it is of.
-DELETION = "objstore_deletion"
 
 _Make = Callable[[ObjectInfo | None], ObjectInfo]
 
@@ -86,13 +88,13 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
 
     def after_loss(found: ObjectInfo | None) -> ObjectInfo | None:
         _check_overwritten(records, found, seen[-1])
-        if found is not None and found.nuid != seen[-1].nuid:
+        if found is None or (found.deleted and _is_deletion_of(records, found, seen[-1])):
+            raise _Gone(False)
+        if found.deleted or found.nuid != seen[-1].nuid:
             # Put since, over this tombstone or over somebody else's. A second one would delete
             # what was stored after the first.
             _remove_deleted(records, seen)
             return None
-        if found is None or found.deleted:
-            raise _Gone(False)
         seen.append(found)
         return _tombstone(found)
 
@@ -128,7 +130,7 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
 def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
     """Remove the chunks of what is gone, but for those that another name needs."""
     for info in deleted:
-        if info.chunks and not is_shared(records, info, thorough=True):
+        if info.chunks and not info.deleted and not is_shared(records, info, thorough=True):
             remove_chunks(records, info.nuid)
 
 
@@ -147,20 +149,29 @@ def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectI
         raise _Gone(True)
 
 
+def _is_deletion_of(records: Records, tombstone: ObjectInfo, info: ObjectInfo) -> bool:
+    """Whether a tombstone was stored right over an object; other clients' tombstones keep its nuid.
+
+    Ours say which revision they replaced.
+    """
+    return tombstone.nuid == info.nuid or records.replaced(tombstone) == info.revision
+
+
 def _tombstone(info: ObjectInfo) -> ObjectInfo:
     """What takes an object's place when it is deleted; its description stays (ADR-20).
 
-    Each is another one: where an answer was lost, ours is told from somebody else's.
+    Its nuid is new: other clients purge by it, and the chunks may live under another name. By it,
+    too, ours is told from somebody else's where an answer was lost.
     """
-    return info.with_changes(
+    return without_notes(info).with_changes(
         deleted=True,
+        nuid=next_nuid(),
         size=0,
         chunks=0,
         digest="",
         mtime=None,
         revision=0,
         ttl=None,
-        extra={**info.extra, DELETION: next_nuid()},
     )
 
 

@@ -250,15 +250,19 @@ class Put:
         if nuid == self._info.nuid:
             self._replace(self._current)
             return True
+        if revision_of(stored) == revision_of(self._current):
+            return False
         if self._current is not None and nuid != self._current.nuid:
             # Ours may have replaced it, and have been replaced in turn: then nobody else removes
             # its chunks. Or it was renamed.
             self._replace(self._current, thorough=True)
-        return False
+        return is_shared(self._records, self._info, thorough=True)  # ours may be renamed, too
 
     def _replace(self, replaced: ObjectInfo | None, *, thorough: bool = False) -> None:
         """Remove the chunks of what was there before, unless a rename left them to another name."""
-        if replaced is None or not replaced.chunks or replaced.nuid == self._info.nuid:
+        if replaced is None or replaced.deleted or not replaced.chunks:
+            return
+        if replaced.nuid == self._info.nuid:
             return
         with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
             if not is_shared(self._records, replaced, thorough=thorough):
