@@ -15,19 +15,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 
 from objstore.commit import commit, remove_chunks
 from objstore.errors import (
     LinkError,
     ObjectChangedError,
+    ObjectCorruptError,
     ObjectExistsError,
     ObjectNotFoundError,
     ObjStoreError,
     RevisionMismatchError,
     StorageFullError,
 )
-from objstore.objects import ObjectInfo, ObjectLink, check_bucket_name, meta_subject, stream_name
+from objstore.objects import (
+    ObjectInfo,
+    ObjectLink,
+    check_bucket_name,
+    is_free,
+    meta_subject,
+    stream_name,
+)
+from objstore.places import find_current, fresh_record
 from objstore.records import Records
 from objstore.wire.nuid import next_nuid
 
@@ -53,23 +61,14 @@ def change(records: Records, make: _Make, current: ObjectInfo | None, *, only: b
         current: the present record.
         only: raise RevisionMismatchError in place of looking again.
     """
-    stored, _ = commit(records, _fresh(make(current)), current, None if only else _again(make))
+    stored, _ = commit(
+        records, fresh_record(make(current)), current, None if only else _again(make)
+    )
     return stored
 
 
-def _fresh(info: ObjectInfo) -> ObjectInfo:
-    """A record to be stored: its time and revision are the stream's to give.
-
-    What is left of its life time goes on, rather than beginning anew.
-    """
-    ttl = info.ttl
-    if ttl is not None and info.mtime is not None:
-        ttl = ttl - (datetime.now(timezone.utc) - info.mtime)
-    return info.with_changes(mtime=None, revision=0, ttl=ttl)
-
-
 def _again(make: _Make) -> _Make:
-    return lambda found: _fresh(make(found))
+    return lambda found: fresh_record(make(found))
 
 
 # --- delete
@@ -195,7 +194,10 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
         names |= records.names_with(info.nuid)
     for name in names:
         if isinstance(name, str) and name and name != info.name:
-            other = records.read(name, fresh=True)
+            try:
+                other = records.read(name, fresh=True)
+            except ObjectCorruptError:
+                return True  # who knows? If not, it is for the garbage collection
             if other is not None and not other.deleted and other.nuid == info.nuid:
                 return True
     return False
@@ -224,7 +226,7 @@ def rename(
     """
     meta_subject(records.bucket, new_name)  # checks the name
     make(current)
-    there = _free(records.read(new_name), new_name)
+    there = _free(find_current(records, new_name), new_name)
 
     def noted(found: ObjectInfo | None) -> ObjectInfo:
         info = make(found)
@@ -236,7 +238,7 @@ def rename(
 
     old = change(records, noted, current, only=only)
     extra = {key: value for key, value in old.extra.items() if key != MOVED_TO}
-    new = _fresh(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
+    new = fresh_record(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
     stored, _ = commit(records, new, there, renamed)
     try:
         commit(records, _tombstone(old), old, None)
@@ -254,8 +256,8 @@ def rename(
 
 
 def _free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
-    """The record in a place that is free: none, or a tombstone."""
-    if found is not None and not found.deleted:
+    """The record in a place that is free: none, a tombstone, or one that nobody can read."""
+    if found is not None and not is_free(found):
         raise ObjectExistsError(
             f"{name!r} exists already in bucket {found.bucket}", bucket=found.bucket, name=name
         )

@@ -23,10 +23,13 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
     RevisionMismatchError,
+    StorageFullError,
     is_transient,
 )
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject
+from objstore.places import own_record
 from objstore.records import Records
+from objstore.tombstones import make_room
 from objstore.wire.jetstream import PendingAck
 
 __all__ = ["Again", "commit", "overtake", "remove_chunks", "revision_of", "settled"]
@@ -70,6 +73,8 @@ def commit(
     between. Nobody can tell, so ``again`` is not for that: its chunks may have been removed by
     who replaced it, and a change would be made twice, the second time to what was put since.
 
+    Where the bucket is full, tombstones make room, and it is tried once more.
+
     Returns:
         The info with its revision and time, and what it replaced.
 
@@ -82,6 +87,7 @@ def commit(
     """
     deadline = time.monotonic() + records.jetstream.patience
     lost: ObjStoreError | None = None  # it was published, and no answer came
+    made_room = False  # in a bucket full of tombstones
     refused = False  # for now; a former leader says so too, of what its successor stores
     while True:
         expected = revision_of(current)
@@ -89,6 +95,11 @@ def commit(
             pending, published = published or records.start_publish(info, expected), None
             sequence = pending.result().sequence
             return info.with_changes(revision=sequence, mtime=datetime.now(timezone.utc)), current
+        except StorageFullError:
+            if made_room or not make_room(records):
+                raise
+            made_room = True
+            continue
         except RevisionMismatchError:
             stored = _look(records, info.name, deadline)
         except (NoRespondersError, APIError) as error:
@@ -120,9 +131,12 @@ def commit(
                 raise lost
             info, current = wanted, stored
             continue
-        if again is None:
+        if again is not None:
+            info, current = again(stored), stored
+        elif _is_absent(current) and _is_absent(stored) and time.monotonic() < deadline:
+            current = stored  # a marker has expired, or a tombstone was collected
+        else:
             raise _overtaken(info, expected, stored)
-        info, current = again(stored), stored
 
 
 def revision_of(current: ObjectInfo | None) -> int:
@@ -130,11 +144,15 @@ def revision_of(current: ObjectInfo | None) -> int:
     return 0 if current is None else current.revision
 
 
+def _is_absent(found: ObjectInfo | None) -> bool:
+    return found is None or found.deleted
+
+
 def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
     """What is stored, from a server that may be silent for a while."""
     while True:
         try:
-            return records.read(name, fresh=True)
+            return own_record(records, name)
         except ObjStoreError as error:
             if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
                 raise
@@ -164,7 +182,7 @@ def settled(records: Records, info: ObjectInfo) -> ObjectInfo | None:
         ObjStoreError: that could not be found out.
     """
     overtake(records, meta_subject(records.bucket, info.name))
-    return records.read(info.name, fresh=True)
+    return own_record(records, info.name)
 
 
 def overtake(records: Records, subject: str) -> None:

@@ -17,7 +17,7 @@ from objstore.damage import verify_whole
 from objstore.errors import InvalidNameError, ObjectCorruptError, ObjStoreError
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.records import Records
-from objstore.wire.direct import BATCH_END, NOT_FOUND, DirectPage, StoredMessage
+from objstore.wire.direct import DirectPage, StoredMessage
 from objstore.wire.jetstream import PendingGet
 
 __all__ = ["read_many"]
@@ -93,16 +93,10 @@ class _Group:
         """What was asked for, all of it; None: it did not come."""
         if page is None:
             return []
-        try:
-            messages = page.result(self._records.jetstream.timeout)
-            if messages is None:
-                return None
-            end = messages.pop()
-            if end.status == BATCH_END and end.value(b"Nats-Num-Pending") == b"0":
-                return [StoredMessage.of_direct(message) for message in messages]
-        except ObjStoreError:
+        messages = page.complete(self._records.jetstream.timeout)
+        if messages is None:
             return None  # read alone, each either comes or fails properly
-        return [] if end.status == NOT_FOUND and not messages else None
+        return list(map(StoredMessage.of_direct, messages))
 
     def ask_for_chunks(self) -> None:
         """Take the records, and ask for the chunks of those that have but one."""
@@ -131,8 +125,9 @@ class _Group:
                 yield name, read_alone(name)
                 continue
             info = self._infos.get(subject)
-            if info is None or info.deleted:
-                yield name, read_alone(name)  # whoever answered may not have had it yet
+            if info is None or info.deleted or info.name != name:
+                # Whoever answered may not have had it yet, or an older client stored it elsewhere.
+                yield name, read_alone(name)
             else:
                 chunk = chunks.get(chunk_subject(self._records.bucket, info.nuid))
                 yield name, _whole(info, chunk, read_alone)
@@ -220,7 +215,7 @@ def _ask_for_chunk(records: Records, item: _Item) -> None:
 
 
 def _content(item: _Item, read_alone: Callable[[str], bytes | None]) -> bytes | None:
-    if item.info is None or item.info.deleted:
+    if item.info is None or item.info.deleted or item.info.name != item.name:
         return read_alone(item.name)
     chunk = None
     if item.chunk is not None:

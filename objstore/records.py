@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from objstore.errors import (
     BucketNotFoundError,
@@ -23,16 +23,21 @@ from objstore.objects import (
     stream_name,
 )
 from objstore.paging import Page, Paging
-from objstore.record_json import encode_info, parse_info
-from objstore.wire.direct import StoredMessage, parse_time
-from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected, parse_ttl
+from objstore.record_json import encode_info
+from objstore.spellings import other_subjects
+from objstore.stored_record import parse_stored
+from objstore.wire.direct import StoredMessage
+from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected
 
-__all__ = ["PendingRecord", "Records"]
+__all__ = ["PendingRecord", "Records", "TombstonesSeen"]
 
 LOG = logging.getLogger("objstore")
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
+
+#: The most that one request for the records of a few subjects brings, in bytes.
+FEW_BYTES = 4 << 20
 
 
 class Records:
@@ -50,6 +55,7 @@ class Records:
         self.stream = stream_name(bucket)
         self._eventual = eventual
         self._names = _NamesByNuid()
+        self.tombstones = TombstonesSeen()
         #: Whether the bucket answers direct gets; learned when it does not.
         self.direct = True
 
@@ -59,6 +65,65 @@ class Records:
 
     def read(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
         """The last record of a name, tombstones included; None if there is none.
+
+        Where there is none, or a tombstone, one that an older client stored under another subject
+        is looked for: it counts if it is newer.
+
+        Arguments:
+            name: of the object.
+            fresh: ask the leader, whatever else was chosen.
+
+        Raises:
+            And as :meth:`read_own`.
+        """
+        info = self.read_own(name, fresh=fresh)
+        if info is not None and info.name != name:
+            info = None  # of a name that an older client stored under this one's subject
+        if info is None or info.deleted:
+            revision = 0 if info is None else info.revision
+            elsewhere = self.find_elsewhere(name, revision, fresh=fresh)
+            if elsewhere is not None:
+                return elsewhere[1]
+        return info
+
+    def find_elsewhere(
+        self, name: str, after: int = 0, *, fresh: bool = False
+    ) -> tuple[str, ObjectInfo] | None:
+        """The newest record of a name that an older client stored under another subject.
+
+        Arguments:
+            name: of the object.
+            after: the revision that it must be newer than.
+            fresh: ask the leader.
+
+        Returns:
+            The subject, and the record; None: there is none. It costs one round trip.
+
+        Raises:
+            ObjStoreError: as :meth:`read_own`.
+        """
+        found: dict[int, tuple[str, ObjectInfo]] = {}
+        for stored in self._last_of_several(other_subjects(self.bucket, name), fresh=fresh):
+            with contextlib.suppress(ObjectCorruptError):
+                info = self.parse(stored)
+                if info.name == name and info.revision > after:
+                    found[info.revision] = stored.subject, info
+        return found[max(found)] if found else None
+
+    def _last_of_several(self, subjects: Sequence[str], *, fresh: bool) -> Iterable[StoredMessage]:
+        """The last message of each of a few subjects."""
+        if fresh or not self.reads_direct:
+            return self.last_of(subjects)
+        if self.batches and subjects:
+            request = {"multi_last": subjects, "max_bytes": FEW_BYTES}
+            page = self.jetstream.direct_page(self.stream, request)
+            messages = page.complete(self.jetstream.timeout)
+            if messages is not None:
+                return map(StoredMessage.of_direct, messages)
+        return self._read_each(iter(subjects), self._start_last)
+
+    def read_own(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
+        """The last record under a name's own subject, tombstones included; None: there is none.
 
         Arguments:
             name: of the object.
@@ -132,7 +197,7 @@ class Records:
         return self._start_last(meta_subject(self.bucket, name))
 
     def start_record(self, name: str) -> PendingRecord:
-        """As :meth:`read`, asked along with what is sent next; the answer is to be taken later.
+        """As :meth:`read_own`, asked along with what is sent next; the answer is to be taken later.
 
         Raises:
             InvalidNameError: the name cannot be one.
@@ -158,13 +223,7 @@ class Records:
         Raises:
             ObjectCorruptError: it is malformed.
         """
-        try:
-            mtime = parse_time(stored.time)
-        except ValueError:
-            mtime = None
-        info = parse_info(stored.payload, self.bucket, stored.sequence, mtime)
-        ttl = parse_ttl(stored.header)
-        return info if ttl is None else info.with_changes(ttl=ttl)
+        return parse_stored(stored, self.bucket)
 
     def replaced(self, info: ObjectInfo) -> int | None:
         """The revision that a record was stored over; None: its writer did not say, or it is gone.
@@ -207,6 +266,7 @@ class Records:
                 rollup=True,
                 expected_sequence=expected,
                 ttl=info.ttl,
+                states_ttl=True,
                 facts={"bucket": self.bucket, "name": info.name},
             )
         except ObjStoreError as error:
@@ -342,7 +402,7 @@ class PendingRecord:
         """The record; None if there is none.
 
         Raises:
-            ObjStoreError: as :meth:`Records.read`.
+            ObjStoreError: as :meth:`Records.read_own`.
         """
         try:
             self._pending.push()
@@ -350,7 +410,7 @@ class PendingRecord:
         except ObjStoreError as error:
             if not is_transient(error):
                 raise
-            return self._records.read(self._name)  # which asks again, and elsewhere
+            return self._records.read_own(self._name)  # which asks again, and elsewhere
         try:
             return None if stored is None else self._records.parse(stored)
         except ObjectCorruptError as error:
@@ -360,6 +420,17 @@ class PendingRecord:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
+
+
+class TombstonesSeen:
+    """The tombstones that were seen when the bucket was full, see :mod:`objstore.tombstones`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.next = 1  # the first sequence not looked at
+        self.found: deque[tuple[str, int]] = deque()  # names and revisions, the oldest first
+        self.elsewhere: set[str] = set()  # names that older clients stored under other subjects
+        self.rounds = 0  # in which some were removed
 
 
 class _NamesByNuid:

@@ -16,7 +16,6 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Protocol
 
 from objstore.change import is_shared
 from objstore.commit import Again, commit, remove_chunks, revision_of, settled
@@ -27,39 +26,16 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.objects import ObjectInfo, chunk_subject, encode_digest
+from objstore.places import Current
 from objstore.record_json import encode_info
 from objstore.records import Records
 from objstore.sending import ChunkSender
 from objstore.wire.jetstream import PendingAck, ttl_header
 from objstore.wire.protocol import Buffer
 
-__all__ = ["Known", "Put"]
+__all__ = ["Put"]
 
 LOG = logging.getLogger("objstore")
-
-
-class Current(Protocol):
-    """What a name has at the moment, asked for and maybe not answered yet."""
-
-    def result(self) -> ObjectInfo | None:
-        """It, tombstones included; None: nothing."""
-
-    def close(self) -> None:
-        """It is not needed any more."""
-
-
-class Known:
-    """What a name has, where that is known already."""
-
-    def __init__(self, info: ObjectInfo | None) -> None:
-        self._info = info
-
-    def result(self) -> ObjectInfo | None:
-        """It."""
-        return self._info
-
-    def close(self) -> None:
-        """Nothing was asked for."""
 
 
 class Put:
@@ -136,7 +112,7 @@ class Put:
                 limit=self._limit,
             )
         if self._count:
-            self._know_current()  # a damaged record is an error now, not after the whole payload
+            self._know_current()  # a bucket that cannot be read is an error now, not at the end
         self._count += 1
         self._chunks.send(chunk)
         self._hasher.update(chunk)
@@ -277,7 +253,6 @@ class Put:
         """Wait for what will be replaced.
 
         Raises:
-            ObjectCorruptError: its record is malformed.
             BucketNotFoundError, RequestTimeoutError, ConnectionLostError: no answer.
         """
         if self._awaited is not None:

@@ -31,6 +31,7 @@ from objstore.describe import (
 )
 from objstore.errors import (
     InvalidOptionError,
+    ObjectCorruptError,
     ObjStoreError,
     RevisionMismatchError,
     ServerVersionError,
@@ -42,13 +43,16 @@ from objstore.objects import (
     ObjectLink,
     ObjectMeta,
     ObjectMetaOptions,
+    Unreadable,
     chunked,
+    is_free,
     meta_subject,
 )
+from objstore.places import Current, Known, PendingCurrent, find_current
 from objstore.progress import ProgressOption, start_progress, until_done
-from objstore.records import PendingRecord, Records
+from objstore.records import Records
 from objstore.source import Source, choose_chunk_size
-from objstore.upload import Known, Put
+from objstore.upload import Put
 from objstore.wire.nuid import next_nuid
 
 __all__ = ["Writing"]
@@ -181,7 +185,7 @@ class Writing(Bound):
                 error.bucket, error.name = self.name, name
             raise
 
-    def _start_current(self, name: str, if_revision: int | None) -> Known | PendingRecord:
+    def _start_current(self, name: str, if_revision: int | None) -> Current:
         """What a put will replace; asked for while the first chunk travels, where it may differ.
 
         Raises:
@@ -190,7 +194,7 @@ class Writing(Bound):
         if if_revision is not None:
             return Known(self._current_for(name, if_revision))
         self._check_writable()
-        return self._records.start_record(name)
+        return PendingCurrent(self._records, name)
 
     def _current_for(self, name: str, if_revision: int | None) -> ObjectInfo | None:
         """What a write will replace.
@@ -200,20 +204,32 @@ class Writing(Bound):
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
         self._check_writable()
-        current = self._records.read(name)
-        if if_revision is not None:
-            live = 0 if current is None or current.deleted else current.revision
-            if live != if_revision:
-                raise RevisionMismatchError(
-                    f"{name!r} has the revision {live}, not {if_revision}"
-                    if live
-                    else f"{name!r} does not exist, so it has not the revision {if_revision}",
-                    bucket=self.name,
-                    name=name,
-                    expected=if_revision,
-                    actual=live,
-                )
-        return current
+        if if_revision is None:
+            return find_current(self._records, name)
+
+        def check(found: ObjectInfo | None) -> None:
+            live = 0 if found is None or found.deleted else found.revision
+            if live == if_revision or (if_revision == 0 and is_free(found)):
+                return
+            raise RevisionMismatchError(
+                f"{name!r} has the revision {live}, not {if_revision}"
+                if live
+                else f"{name!r} does not exist, so it has not the revision {if_revision}",
+                bucket=self.name,
+                name=name,
+                expected=if_revision,
+                actual=live,
+            )
+
+        return find_current(self._records, name, check)
+
+    def _unreadable(self, found: ObjectInfo) -> ObjectCorruptError:
+        return ObjectCorruptError(
+            f"the metadata of {found.name!r} are malformed: they can be overwritten or deleted",
+            bucket=self.name,
+            name=found.name,
+            revision=found.revision,
+        )
 
     def _max_payload(self, info: ObjectInfo) -> int:
         """The largest chunk that the server takes."""
@@ -345,6 +361,8 @@ class Writing(Bound):
         def redescribed(found: ObjectInfo | None) -> ObjectInfo:
             if found is None or found.deleted:
                 raise self._not_found(name)
+            if isinstance(found, Unreadable):
+                raise self._unreadable(found)
             return redescribe(
                 found, description=description, mime=mime, headers=headers, metadata=metadata
             )

@@ -285,6 +285,24 @@ class DirectPage:
             self.close()
         return messages
 
+    def complete(self, timeout: float) -> list[Message] | None:
+        """All messages that were asked for, and no status. Closes it.
+
+        Returns:
+            None when they did not all come, or an error did: each is to be asked for by itself,
+            where it comes or fails properly.
+        """
+        try:
+            messages = self.result(timeout)
+        except ObjStoreError:
+            return None
+        if messages is None:
+            return None
+        end = messages.pop()
+        if end.status == BATCH_END and end.value(b"Nats-Num-Pending") == b"0":
+            return messages
+        return [] if end.status == NOT_FOUND and not messages else None
+
     def close(self) -> None:
         """Drop what still comes. Never fails."""
         self._connection.session.forget(self)
