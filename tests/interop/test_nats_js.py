@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from objstore import Client, LinkError, LocalServer, ObjectLink, ObjectStore
-from tests.streams import chunk_counts, consumer_count, orphans
+from tests.streams import api, chunk_counts, consumer_count, orphans, record, write_record
 
 PACKAGES = ["@nats-io/obj@3", "@nats-io/transport-node@3"]
 SCRIPT = Path(__file__).parent / "bucket.mjs"
@@ -309,3 +309,82 @@ def test_a_read_of_ours_leaves_them_their_consumers(
     for _ in range(20):
         assert store.read_bytes("x") == content(300_000)
     assert consumer_count(shared_client, store) == before
+
+
+# --- what a rename and a delete of ours leave to them
+
+
+@pytest.mark.parametrize("act", ["put", "delete", "update"])
+def test_the_old_name_after_a_rename_of_ours(
+    act: str, theirs: TheirStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """They purge by the nuid of a name's last record, tombstone or not."""
+    store.put("old", content(5000), chunk_size=1000)
+    store.update("old", new_name="new")
+    if act == "put":
+        theirs.put("old", b"theirs")
+    elif act == "delete":
+        theirs.ask("delete", "old")
+    else:
+        with pytest.raises(TheirError):
+            theirs.ask("update", "old", {"description": "d"})
+    assert store.read_bytes("new") == content(5000)
+    assert theirs.get("new") == content(5000)
+    assert (store.info("old") is not None) is (act == "put")
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("act", ["put", "delete"])
+def test_the_name_after_a_delete_of_one_of_two(
+    act: str, theirs: TheirStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """On the same chunks, as an interrupted rename of theirs leaves them."""
+    store.put("old", content(5000), chunk_size=1000)
+    write_record(shared_client, store, {**record(shared_client, store, "old"), "name": "new"})
+    assert store.delete("old") is True
+    assert store.read_bytes("new") == content(5000)
+    if act == "put":
+        theirs.put("old", b"theirs")
+    else:
+        theirs.ask("delete", "old")
+    assert store.read_bytes("new") == content(5000)
+    assert store.verify().ok
+
+
+# --- whose bucket it is
+
+
+@pytest.fixture
+def their_client(node_modules: Path, server: LocalServer) -> Iterator[TheirStore]:
+    """@nats-io/obj without a bucket yet."""
+    their = TheirStore(server.url, "", node_modules)
+    yield their
+    their.close()
+
+
+def test_they_create_our_bucket_at_each_start(
+    their_client: TheirStore, store: ObjectStore, shared_client: Client
+) -> None:
+    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"]
+    for _ in range(2):
+        assert their_client.ask("create", store.name, {}) == store.name
+        store.put("x", b"ours")
+        shared_client.object_store(store.name)
+    assert api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"] == before
+
+
+def test_our_update_of_their_bucket(
+    their_client: TheirStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """Only what was said changes, and they still create it as before."""
+    name = f"{store.name}-theirs"
+    their_client.ask("create", name, {"description": "theirs"})
+    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
+    shared_client.update_store(name, max_bytes=1 << 30)
+    after = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
+    assert {**before, "max_bytes": 1 << 30} == after
+    bound = shared_client.object_store(name)
+    bound.put("x", b"ours")
+    assert bound.read_bytes("x") == b"ours"
+    their_client.ask("create", name, {"description": "theirs", "max_bytes": 1 << 30})
+    assert shared_client.delete_store(name)

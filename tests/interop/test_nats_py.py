@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ import nats
 import pytest
 from nats.js.api import ObjectMeta as TheirMeta
 from nats.js.api import ObjectMetaOptions as TheirOptions
+from nats.js.errors import ObjectDeletedError
 from nats.js.errors import ObjectNotFoundError as TheirNotFoundError
 from nats.js.object_store import ObjectStore as TheirStore
 
-from objstore import LocalServer, ObjectStore
+from objstore import Client, LocalServer, ObjectStore
+from tests.streams import api, record, write_record
 
 T = TypeVar("T")
 
@@ -147,3 +150,91 @@ def test_overwriting_each_other(server: LocalServer, store: ObjectStore) -> None
         return (await their.get("x")).data
 
     assert theirs(server, store, read) == b"ours again"
+
+
+# --- what a rename and a delete of ours leave to them
+
+
+def act_on_old(act: str) -> Callable[[TheirStore], Awaitable[None]]:
+    """They purge by the nuid of a name's last record, tombstone or not."""
+
+    async def run(their: TheirStore) -> None:
+        if act == "put":
+            await their.put("old", io.BytesIO(b"theirs"))
+        elif act == "delete":
+            with contextlib.suppress(TheirNotFoundError):
+                await their.delete("old")
+        else:
+            with contextlib.suppress(TheirNotFoundError, ObjectDeletedError):
+                await their.update_meta("old", TheirMeta(name="old", description="d"))
+
+    return run
+
+
+@pytest.mark.parametrize("act", ["put", "delete", "update"])
+def test_the_old_name_after_a_rename_of_ours(
+    act: str, server: LocalServer, store: ObjectStore
+) -> None:
+    store.put("old", content(5000), chunk_size=1000)
+    store.update("old", new_name="new")
+    theirs(server, store, act_on_old(act))
+    assert store.read_bytes("new") == content(5000)
+    assert (store.info("old") is not None) is (act == "put")
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("act", ["put", "delete"])
+def test_the_name_after_a_delete_of_one_of_two(
+    act: str, server: LocalServer, store: ObjectStore, shared_client: Client
+) -> None:
+    """On the same chunks, as an interrupted rename of others leaves them."""
+    store.put("old", content(5000), chunk_size=1000)
+    write_record(shared_client, store, {**record(shared_client, store, "old"), "name": "new"})
+    assert store.delete("old") is True
+    theirs(server, store, act_on_old(act))
+    assert store.read_bytes("new") == content(5000)
+    assert store.verify().ok
+
+
+# --- whose bucket it is
+
+
+def their_create(server: LocalServer, bucket: str, **options: Any) -> None:
+    """As a program of theirs does at each of its starts."""
+
+    async def run() -> None:
+        connection = await nats.connect(server.url)
+        try:
+            await connection.jetstream().create_object_store(bucket, **options)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def test_they_create_our_bucket_at_each_start(
+    server: LocalServer, store: ObjectStore, shared_client: Client
+) -> None:
+    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"]
+    for _ in range(2):
+        their_create(server, store.name)
+        store.put("x", b"ours")
+        shared_client.object_store(store.name)
+    assert api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"] == before
+
+
+def test_our_update_of_their_bucket(
+    server: LocalServer, store: ObjectStore, shared_client: Client
+) -> None:
+    """Only what was said changes, and they still create it as before."""
+    name = f"{store.name}-theirs"
+    their_create(server, name, description="theirs")
+    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
+    shared_client.update_store(name, max_bytes=1 << 30)
+    after = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
+    assert {**before, "max_bytes": 1 << 30} == after
+    bound = shared_client.object_store(name)
+    bound.put("x", b"ours")
+    assert bound.read_bytes("x") == b"ours"
+    their_create(server, name, description="theirs", max_bytes=1 << 30)
+    assert shared_client.delete_store(name)
