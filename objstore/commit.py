@@ -96,9 +96,9 @@ def commit(
             sequence = pending.result().sequence
             return info.with_changes(revision=sequence, mtime=datetime.now(timezone.utc)), current
         except StorageFullError:
-            if made_room or not make_room(records):
+            made_room = not made_room and make_room(records)
+            if not made_room:
                 raise
-            made_room = True
             continue
         except RevisionMismatchError:
             stored = _look(records, info.name, deadline)

@@ -58,8 +58,11 @@ class PendingCurrent:
         self._pending = records.start_record(name)
 
     def result(self) -> ObjectInfo | None:
-        """As :func:`find_current`."""
-        return _settle(self._records, self._name, self._pending, None)
+        """As :func:`find_current`, without a look under the name's other subjects.
+
+        Who has asked along with a chunk has that answer sooner than the next round trip is over.
+        """
+        return _read_place(self._records, self._name, self._pending)
 
     def close(self) -> None:
         """Wait no longer. Never fails."""
@@ -81,7 +84,16 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
         BucketNotFoundError: there is no such bucket.
         RequestTimeoutError, ConnectionLostError: no answer.
     """
-    return _settle(records, name, None, check)
+    elsewhere = None
+    info = _read_place(records, name, None)
+    if info is None or info.deleted:
+        elsewhere = records.find_elsewhere(name, 0 if info is None else info.revision)
+    if check is not None:
+        check(info if elsewhere is None else elsewhere[1])
+    if elsewhere is not None:
+        _move(records, *elsewhere)
+        info = own_record(records, name)
+    return info
 
 
 def own_record(records: Records, name: str) -> ObjectInfo | None:
@@ -92,27 +104,18 @@ def own_record(records: Records, name: str) -> ObjectInfo | None:
         return _unread(records, name, error)
 
 
-def _settle(
-    records: Records, name: str, pending: PendingRecord | None, check: Check | None
-) -> ObjectInfo | None:
-    elsewhere = None
+def _read_place(records: Records, name: str, pending: PendingRecord | None) -> ObjectInfo | None:
+    """What the name's own subject has, and belongs there."""
     try:
         info = records.read_own(name) if pending is None else pending.result()
     except ObjectCorruptError as error:
-        info = _unread(records, name, error)
+        return _unread(records, name, error)
     if info is not None and info.name != name:
         # Of a name that an older client stored under the subject of this one.
         try:
             _move(records, meta_subject(records.bucket, name), info)
         except InvalidNameError:  # nor can it have another subject
             return unreadable(records.bucket, name, info.revision)
-        info = own_record(records, name)
-    if info is None or info.deleted:
-        elsewhere = records.find_elsewhere(name, 0 if info is None else info.revision)
-    if check is not None:
-        check(info if elsewhere is None else elsewhere[1])
-    if elsewhere is not None:
-        _move(records, *elsewhere)
         info = own_record(records, name)
     return info
 

@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from objstore.errors import (
     BucketNotFoundError,
@@ -26,10 +26,10 @@ from objstore.paging import Page, Paging
 from objstore.record_json import encode_info
 from objstore.spellings import other_subjects
 from objstore.stored_record import parse_stored
-from objstore.wire.direct import StoredMessage
+from objstore.wire.direct import DirectPage, StoredMessage
 from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected
 
-__all__ = ["PendingRecord", "Records", "TombstonesSeen"]
+__all__ = ["PendingElsewhere", "PendingRecord", "Records", "TombstonesSeen"]
 
 LOG = logging.getLogger("objstore")
 
@@ -81,20 +81,17 @@ class Records:
             info = None  # of a name that an older client stored under this one's subject
         if info is None or info.deleted:
             revision = 0 if info is None else info.revision
-            elsewhere = self.find_elsewhere(name, revision, fresh=fresh)
+            elsewhere = self.find_elsewhere(name, revision)
             if elsewhere is not None:
                 return elsewhere[1]
         return info
 
-    def find_elsewhere(
-        self, name: str, after: int = 0, *, fresh: bool = False
-    ) -> tuple[str, ObjectInfo] | None:
+    def find_elsewhere(self, name: str, after: int = 0) -> tuple[str, ObjectInfo] | None:
         """The newest record of a name that an older client stored under another subject.
 
         Arguments:
             name: of the object.
             after: the revision that it must be newer than.
-            fresh: ask the leader.
 
         Returns:
             The subject, and the record; None: there is none. It costs one round trip.
@@ -102,25 +99,7 @@ class Records:
         Raises:
             ObjStoreError: as :meth:`read_own`.
         """
-        found: dict[int, tuple[str, ObjectInfo]] = {}
-        for stored in self._last_of_several(other_subjects(self.bucket, name), fresh=fresh):
-            with contextlib.suppress(ObjectCorruptError):
-                info = self.parse(stored)
-                if info.name == name and info.revision > after:
-                    found[info.revision] = stored.subject, info
-        return found[max(found)] if found else None
-
-    def _last_of_several(self, subjects: Sequence[str], *, fresh: bool) -> Iterable[StoredMessage]:
-        """The last message of each of a few subjects."""
-        if fresh or not self.reads_direct:
-            return self.last_of(subjects)
-        if self.batches and subjects:
-            request = {"multi_last": subjects, "max_bytes": FEW_BYTES}
-            page = self.jetstream.direct_page(self.stream, request)
-            messages = page.complete(self.jetstream.timeout)
-            if messages is not None:
-                return map(StoredMessage.of_direct, messages)
-        return self._read_each(iter(subjects), self._start_last)
+        return PendingElsewhere(self, name).result(after)
 
     def read_own(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
         """The last record under a name's own subject, tombstones included; None: there is none.
@@ -420,6 +399,54 @@ class PendingRecord:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
+
+
+class PendingElsewhere:
+    """What older clients stored under a name's other subjects, asked for; to be closed.
+
+    By one request, of whichever server answers: old records are everywhere. Where one is found
+    that may be gone by now, the leader is asked.
+
+    Arguments:
+        records: the bucket.
+        name: of the object.
+    """
+
+    def __init__(self, records: Records, name: str) -> None:
+        self._records = records
+        self._name = name
+        self._subjects = other_subjects(records.bucket, name)
+        self._page: DirectPage | None = None
+        if records.batches and self._subjects:
+            request = {"multi_last": self._subjects, "max_bytes": FEW_BYTES}
+            self._page = records.jetstream.direct_page(records.stream, request)
+
+    def result(self, after: int = 0) -> tuple[str, ObjectInfo] | None:
+        """As :meth:`Records.find_elsewhere`."""
+        records = self._records
+        found: dict[int, tuple[str, ObjectInfo]] = {}
+        for stored in self._messages():
+            with contextlib.suppress(ObjectCorruptError):
+                info = records.parse(stored)
+                if info.name == self._name and info.revision > after:
+                    found[info.revision] = stored.subject, info
+        return found[max(found)] if found else None
+
+    def _messages(self) -> Iterable[StoredMessage]:
+        records, subjects = self._records, self._subjects
+        page, self._page = self._page, None
+        messages = None if page is None else page.complete(records.jetstream.timeout)
+        if messages is not None:
+            found = list(map(StoredMessage.of_direct, messages))
+            if not records.may_lag and all(stored.is_of(records.stream) for stored in found):
+                return found
+            subjects = tuple(stored.subject for stored in found)
+        return records.last_of(subjects)
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        if self._page is not None:
+            self._page.close()
 
 
 class TombstonesSeen:

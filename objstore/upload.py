@@ -28,7 +28,7 @@ from objstore.errors import (
 from objstore.objects import ObjectInfo, chunk_subject, encode_digest
 from objstore.places import Current
 from objstore.record_json import encode_info
-from objstore.records import Records
+from objstore.records import PendingElsewhere, Records
 from objstore.sending import ChunkSender
 from objstore.wire.jetstream import PendingAck, ttl_header
 from objstore.wire.protocol import Buffer
@@ -82,6 +82,7 @@ class Put:
         self._undecided = False  # the metadata were published, and may be stored
         self._gave_up = False  # and all patience was used up
         self._published: PendingAck | None = None  # their answer is to be taken
+        self._elsewhere: PendingElsewhere | None = None
         self._done = False  # they are, and what they replaced is removed
         self._margin = _NO_TIME if info.ttl is None else _margin(expected_size)
         self._begun = time.monotonic()
@@ -143,7 +144,11 @@ class Put:
         except ObjStoreError as error:
             self._judge(error)
             raise
-        self._chunks.close()  # while the metadata travel
+        # While the metadata travel:
+        self._chunks.close()
+        if self._current is None or self._current.deleted:  # an older client may have it elsewhere
+            with contextlib.suppress(ObjStoreError):
+                self._elsewhere = PendingElsewhere(self._records, info.name)
 
     def _judge(self, error: ObjStoreError) -> None:
         """The metadata were not stored, or nobody knows."""
@@ -179,8 +184,9 @@ class Put:
         except ObjStoreError as error:
             self._judge(error)
             raise
-        self._close()
         self._replace(replaced)
+        self._replace_elsewhere(stored.revision)
+        self._close()
         self._done = True
         return stored
 
@@ -244,6 +250,16 @@ class Put:
             if not is_shared(self._records, replaced, thorough=thorough):
                 remove_chunks(self._records, replaced.nuid)
 
+    def _replace_elsewhere(self, revision: int) -> None:
+        """Remove the record that an older client stored under another subject, and its chunks."""
+        if self._elsewhere is None:
+            return
+        with contextlib.suppress(ObjStoreError):  # the newer one counts, whatever stays behind
+            found = self._elsewhere.result()
+            if found is not None and found[1].revision < revision:
+                self._records.jetstream.purge(self._records.stream, found[0], found[1].revision)
+                self._replace(found[1], thorough=True)
+
     def _time_left(self, ttl: timedelta) -> timedelta:
         """Of the life time, what is left for the metadata, which must not outlive the chunks."""
         late = timedelta(seconds=time.monotonic() - self._begun) - self._margin
@@ -264,7 +280,7 @@ class Put:
 
     def _close(self) -> None:
         self._chunks.close()
-        for pending in (self._awaited, self._published):
+        for pending in (self._awaited, self._elsewhere, self._published):
             if pending is not None:
                 pending.close()
 
