@@ -85,9 +85,25 @@ def commit(
             after asking again for the connection's patience.
         ObjStoreError: it was not stored.
     """
+    try:
+        return _commit(records, info, current, again, after_loss, published)
+    except StorageFullError:
+        if not make_room(records):
+            raise
+        return _commit(records, info, current, again, after_loss, None)
+
+
+def _commit(
+    records: Records,
+    info: ObjectInfo,
+    current: ObjectInfo | None,
+    again: Again | None,
+    after_loss: AfterLoss | None,
+    published: PendingAck | None,
+) -> tuple[ObjectInfo, ObjectInfo | None]:
+    """As :func:`commit`, in a bucket that is not full."""
     deadline = time.monotonic() + records.jetstream.patience
     lost: ObjStoreError | None = None  # it was published, and no answer came
-    made_room = False  # in a bucket full of tombstones
     refused = False  # for now; a former leader says so too, of what its successor stores
     while True:
         expected = revision_of(current)
@@ -95,11 +111,6 @@ def commit(
             pending, published = published or records.start_publish(info, expected), None
             sequence = pending.result().sequence
             return info.with_changes(revision=sequence, mtime=datetime.now(timezone.utc)), current
-        except StorageFullError:
-            made_room = not made_room and make_room(records)
-            if not made_room:
-                raise
-            continue
         except RevisionMismatchError:
             stored = _look(records, info.name, deadline)
         except (NoRespondersError, APIError) as error:

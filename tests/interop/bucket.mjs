@@ -1,6 +1,6 @@
 // Works on one bucket with @nats-io/obj, as its users do.
 //
-//   node bucket.mjs URL [BUCKET]    commands on standard input, one JSON array a line:
+//   node bucket.mjs URL BUCKET    commands on standard input, one JSON array a line:
 //   ["put", {name, description, headers, metadata, options}, base64]   ["get", name] …
 //
 // For each line one of JSON comes back: {"ok": result} or {"error": message}.
@@ -16,7 +16,7 @@ const [url, bucket] = process.argv.slice(2);
 const { protocol, hostname, port, username } = new URL(url);
 const connection = await connect({ servers: `${hostname}:${port}`, token: username || undefined });
 const manager = new Objm(connection);
-const store = bucket ? await manager.open(bucket) : null;
+const store = await manager.open(bucket);
 
 function meta(fields) {
   const result = { ...fields };
@@ -62,9 +62,6 @@ const commands = {
     const { bucket: name, description, sealed, metadata } = await store.status();
     return { name, description, sealed, metadata };
   },
-  // As a program does at each of its starts.
-  create: async (name, options) => (await (await manager.create(name, options)).status()).bucket,
-  remove: async (name) => (await manager.open(name)).destroy(),
   seal: async () => (await store.seal()).sealed,
 };
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from objstore import Client, LinkError, LocalServer, ObjectLink, ObjectStore
-from tests.streams import api, chunk_counts, consumer_count, orphans, record, write_record
+from tests.streams import chunk_counts, consumer_count, orphans, record, write_record
 
 PACKAGES = ["@nats-io/obj@3", "@nats-io/transport-node@3"]
 SCRIPT = Path(__file__).parent / "bucket.mjs"
@@ -349,42 +349,3 @@ def test_the_name_after_a_delete_of_one_of_two(
         theirs.ask("delete", "old")
     assert store.read_bytes("new") == content(5000)
     assert store.verify().ok
-
-
-# --- whose bucket it is
-
-
-@pytest.fixture
-def their_client(node_modules: Path, server: LocalServer) -> Iterator[TheirStore]:
-    """@nats-io/obj without a bucket yet."""
-    their = TheirStore(server.url, "", node_modules)
-    yield their
-    their.close()
-
-
-def test_they_create_our_bucket_at_each_start(
-    their_client: TheirStore, store: ObjectStore, shared_client: Client
-) -> None:
-    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"]
-    for _ in range(2):
-        assert their_client.ask("create", store.name, {}) == store.name
-        store.put("x", b"ours")
-        shared_client.object_store(store.name)
-    assert api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"] == before
-
-
-def test_our_update_of_their_bucket(
-    their_client: TheirStore, store: ObjectStore, shared_client: Client
-) -> None:
-    """Only what was said changes, and they still create it as before."""
-    name = f"{store.name}-theirs"
-    their_client.ask("create", name, {"description": "theirs"})
-    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
-    shared_client.update_store(name, max_bytes=1 << 30)
-    after = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
-    assert {**before, "max_bytes": 1 << 30} == after
-    bound = shared_client.object_store(name)
-    bound.put("x", b"ours")
-    assert bound.read_bytes("x") == b"ours"
-    their_client.ask("create", name, {"description": "theirs", "max_bytes": 1 << 30})
-    assert shared_client.delete_store(name)

@@ -18,7 +18,7 @@ from nats.js.errors import ObjectNotFoundError as TheirNotFoundError
 from nats.js.object_store import ObjectStore as TheirStore
 
 from objstore import Client, LocalServer, ObjectStore
-from tests.streams import api, record, write_record
+from tests.streams import record, write_record
 
 T = TypeVar("T")
 
@@ -194,47 +194,3 @@ def test_the_name_after_a_delete_of_one_of_two(
     theirs(server, store, act_on_old(act))
     assert store.read_bytes("new") == content(5000)
     assert store.verify().ok
-
-
-# --- whose bucket it is
-
-
-def their_create(server: LocalServer, bucket: str, **options: Any) -> None:
-    """As a program of theirs does at each of its starts."""
-
-    async def run() -> None:
-        connection = await nats.connect(server.url)
-        try:
-            await connection.jetstream().create_object_store(bucket, **options)
-        finally:
-            await connection.close()
-
-    asyncio.run(run())
-
-
-def test_they_create_our_bucket_at_each_start(
-    server: LocalServer, store: ObjectStore, shared_client: Client
-) -> None:
-    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"]
-    for _ in range(2):
-        their_create(server, store.name)
-        store.put("x", b"ours")
-        shared_client.object_store(store.name)
-    assert api(shared_client.connection, f"STREAM.INFO.OBJ_{store.name}")["config"] == before
-
-
-def test_our_update_of_their_bucket(
-    server: LocalServer, store: ObjectStore, shared_client: Client
-) -> None:
-    """Only what was said changes, and they still create it as before."""
-    name = f"{store.name}-theirs"
-    their_create(server, name, description="theirs")
-    before = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
-    shared_client.update_store(name, max_bytes=1 << 30)
-    after = api(shared_client.connection, f"STREAM.INFO.OBJ_{name}")["config"]
-    assert {**before, "max_bytes": 1 << 30} == after
-    bound = shared_client.object_store(name)
-    bound.put("x", b"ours")
-    assert bound.read_bytes("x") == b"ours"
-    their_create(server, name, description="theirs", max_bytes=1 << 30)
-    assert shared_client.delete_store(name)
