@@ -14,10 +14,19 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from objstore.errors import InvalidNameError, ObjectCorruptError, RevisionMismatchError
-from objstore.objects import ObjectInfo, meta_subject, unreadable
+from objstore.objects import ObjectInfo, Unreadable, is_free, meta_subject, unreadable
 from objstore.records import PendingRecord, Records
 
-__all__ = ["Current", "Known", "PendingCurrent", "find_current", "fresh_record", "own_record"]
+__all__ = [
+    "Current",
+    "Known",
+    "PendingCurrent",
+    "check_readable",
+    "find_current",
+    "fresh_record",
+    "own_record",
+    "revision_check",
+]
 
 #: Raises, where what is given must not be replaced.
 Check = Callable[[ObjectInfo | None], object]
@@ -94,6 +103,47 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
         _move(records, *elsewhere)
         info = own_record(records, name)
     return info
+
+
+def revision_check(bucket: str, name: str, if_revision: int) -> Check:
+    """What :func:`find_current` is to check where only one revision may be replaced.
+
+    0: nothing may be there; a record that nobody can read is nothing, and may be named, too.
+
+    Returns:
+        It raises RevisionMismatchError.
+    """
+
+    def check(found: ObjectInfo | None) -> None:
+        live = 0 if found is None or found.deleted else found.revision
+        if live == if_revision or (if_revision == 0 and is_free(found)):
+            return
+        raise RevisionMismatchError(
+            f"{name!r} has the revision {live}, not {if_revision}"
+            if live
+            else f"{name!r} does not exist, so it has not the revision {if_revision}",
+            bucket=bucket,
+            name=name,
+            expected=if_revision,
+            actual=live,
+        )
+
+    return check
+
+
+def check_readable(found: ObjectInfo) -> None:
+    """Refuse to change a part of what cannot be read.
+
+    Raises:
+        ObjectCorruptError: it cannot.
+    """
+    if isinstance(found, Unreadable):
+        raise ObjectCorruptError(
+            f"the metadata of {found.name!r} are malformed: they can be overwritten or deleted",
+            bucket=found.bucket,
+            name=found.name,
+            revision=found.revision,
+        )
 
 
 def own_record(records: Records, name: str) -> ObjectInfo | None:

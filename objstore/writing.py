@@ -31,9 +31,7 @@ from objstore.describe import (
 )
 from objstore.errors import (
     InvalidOptionError,
-    ObjectCorruptError,
     ObjStoreError,
-    RevisionMismatchError,
     ServerVersionError,
 )
 from objstore.links import follow
@@ -43,12 +41,17 @@ from objstore.objects import (
     ObjectLink,
     ObjectMeta,
     ObjectMetaOptions,
-    Unreadable,
     chunked,
-    is_free,
     meta_subject,
 )
-from objstore.places import Current, Known, PendingCurrent, find_current
+from objstore.places import (
+    Current,
+    Known,
+    PendingCurrent,
+    check_readable,
+    find_current,
+    revision_check,
+)
 from objstore.progress import ProgressOption, start_progress, until_done
 from objstore.records import Records
 from objstore.source import Source, choose_chunk_size
@@ -81,6 +84,12 @@ class Writing(Bound):
         The object appears whole or not at all. Until then, and after any failure, Ctrl-C
         included, the old one is there and readable; nothing of the new one remains.
 
+        In a bucket that is full, the older half of the tombstones makes room first, once.
+
+        What stands in its place and is no readable record is overwritten, with a warning in the
+        log; ``collect_garbage`` finds the chunks. A name that an older client stored under another
+        subject is stored under its own.
+
         Where an interrupted rename of another client (nats.go, nats.js) left two names on the
         same chunks, a put over one takes the other's content along; delete one of them first,
         which leaves the other whole. :meth:`verify` finds such names.
@@ -97,7 +106,8 @@ class Writing(Bound):
             chunk_size: in bytes; None: by the object's size. What the server's
                 ``max_payload`` does not allow is cut to it.
             ttl: after which the object expires by itself, a timedelta or seconds, at least
-                one (server 2.11 or later).
+                one (server 2.11 or later). Where the stream's delete markers live longer, the
+                server keeps it as long; to this client it is gone, by this computer's clock.
             if_revision: store it only if the object's revision is this (0: only if there is
                 no such object).
             progress: True for a bar, or a function of the bytes done and of all (or None).
@@ -206,30 +216,8 @@ class Writing(Bound):
         self._check_writable()
         if if_revision is None:
             return find_current(self._records, name)
-
-        def check(found: ObjectInfo | None) -> None:
-            live = 0 if found is None or found.deleted else found.revision
-            if live == if_revision or (if_revision == 0 and is_free(found)):
-                return
-            raise RevisionMismatchError(
-                f"{name!r} has the revision {live}, not {if_revision}"
-                if live
-                else f"{name!r} does not exist, so it has not the revision {if_revision}",
-                bucket=self.name,
-                name=name,
-                expected=if_revision,
-                actual=live,
-            )
-
+        check = revision_check(self.name, name, if_revision)
         return find_current(self._records, name, check)
-
-    def _unreadable(self, found: ObjectInfo) -> ObjectCorruptError:
-        return ObjectCorruptError(
-            f"the metadata of {found.name!r} are malformed: they can be overwritten or deleted",
-            bucket=self.name,
-            name=found.name,
-            revision=found.revision,
-        )
 
     def _max_payload(self, info: ObjectInfo) -> int:
         """The largest chunk that the server takes."""
@@ -287,8 +275,9 @@ class Writing(Bound):
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
         """Delete an object: its record becomes a tombstone, then its chunks go.
 
-        In a bucket that is too full for the tombstone the object goes first, and then the
-        tombstone is stored.
+        The tombstone has a nuid of its own, for other clients purge by it. In a bucket that is too
+        full for it older ones make room; where there are none, the object goes first, and then the
+        tombstone is stored. It stays until :meth:`collect_garbage`.
 
         The first call looks through the bucket's records once, for another name that another
         client's interrupted rename left on the same chunks; such chunks stay.
@@ -298,8 +287,8 @@ class Writing(Bound):
             if_revision: delete it only if its revision is this.
 
         Returns:
-            True if it was there. What somebody else puts in its place meanwhile stays, where the
-            server says that it was put right over it.
+            True if it was there, or a record that nobody can read. What somebody else puts in its
+            place meanwhile stays, where the server says that it was put right over it.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
@@ -342,6 +331,7 @@ class Writing(Bound):
 
         Raises:
             ObjectNotFoundError: there is no such object.
+            ObjectCorruptError: its metadata are malformed.
             ObjectExistsError: a live object has the new name.
             RevisionMismatchError: the revision is not ``if_revision``.
             InvalidNameError, InvalidOptionError: an argument cannot be used.
@@ -361,8 +351,7 @@ class Writing(Bound):
         def redescribed(found: ObjectInfo | None) -> ObjectInfo:
             if found is None or found.deleted:
                 raise self._not_found(name)
-            if isinstance(found, Unreadable):
-                raise self._unreadable(found)
+            check_readable(found)
             return redescribe(
                 found, description=description, mime=mime, headers=headers, metadata=metadata
             )
