@@ -12,8 +12,8 @@ from objstore.errors import BucketConfigError, InvalidOptionError
 from objstore.objects import (
     all_meta_subject,
     bucket_of_stream,
+    bucket_subjects,
     check_bucket_name,
-    chunk_subject,
     stream_name,
 )
 from objstore.options import (
@@ -76,8 +76,16 @@ class ObjectStoreStatus:
 # --- the stream
 
 
+#: What a stream allows only when it was asked for, by the options' names. A field that an older
+#: server does not know is not sent to it.
+_ALLOWED = {"allow_msg_ttl": "object_ttl", "allow_batched": "batched"}
+
+
 def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]) -> dict[str, Any]:
-    """The configuration of a new bucket's stream.
+    """The configuration of a new bucket's stream: ADR-20's, and what was asked for.
+
+    It has nothing beyond, so that other clients' idempotent create calls succeed. But one that is
+    fed from other buckets lets single objects expire where the server can: theirs may.
 
     Arguments:
         bucket: its name.
@@ -91,7 +99,7 @@ def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]
     check_bucket_name(bucket)
     config: dict[str, Any] = {
         "name": stream_name(bucket),
-        "subjects": [chunk_subject(bucket, ">"), f"$O.{bucket}.M.>"],
+        "subjects": bucket_subjects(bucket),
         "retention": "limits",
         "discard": "new",
         "max_bytes": -1,
@@ -101,27 +109,29 @@ def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]
         "compression": "none",
         "allow_rollup_hdrs": True,
         "allow_direct": True,
+        **_fed(options, supports),
+        **options.fields(bucket),
     }
-    if supports.get("message TTL"):
-        config["allow_msg_ttl"] = True
-    if supports.get("fast-ingest batches"):
-        config["allow_batched"] = True
-    config.update(options.fields(bucket))
-    return _as_mirror(config) if config.get("mirror") else config
+    if config.get("mirror"):  # not to answer in its source's name
+        config["mirror_direct"] = False
+    return _without_refused(config)
 
 
-def _as_mirror(config: dict[str, Any]) -> dict[str, Any]:
-    """What the server wants of a mirror: no batches, no answers in its source's name."""
-    config.pop("allow_batched", None)
-    return {**config, "mirror_direct": False}
+def _fed(options: BucketOptions, supports: Mapping[str, bool]) -> dict[str, Any]:
+    """What a stream that is fed from others needs."""
+    is_fed = options.mirror is not None or bool(options.sources)
+    return {"allow_msg_ttl": True} if is_fed and supports.get("message TTL") else {}
+
+
+def _without_refused(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the permissions that it does not give."""
+    return {key: value for key, value in config.items() if key not in _ALLOWED or value}
 
 
 def updated_stream(
     bucket: str, options: BucketOptions, config: Mapping[str, Any], supports: Mapping[str, bool]
 ) -> dict[str, Any]:
-    """The configuration of an existing bucket's stream with some options changed.
-
-    What the server has learned since the bucket was created is turned on too.
+    """The configuration of an existing bucket's stream with some options changed, and no more.
 
     Arguments:
         bucket: its name.
@@ -147,17 +157,20 @@ def updated_stream(
         )
     if "metadata" in fields:
         fields["metadata"] = merged_metadata(options, config)
-    changed = {**config, "allow_direct": True, **fields}
+    if config.get("allow_msg_ttl") and fields.get("allow_msg_ttl") is False:
+        raise BucketConfigError(
+            f"bucket {bucket} keeps object_ttl: a stream that lets single messages expire does so "
+            "for good",
+            bucket=bucket,
+            differences={"object_ttl": (True, False)},
+        )
+    changed = {**config, **_fed(options, supports), **fields}
     if options.sources is not None:
         changed.pop("mirror", None)  # from now on it is written, so it is no mirror any more
-    if supports.get("message TTL"):
-        changed["allow_msg_ttl"] = True
-    if supports.get("fast-ingest batches"):
-        changed["allow_batched"] = True
     longest = fields.get("max_age") or 0
     if longest and int(changed.get("duplicate_window") or 0) > longest:
         changed["duplicate_window"] = longest  # the server wants it so
-    return _as_mirror(changed) if changed.get("mirror") else changed
+    return _without_refused(changed)
 
 
 def merged_metadata(options: BucketOptions, config: Mapping[str, Any]) -> dict[str, str]:
@@ -185,6 +198,7 @@ def check_clone(options: BucketOptions) -> None:
 #: What a clone takes over from its source's stream.
 _CLONED = (
     "description", "max_bytes", "max_age", "storage", "num_replicas", "compression", "placement",
+    "allow_msg_ttl", "allow_batched",
 )  # fmt: skip
 
 
@@ -210,7 +224,7 @@ def cloned_stream(
     metadata = merged_metadata(options, {"metadata": old})
     if metadata:
         config["metadata"] = metadata
-    return config
+    return _without_refused(config)
 
 
 def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any]) -> None:
@@ -240,6 +254,8 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
             actual = actual or ("none" if name == "compression" else "")
         elif name == "max_age":
             actual = actual or 0
+        elif name in _ALLOWED:
+            actual = bool(actual)
         if actual != wanted:
             differences.update(_in_options_words(name, actual, wanted))
     if differences:
@@ -259,7 +275,7 @@ def _in_options_words(field: str, actual: Any, wanted: Any) -> dict[str, tuple[A
     if field == "num_replicas":
         return {"replicas": (actual, wanted)}
     if field != "metadata":
-        return {field: (actual, wanted)}
+        return {_ALLOWED.get(field, field): (actual, wanted)}
     sides = [dict(actual), dict(wanted)]
     limits = [side.pop(MAX_OBJECT_SIZE, None) for side in sides]
     found: dict[str, tuple[Any, Any]] = {}

@@ -38,6 +38,8 @@ class Caring(Bound):
 
         Raises:
             InvalidOptionError: an argument cannot be used.
+            BucketConfigError: the bucket's stream moves or drops messages, so that chunks may
+                have an owner that cannot be seen.
             BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
             RequestTimeoutError, ConnectionLostError: the server does not answer. What was
                 removed until then is gone, and nothing else.
@@ -46,7 +48,11 @@ class Caring(Bound):
         for each that is garbage, and one for each old tombstone. Memory: 8 bytes for each object,
         one page, and 100 bytes for each old tombstone.
         """
-        return collect_garbage(self._records, check_age(min_age), dry_run=bool(dry_run))
+        age = check_age(min_age)
+        if not dry_run:
+            self._known.ask()
+            self._known.check_harmless()
+        return collect_garbage(self._records, age, dry_run=bool(dry_run))
 
     def verify(self, name: str | None = None) -> VerifyReport:
         """Read everything, or one object, and compare it with what was stored.

@@ -106,7 +106,9 @@ class ChunkChannel:
             return
         # Chunks in order, or not at all: a gap or a swap would be a corrupt object.
         stored, sequence = self._window.position
-        if number == stored + 1 and ack.sequence > sequence:
+        if ack.stream != self._records.stream:
+            self._window.refuse(self._records.known.taken_by(ack.stream))
+        elif number == stored + 1 and ack.sequence > sequence:
             self._window.confirm(number, ack.sequence)
         else:
             self._window.refuse(OutOfStepError(f"chunk {number} was acknowledged out of order"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from objstore.bucket import (
     BucketOptions,
@@ -31,6 +33,7 @@ from objstore.errors import (
     InvalidOptionError,
     ObjStoreError,
 )
+from objstore.known import KnownStream
 from objstore.listing import list_records
 from objstore.metrics import StoreMetrics, measure
 from objstore.objects import check_bucket_name, stream_name
@@ -163,6 +166,9 @@ class Client:
             timeout=connection.timeout,
             patience=connection.reconnect_timeout,
         )
+        # Of each bucket, as long as somebody holds it; made and found by one thread at a time.
+        self._known: WeakValueDictionary[str, KnownStream] = WeakValueDictionary()
+        self._lock = threading.RLock()  # a signal handler may open a bucket, too
         connection.connect()
 
     def __enter__(self) -> Client:
@@ -203,11 +209,12 @@ class Client:
                 that it shall mirror or have as a source.
             BucketConfigError: it exists with other settings, which the error names; or the
                 server refuses them.
+            ServerVersionError: the server is too old for ``object_ttl`` or ``batched``.
             RequestTimeoutError, ConnectionLostError: the server does not answer.
 
         Source: ADR-20; ADR-59 for mirrors and sources.
         """
-        asked = _checked(name, consistency, options)
+        asked = self._checked(name, consistency, options)
         config = self._config(name)
         if config is None:
             if not create:
@@ -217,7 +224,21 @@ class Client:
         return self._store(name, config, consistency)
 
     def _store(self, name: str, config: Mapping[str, Any], consistency: str) -> ObjectStore:
-        return ObjectStore(self._jetstream, name, config, eventual=consistency == "eventual")
+        with self._lock:
+            known = self._known.get(name)
+            if known is None:
+                known = self._known[name] = KnownStream(self._jetstream, name)
+        known.learn(config)
+        return ObjectStore(self._jetstream, name, known, eventual=consistency == "eventual")
+
+    def _checked(self, name: str, consistency: object, options: dict[str, Any]) -> BucketOptions:
+        """A bucket's options, checked before anything is sent."""
+        asked = _checked(name, consistency, options)
+        if asked.object_ttl:
+            self._jetstream.require("message TTL", f"object_ttl of bucket {name}")
+        if asked.batched:
+            self._jetstream.require("fast-ingest batches", f"batched of bucket {name}")
+        return asked
 
     def _config(self, name: str) -> dict[str, Any] | None:
         try:
@@ -294,8 +315,8 @@ class Client:
     ) -> ObjectStore:
         """Change a bucket's settings. Only what is given changes.
 
-        What the server has learned since the bucket was created is turned on too: objects that
-        expire by themselves (2.11), fast-ingest batches (2.14); and direct gets.
+        Where the server wants it, the stream's ``duplicate_window`` follows a shorter ``ttl``; and
+        with ``sources`` single objects may expire, as theirs may.
 
         Arguments:
             name: of the bucket.
@@ -306,19 +327,21 @@ class Client:
                 another domain: since 2.12).
 
         Returns:
-            The bucket with its new settings. Other holds on it see a new ``max_object_size``
-            when they ask for the :meth:`~objstore.ObjectStore.status`.
+            The bucket with its new settings, which count for all holds of this client on it.
+            Those of other clients see a new ``max_object_size`` when they ask for the
+            :meth:`~objstore.ObjectStore.status`.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
             BucketNotFoundError: there is no such bucket, or no such source.
             BucketConfigError: a setting cannot change any more (``storage``, a mirror's
-                source), which the error names; or the server refuses it.
+                source, ``object_ttl``), which the error names; or the server refuses it.
+            ServerVersionError: the server is too old for ``object_ttl`` or ``batched``.
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
 
-        Source: ADR-20; ADR-43 and ADR-50 for what is turned on.
+        Source: ADR-20; ADR-43 for ``object_ttl``, ADR-50 for ``batched``.
         """
-        asked = _checked(name, consistency, options)
+        asked = self._checked(name, consistency, options)
         config = self._config(name)
         if config is None:
             raise _no_bucket(name)
@@ -375,7 +398,7 @@ class Client:
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
         """
         check_bucket_name(source)
-        asked = _checked(target, consistency, options)
+        asked = self._checked(target, consistency, options)
         check_clone(asked)
         config = self._config(source)
         if config is None:

@@ -30,7 +30,7 @@ from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.places import own_record
 from objstore.records import Records
 from objstore.tombstones import make_room
-from objstore.wire.jetstream import PendingAck
+from objstore.wire.jetstream import PendingAck, PubAck
 
 __all__ = ["Again", "commit", "overtake", "remove_chunks", "revision_of", "settled"]
 
@@ -38,6 +38,10 @@ LOG = logging.getLogger("objstore")
 
 #: Between two looks at what is stored, in seconds.
 _PAUSE = 0.1
+
+#: How often somebody else may be faster. Sixteen writers of one name that never pause take some
+#: hundred tries at the worst.
+_TRIES = 1000
 
 #: A revision that no stream reaches.
 _IMPOSSIBLE = (1 << 63) - 1
@@ -79,7 +83,9 @@ def commit(
         The info with its revision and time, and what it replaced.
 
     Raises:
-        RevisionMismatchError: somebody else was faster.
+        RevisionMismatchError: somebody else was faster; or was so each time, for the connection's
+            patience.
+        BucketConfigError: the stream has come to store records elsewhere, or another takes them.
         BucketNotFoundError: there is no such bucket.
         RequestTimeoutError, ConnectionLostError: it is unknown whether it was stored, even
             after asking again for the connection's patience.
@@ -102,15 +108,16 @@ def _commit(
     published: PendingAck | None,
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """As :func:`commit`, in a bucket that is not full."""
-    deadline = time.monotonic() + records.jetstream.patience
+    begun = time.monotonic()
+    deadline = begun + records.jetstream.patience
+    overtaken = 0
     lost: ObjStoreError | None = None  # it was published, and no answer came
     refused = False  # for now; a former leader says so too, of what its successor stores
     while True:
         expected = revision_of(current)
         try:
             pending, published = published or records.start_publish(info, expected), None
-            sequence = pending.result().sequence
-            return info.with_changes(revision=sequence, mtime=datetime.now(timezone.utc)), current
+            return _as_stored(records, info, pending.result()), current
         except RevisionMismatchError:
             stored = _look(records, info.name, deadline)
         except (NoRespondersError, APIError) as error:
@@ -119,7 +126,8 @@ def _commit(
                 if lost is not None:  # what was sent before may be stored yet
                     raise lost from error
                 raise
-            records.check_exists()
+            if lost is None:
+                records.known.check_after_fault()
             refused = True
             time.sleep(_PAUSE)
             continue
@@ -136,18 +144,47 @@ def _commit(
                 continue
         if (refused or lost is not None) and _is_ours(stored, info):
             return stored, current
+        overtaken += 1
+        if overtaken == _TRIES or time.monotonic() >= begun + _longest(records):
+            raise lost or _overtaken(info, expected, stored)
         if lost is not None:
             wanted = None if after_loss is None else after_loss(stored)
             if wanted is None:
                 raise lost
             info, current = wanted, stored
             continue
-        if again is not None:
-            info, current = again(stored), stored
-        elif _is_absent(current) and _is_absent(stored) and time.monotonic() < deadline:
-            current = stored  # a marker has expired, or a tombstone was collected
-        else:
+        if again is None and not (_is_absent(current) and _is_absent(stored)):
             raise _overtaken(info, expected, stored)
+        if revision_of(stored) == expected:
+            _await_other(records)
+        # Without ``again`` a marker has expired, or a tombstone was collected: nothing was there.
+        info, current = info if again is None else again(stored), stored
+
+
+def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
+    """The record that an acknowledgement is of.
+
+    Raises:
+        BucketConfigError: another stream has stored it.
+    """
+    if ack.stream != records.stream:
+        raise records.known.taken_by(ack.stream)
+    return info.with_changes(revision=ack.sequence, mtime=datetime.now(timezone.utc))
+
+
+def _await_other(records: Records) -> None:
+    """Another revision was said to be stored, and is not: its write is still in flight.
+
+    Raises:
+        BucketConfigError: or the stream stores records elsewhere.
+    """
+    records.known.check_after_fault()
+    time.sleep(_PAUSE)
+
+
+def _longest(records: Records) -> float:
+    """How long somebody else may be faster, in seconds; also where no connection is awaited."""
+    return max(records.jetstream.patience, records.jetstream.timeout)
 
 
 def revision_of(current: ObjectInfo | None) -> int:
@@ -219,8 +256,8 @@ def overtake(records: Records, subject: str) -> None:
             if not is_transient(error) or time.monotonic() >= deadline:
                 raise
             if isinstance(error, NoRespondersError):
-                records.check_exists()
-                time.sleep(_PAUSE)
+                records.known.check_after_fault()
+            time.sleep(_PAUSE)
 
 
 def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> None:

@@ -22,7 +22,7 @@
          ├─ MissingDependencyError       also ImportError
          ├─ BucketNotFoundError          also FileNotFoundError
          ├─ BucketConfigError
-         ├─ BucketReadOnlyError
+         │   └─ BucketReadOnlyError
          ├─ BucketSealedError
          ├─ StorageFullError
          ├─ APIError                     any other error that JetStream answers with
@@ -257,14 +257,17 @@ class BucketNotFoundError(ObjStoreError, FileNotFoundError):
 class BucketConfigError(ObjStoreError):
     """The bucket exists with other settings, or the server refuses the settings.
 
+    Or they would lose or refuse what is written, and so nothing is written (``docs/buckets.rst``).
+
     Attributes:
-        differences: for each option that differs a pair: as it is, as it was asked for.
+        differences: for each option, or field of the stream's configuration, that differs a pair:
+            as it is, as it was asked for or must be (None: it must not be there).
     """
 
     differences: dict[str, tuple[Any, Any]] | None = None
 
 
-class BucketReadOnlyError(ObjStoreError):
+class BucketReadOnlyError(BucketConfigError):
     """The bucket is a mirror: its objects come from another bucket, and only that is written."""
 
 

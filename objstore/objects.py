@@ -27,6 +27,7 @@ __all__ = [
     "ObjectLink",
     "ObjectMeta",
     "ObjectMetaOptions",
+    "bucket_subjects",
     "check_bucket_name",
     "chunk_subject",
     "decode_digest",
@@ -128,6 +129,11 @@ def meta_subject(bucket: str, name: str) -> str:
 def all_meta_subject(bucket: str) -> str:
     """Where the metadata of all objects are."""
     return f"$O.{bucket}.M.>"
+
+
+def bucket_subjects(bucket: str) -> list[str]:
+    """The subjects of a bucket's stream: of the chunks, and of the metadata (ADR-20)."""
+    return [chunk_subject(bucket, ">"), all_meta_subject(bucket)]
 
 
 def encode_digest(raw: bytes) -> str:

@@ -134,6 +134,11 @@ class BucketOptions:
         sources: feed the bucket from others too: their names, or StreamSources. Where two have
             an object of one name, the one that arrives last is seen.
         metadata: free pairs of text.
+        object_ttl: whether single objects may expire (``put(ttl=)``; ``allow_msg_ttl`` of the
+            stream, ADR-43, server 2.11). It cannot be taken back, and the first ``put(ttl=)``
+            turns it on by itself.
+        batched: whether other clients may publish in fast-ingest batches (``allow_batched`` of
+            the stream, ADR-50, server 2.14). This client has no use for it.
 
     What is deleted or overwritten in a source is so in the copy, but its chunks stay there:
     the server does not pass removals on. ``collect_garbage`` removes them.
@@ -151,6 +156,8 @@ class BucketOptions:
     mirror: StreamSource | str | None = None
     sources: Sequence[StreamSource | str] | None = None
     metadata: Mapping[str, str] | None = None
+    object_ttl: bool | None = None
+    batched: bool | None = None
 
     def fields(self, bucket: str = "") -> dict[str, Any]:
         """The stream's configuration, of what was said.
@@ -186,6 +193,10 @@ class BucketOptions:
             fields.update(mirror_fields(self.mirror, bucket))
         if self.sources is not None:
             fields.update(sources_fields(self.sources, bucket))
+        if self.object_ttl is not None:
+            fields["allow_msg_ttl"] = _flag("object_ttl", self.object_ttl)
+        if self.batched is not None:
+            fields["allow_batched"] = _flag("batched", self.batched)
         return fields
 
     @staticmethod
@@ -207,6 +218,12 @@ class BucketOptions:
 def _positive(option: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidOptionError(f"{option} is {value!r}; it must be a positive whole number")
+    return value
+
+
+def _flag(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidOptionError(f"{option} is {value!r}; it must be True or False")
     return value
 
 

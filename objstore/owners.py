@@ -95,7 +95,8 @@ class Owners:
             RequestTimeoutError, ConnectionLostError: no answer.
         """
         records, subject = self._records, all_meta_subject(self._records.bucket)
-        while True:
+        last = int(records.known.ask()["state"]["last_seq"])  # not beyond: writers may be as fast
+        while self._next <= last:
             message = records.jetstream.start_next(
                 records.stream, subject, self._next, direct=False
             ).result()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
@@ -16,6 +15,7 @@ from objstore.errors import (
     ObjStoreError,
     is_transient,
 )
+from objstore.known import KnownStream, PendingSettings
 from objstore.objects import (
     ObjectInfo,
     all_meta_subject,
@@ -24,12 +24,13 @@ from objstore.objects import (
 )
 from objstore.paging import Page, Paging
 from objstore.record_json import encode_info
+from objstore.seen import NamesByNuid, TombstonesSeen
 from objstore.spellings import other_subjects
 from objstore.stored_record import parse_stored
 from objstore.wire.direct import DirectPage, StoredMessage
 from objstore.wire.jetstream import JetStream, PendingAck, PendingGet, parse_expected
 
-__all__ = ["PendingElsewhere", "PendingRecord", "Records", "TombstonesSeen"]
+__all__ = ["PendingElsewhere", "PendingRecord", "Records"]
 
 LOG = logging.getLogger("objstore")
 
@@ -47,14 +48,26 @@ class Records:
         jetstream: the account.
         bucket: the bucket's name, checked.
         eventual: read metadata from any replica, not from the leader.
+        known: what is known of its stream; None: nothing.
+
+    Attributes:
+        known: as above.
     """
 
-    def __init__(self, jetstream: JetStream, bucket: str, *, eventual: bool = False) -> None:
+    def __init__(
+        self,
+        jetstream: JetStream,
+        bucket: str,
+        *,
+        eventual: bool = False,
+        known: KnownStream | None = None,
+    ) -> None:
         self.jetstream = jetstream
         self.bucket = bucket
+        self.known = KnownStream(jetstream, bucket) if known is None else known
         self.stream = stream_name(bucket)
         self._eventual = eventual
-        self._names = _NamesByNuid()
+        self._names = NamesByNuid()
         self.tombstones = TombstonesSeen()
         #: Whether the bucket answers direct gets; learned when it does not.
         self.direct = True
@@ -150,10 +163,7 @@ class Records:
         Raises:
             BucketNotFoundError: there is no such bucket.
         """
-        try:
-            config = self.jetstream.stream_info(self.stream)["config"]
-        except BucketNotFoundError as error:
-            raise self.no_bucket() from error
+        config = self.known.ask()["config"]
         self.direct = bool(config.get("allow_direct") or config.get("mirror_direct"))
 
     @property
@@ -183,9 +193,10 @@ class Records:
             ConnectionLostError: there is no connection.
         """
         subject = meta_subject(self.bucket, name)
+        settings = self.known.start_check()
         direct = self.reads_direct
         pending = self.jetstream.start_last_along(self.stream, subject, direct=direct)
-        return PendingRecord(self, name, pending)
+        return PendingRecord(self, name, pending, settings)
 
     def _start_last(self, subject: str) -> PendingGet:
         if self.reads_direct:
@@ -234,13 +245,17 @@ class Records:
 
         Raises:
             InvalidOptionError: it is larger than a message may be.
+            BucketConfigError: it is larger than the stream's own limit.
             ConnectionLostError: there is no connection.
         """
         what = f"storing the metadata of {info.name!r} in bucket {self.bucket}"
+        encoded = encode_info(info) if encoded is None else encoded
+        if self.known.max_msg_size is not None:
+            self.known.check_record(info.name, len(encoded))
         try:
             return self.jetstream.start_publish(
                 meta_subject(self.bucket, info.name),
-                encode_info(info) if encoded is None else encoded,
+                encoded,
                 what,
                 rollup=True,
                 expected_sequence=expected,
@@ -283,9 +298,13 @@ class Records:
         """What followers did not have yet.
 
         Who lags gives the records of a moment before, and none stored since: those are newer
-        than all that it gave.
+        than all that it gave. What is stored from now on is not followed: a writer may be as fast.
         """
-        while (found := self.jetstream.next_message(self.stream, subject, sequence)) is not None:
+        last = int(self.known.ask()["state"]["last_seq"])
+        while sequence <= last:
+            found = self.jetstream.next_message(self.stream, subject, sequence)
+            if found is None:
+                return
             yield Page([found], 1, 0)
             sequence = found.sequence + 1
 
@@ -355,34 +374,38 @@ class Records:
                         self._names.add(record.nuid, record.name)
             return self._names.of(nuid)
 
-    def check_exists(self) -> None:
-        """Nobody answers for the bucket: is it gone, or just without a leader?
-
-        Raises:
-            BucketNotFoundError: it is gone.
-        """
-        if self.jetstream.is_missing(self.stream):
-            raise self.no_bucket()
-
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""
-        return BucketNotFoundError(f"there is no bucket {self.bucket}", bucket=self.bucket)
+        return self.known.missing()
 
 
 class PendingRecord:
-    """The last record of a name, asked for; to be closed, if the answer is not taken."""
+    """The last record of a name, asked for; to be closed, if the answer is not taken.
 
-    def __init__(self, records: Records, name: str, pending: PendingGet) -> None:
+    With it the stream's settings, where they were not told a moment ago.
+    """
+
+    def __init__(
+        self, records: Records, name: str, pending: PendingGet, settings: PendingSettings | None
+    ) -> None:
         self._records = records
         self._name = name
         self._pending = pending
+        self._settings = settings
 
     def result(self) -> ObjectInfo | None:
         """The record; None if there is none.
 
         Raises:
+            BucketReadOnlyError, BucketSealedError, BucketConfigError: it cannot be replaced.
             ObjStoreError: as :meth:`Records.read_own`.
         """
+        record = self._record()
+        if self._settings is not None:
+            self._settings.check()  # its answer has come by now, if it comes
+        return record
+
+    def _record(self) -> ObjectInfo | None:
         try:
             self._pending.push()
             stored = self._pending.result()
@@ -399,6 +422,8 @@ class PendingRecord:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
+        if self._settings is not None:
+            self._settings.close()
 
 
 class PendingElsewhere:
@@ -447,34 +472,3 @@ class PendingElsewhere:
         """Wait no longer. Never fails."""
         if self._page is not None:
             self._page.close()
-
-
-class TombstonesSeen:
-    """The tombstones that were seen when the bucket was full, see :mod:`objstore.tombstones`."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.next = 1  # the first sequence not looked at
-        self.found: deque[tuple[str, int]] = deque()  # names and revisions, the oldest first
-        self.elsewhere: set[str] = set()  # names that older clients stored under other subjects
-        self.rounds = 0  # in which some were removed
-
-
-class _NamesByNuid:
-    """Which names were seen with which nuid."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.next = 1  # the first sequence not looked at
-        self._names: dict[str, str | set[str]] = {}  # a nuid has one name, nearly always
-
-    def add(self, nuid: str, name: str) -> None:
-        known = self._names.setdefault(nuid, name)
-        if isinstance(known, set):
-            known.add(name)
-        elif known != name:
-            self._names[nuid] = {known, name}
-
-    def of(self, nuid: str) -> set[str]:
-        known = self._names.get(nuid, set())
-        return {known} if isinstance(known, str) else set(known)

@@ -13,9 +13,9 @@ import time
 
 from objstore.channel import ChunkChannel
 from objstore.errors import (
-    NoRespondersError,
     ObjectCorruptError,
     ObjStoreError,
+    RequestTimeoutError,
     StorageFullError,
     is_transient,
 )
@@ -35,6 +35,9 @@ PATIENCE = 30.0
 #: Between two attempts to go on.
 PAUSE = 0.1
 
+
+#: An upload that takes longer is counted, in seconds.
+LONG = 1.0
 
 #: How often chunks that came twice are looked for, after one fault.
 RECOUNTS = 5
@@ -69,6 +72,7 @@ class ChunkSender:
         self._kept: dict[int, Buffer] = {}  # by number, those not known to be stored
         self._stored = 0  # chunks 1 … this are
         self._sent = 0
+        self._begun = time.monotonic()
         self._is_resumed = False
         self._failing_since: float | None = None  # when it last began to make no progress
         self._made_room = False  # in a bucket full of tombstones, once
@@ -125,12 +129,21 @@ class ChunkSender:
         self._forget(self._sent)
 
     def check_count(self) -> None:
-        """After faults: look whether the stream has exactly the chunks that were sent.
+        """See that the stream has exactly the chunks that were sent.
+
+        It is asked after faults, and where the upload took so long that its settings may have
+        changed meanwhile. Else it is not: that takes a round trip, where a small put takes two.
 
         Raises:
+            BucketConfigError: it has not, for its settings have changed.
             ObjectCorruptError: it has not.
         """
-        if self._is_resumed and (stored := self._count_stored()) != self._sent:
+        is_long = time.monotonic() >= self._begun + LONG and self._sent > 0
+        if not (self._is_resumed or is_long):
+            return
+        stored = self._count_stored()
+        if stored != self._sent:
+            self._records.known.check_after_fault()
             raise ObjectCorruptError(f"{stored} chunks are stored, of {self._sent} that were sent")
 
     def _count_stored(self) -> int:
@@ -184,8 +197,8 @@ class ChunkSender:
                 self.gave_up = True
                 raise cause
             try:
-                if isinstance(error, NoRespondersError):
-                    self._records.check_exists()
+                if isinstance(error, RequestTimeoutError):  # or NoRespondersError
+                    self._records.known.check_after_fault()
                 self._recover()
                 return
             except ObjStoreError as again:

@@ -175,7 +175,7 @@ class ObjectStore(Folders, Caring):
 
         Source: ADR-20.
         """
-        info = self._stream_info()
+        info = self._known.ask()
         return status_of(self.name, info, sum(each.size for each in self.list()))
 
     def seal(self) -> ObjectStoreStatus:
@@ -186,12 +186,16 @@ class ObjectStore(Folders, Caring):
 
         Raises:
             BucketNotFoundError: there is no such bucket.
+            BucketConfigError: its stream would lose or refuse what is written; that is to be
+                mended first, for nothing can change after this.
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
 
         Source: ADR-20.
         """
-        config = self._stream_info()["config"]
-        self._jetstream.stream_update({**config, "sealed": True})
+        config = self._known.ask()["config"]
+        self._known.check_harmless()
+        answer = self._jetstream.stream_update({**config, "sealed": True})
+        self._known.learn(answer["config"])
         return self.status()
 
     def destroy(self) -> bool:

@@ -8,7 +8,8 @@ import time
 
 from objstore.errors import InvalidNameError, ObjectCorruptError, ObjStoreError
 from objstore.objects import all_meta_subject, meta_subject
-from objstore.records import Records, TombstonesSeen
+from objstore.records import Records
+from objstore.seen import TombstonesSeen
 
 __all__ = ["make_room"]
 

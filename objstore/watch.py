@@ -207,6 +207,8 @@ class Watcher:
             else:
                 if not (info.deleted and self._ignore_deletes):
                     return info
+            if deadline is not None and time.monotonic() >= deadline:
+                break  # what is passed over may come without a pause
             if self._consumer.caught_up and not self.caught_up.is_set():
                 break
         return None

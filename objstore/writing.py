@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from objstore.bound import Bound
-from objstore.bucket import max_object_size
 from objstore.change import (
     change,
     delete_object,
@@ -32,7 +31,6 @@ from objstore.describe import (
 from objstore.errors import (
     InvalidOptionError,
     ObjStoreError,
-    ServerVersionError,
 )
 from objstore.links import follow
 from objstore.objects import (
@@ -53,6 +51,7 @@ from objstore.places import (
     revision_check,
 )
 from objstore.progress import ProgressOption, start_progress, until_done
+from objstore.record_json import encode_info
 from objstore.records import Records
 from objstore.source import Source, choose_chunk_size
 from objstore.upload import Put
@@ -106,7 +105,9 @@ class Writing(Bound):
             chunk_size: in bytes; None: by the object's size. What the server's
                 ``max_payload`` does not allow is cut to it.
             ttl: after which the object expires by itself, a timedelta or seconds, at least
-                one (server 2.11 or later). Where the stream's delete markers live longer, the
+                one (server 2.11 or later). The first such object in a bucket turns
+                ``object_ttl`` on, which needs the permission to change its stream, and which
+                cannot be turned off again. Where the stream's delete markers live longer, the
                 server keeps it as long; to this client it is gone, by this computer's clock.
             if_revision: store it only if the object's revision is this (0: only if there is
                 no such object).
@@ -121,7 +122,9 @@ class Writing(Bound):
                 argument cannot be used; nothing was sent.
             RevisionMismatchError: the revision is not ``if_revision``.
             ObjectTooLargeError: the payload exceeds the bucket's ``max_object_size``.
-            ServerVersionError: the server or the bucket cannot let objects expire.
+            ServerVersionError: the server cannot let single objects expire.
+            BucketConfigError: the bucket's stream would lose or refuse what is put (see
+                ``docs/buckets.rst``), which the error names; nothing was sent.
             StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError:
                 the server refuses it.
             RequestTimeoutError, ConnectionLostError: the server does not answer. Before the
@@ -163,10 +166,13 @@ class Writing(Bound):
         expected_size: int | None = None,
     ) -> Put:
         """Start a put of what ``info`` describes, with a nuid of its own."""
-        if info.ttl is not None:
-            self._check_ttl_support()
-        current = self._start_current(info.name, if_revision)
+        self._known.check_writable()
         info = info.with_changes(nuid=next_nuid(), options=chunked(chunk_size))
+        if self._known.max_msg_size is not None:  # known before the first chunk travels
+            self._known.check_record(info.name, _record_size(info))
+        if info.ttl is not None:
+            self._known.allow_ttl()
+        current = self._start_current(info.name, if_revision)
         if again is None and if_revision is None:
 
             def again(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins
@@ -176,7 +182,7 @@ class Writing(Bound):
             self._records,
             info,
             current,
-            limit=max_object_size(self._config),
+            limit=self._known.max_object_size,
             again=again,
             progress=None if bar is None else bar.update,
             timeout=timeout,
@@ -199,43 +205,31 @@ class Writing(Bound):
         """What a put will replace; asked for while the first chunk travels, where it may differ.
 
         Raises:
-            BucketReadOnlyError, RevisionMismatchError: as :meth:`_current_for`.
+            RevisionMismatchError: as :meth:`_current_for`.
         """
         if if_revision is not None:
             return Known(self._current_for(name, if_revision))
-        self._check_writable()
         return PendingCurrent(self._records, name)
 
     def _current_for(self, name: str, if_revision: int | None) -> ObjectInfo | None:
         """What a write will replace.
 
         Raises:
-            BucketReadOnlyError: the bucket is a mirror.
+            BucketReadOnlyError, BucketSealedError, BucketConfigError: nothing can be written.
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
-        self._check_writable()
-        if if_revision is None:
-            return find_current(self._records, name)
-        check = revision_check(self.name, name, if_revision)
-        return find_current(self._records, name, check)
+        self._known.check_writable()
+        check = None if if_revision is None else revision_check(self.name, name, if_revision)
+        with self._known.checked_along():
+            return find_current(self._records, name, check)
 
     def _max_payload(self, info: ObjectInfo) -> int:
-        """The largest chunk that the server takes."""
+        """The largest chunk that the server, and the stream, takes."""
         limit = self._jetstream.connection.session.info.get("max_payload")
         room = 128 if info.ttl is not None else 0  # its header counts
-        return (limit if isinstance(limit, int) else 1 << 20) - room
-
-    def _check_ttl_support(self) -> None:
-        if self._config.get("allow_msg_ttl"):
-            return
-        version = ".".join(map(str, self._jetstream.server_version))
-        raise ServerVersionError(
-            f"bucket {self.name} cannot let single objects expire: that needs nats-server 2.11 "
-            f"(this is {version}) and a bucket created with it; update_store() turns it on",
-            bucket=self.name,
-            needed="2.11",
-            version=version,
-        )
+        largest = (limit if isinstance(limit, int) else 1 << 20) - room
+        own = self._known.max_msg_size
+        return largest if own is None else max(1, min(largest, own - room))
 
     def copy(self, name: str, new_name: str, *, target: Writing | None = None) -> ObjectInfo:
         """Copy an object, streamed, with all that describes it; links are followed.
@@ -352,6 +346,8 @@ class Writing(Bound):
             if found is None or found.deleted:
                 raise self._not_found(name)
             check_readable(found)
+            if found.ttl is not None:  # it came from a source; what is left of it goes on
+                self._known.allow_ttl()
             return redescribe(
                 found, description=description, mime=mime, headers=headers, metadata=metadata
             )
@@ -473,3 +469,8 @@ class Writing(Bound):
         )
         current = self._current_for(name, if_revision)
         return overwrite_link(self._records, info, current, only=if_revision is not None)
+
+
+def _record_size(info: ObjectInfo) -> int:
+    """How large the record of an object gets, at most, before it is known what is in it."""
+    return len(encode_info(info.with_changes(size=1 << 50, chunks=1 << 30, digest="=" * 52)))

@@ -19,6 +19,7 @@ from objstore.bucket import (
     max_object_size,
     new_stream,
     status_of,
+    updated_stream,
     user_metadata,
 )
 from objstore.errors import BucketConfigError, InvalidNameError, InvalidOptionError
@@ -114,6 +115,8 @@ def test_options(options: dict[str, Any], fields: dict[str, Any]) -> None:
         ({"ttl": timedelta.max}, "292 years"),
         ({"ttl": True}, "ttl is True"),
         ({"ttl": "60"}, "ttl is '60'"),
+        ({"object_ttl": 1}, "object_ttl is 1; it must be True or False"),
+        ({"batched": "yes"}, "batched is 'yes'; it must be True or False"),
     ],
 )
 def test_options_refused(options: dict[str, Any], words: str) -> None:
@@ -144,20 +147,50 @@ def test_a_new_stream() -> None:
 def test_a_new_stream_with_everything() -> None:
     config = new_stream("B", EVERYTHING, dict.fromkeys(FEATURES, True))
     assert config.items() >= EVERYTHING.fields().items()
-    assert config["allow_msg_ttl"] is True
-    assert config["allow_batched"] is True
 
 
-@pytest.mark.parametrize(
-    ("feature", "field"),
-    [("message TTL", "allow_msg_ttl"), ("fast-ingest batches", "allow_batched")],
-)
-def test_a_new_stream_uses_what_the_server_can_do(feature: str, field: str) -> None:
-    """And nothing else: an old server refuses fields that it does not know."""
-    assert feature in FEATURES
-    without = new_stream("B", BucketOptions(), dict.fromkeys(FEATURES, False))
-    assert field not in without
-    assert new_stream("B", BucketOptions(), {feature: True}) == {**without, field: True}
+def test_a_new_stream_is_plain_whatever_the_server_can_do() -> None:
+    """Other clients' idempotent create calls know ADR-20's fields and no others."""
+    plain = new_stream("B", BucketOptions(), dict.fromkeys(FEATURES, False))
+    assert new_stream("B", BucketOptions(), dict.fromkeys(FEATURES, True)) == plain
+    said_no = BucketOptions(object_ttl=False, batched=False)
+    assert new_stream("B", said_no, dict.fromkeys(FEATURES, True)) == plain
+    asked = new_stream("B", BucketOptions(object_ttl=True, batched=True), {})
+    assert asked == {**plain, "allow_msg_ttl": True, "allow_batched": True}
+
+
+@pytest.mark.parametrize("fed", [{"mirror": "a"}, {"sources": ["a"]}])
+def test_what_is_fed_from_others_lets_objects_expire(fed: dict[str, Any]) -> None:
+    """As its sources may; an older server is not sent a field that it does not know."""
+    feature = {"message TTL": True}
+    assert new_stream("B", BucketOptions(**fed), feature)["allow_msg_ttl"] is True
+    assert "allow_msg_ttl" not in new_stream("B", BucketOptions(**fed), {})
+    assert "allow_msg_ttl" not in new_stream("B", BucketOptions(**fed, object_ttl=False), feature)
+
+
+# --- a changed stream
+
+
+def test_a_change_touches_only_what_it_was_told() -> None:
+    """Also of a bucket that another tool made."""
+    foreign = {
+        "name": "OBJ_B", "subjects": ["$O.B.>"], "discard": "old", "allow_direct": False,
+        "duplicate_window": 5, "max_consumers": 7, "deny_delete": True, "unknown": 1,
+    }  # fmt: skip
+    supports = dict.fromkeys(FEATURES, True)
+    assert updated_stream("B", BucketOptions(), foreign, supports) == foreign
+    changed = updated_stream("B", BucketOptions(max_bytes=9), foreign, supports)
+    assert changed == {**foreign, "max_bytes": 9}
+
+
+def test_what_a_change_may_turn_on_and_off() -> None:
+    config = new_stream("B", BucketOptions(object_ttl=True, batched=True), {})
+    assert updated_stream("B", BucketOptions(object_ttl=True), config, {}) == config
+    off = updated_stream("B", BucketOptions(batched=False), config, {})
+    assert off == {key: value for key, value in config.items() if key != "allow_batched"}
+    with pytest.raises(BucketConfigError, match="bucket B keeps object_ttl") as caught:
+        updated_stream("B", BucketOptions(object_ttl=False), config, {})
+    assert caught.value.differences == {"object_ttl": (True, False)}
 
 
 def test_a_new_stream_refuses() -> None:
@@ -185,6 +218,8 @@ def test_an_existing_bucket_as_it_was_asked_for() -> None:
         ({}, {"compression": False}),
         ({}, {"ttl": 0}),
         ({}, {"metadata": {}}),
+        ({}, {"object_ttl": False, "batched": False}),
+        ({"object_ttl": True, "batched": True}, {"object_ttl": True, "batched": True}),
         ({"max_object_size": 5, "metadata": {"a": "b"}}, {"max_object_size": 5}),
         ({"max_object_size": 5, "metadata": {"a": "b"}}, {"metadata": {"a": "b"}}),
         ({"ttl": timedelta(days=2)}, {"ttl": 172_800}),
@@ -206,6 +241,8 @@ def test_the_same_settings(made: dict[str, Any], asked: dict[str, Any]) -> None:
         ({}, {"compression": True}, {"compression": ("none", "s2")}),
         ({}, {"ttl": 1}, {"ttl": (timedelta(0), timedelta(seconds=1))}),
         ({}, {"max_bytes": 5}, {"max_bytes": (-1, 5)}),
+        ({}, {"object_ttl": True}, {"object_ttl": (False, True)}),
+        ({"batched": True}, {"batched": False}, {"batched": (True, False)}),
         ({}, {"metadata": {"a": "b"}}, {"metadata": ({}, {"a": "b"})}),
         ({"metadata": {"a": "b"}}, {"metadata": {}}, {"metadata": ({"a": "b"}, {})}),
         ({}, {"max_object_size": 5}, {"max_object_size": (None, 5)}),

@@ -274,27 +274,6 @@ def test_update_refuses(client: Client) -> None:
     client.delete_store("fixed")
 
 
-@pytest.mark.needs_server("2.11")
-def test_update_turns_on_what_is_missing(client: Client) -> None:
-    """In a bucket that an older client made."""
-    config = {
-        "name": "OBJ_plain",
-        "subjects": ["$O.plain.C.>", "$O.plain.M.>"],
-        "allow_rollup_hdrs": True,
-    }
-    api(client.connection, "STREAM.CREATE.OBJ_plain", config)
-    store = client.object_store("plain")
-    with pytest.raises(objstore.ServerVersionError, match="update_store"):
-        store.put("x", b"1", ttl=60)
-    updated = client.update_store("plain")
-    config = dict(updated.status().stream_info.config)
-    assert config["allow_direct"] is True
-    assert config["allow_msg_ttl"] is True
-    assert bool(config.get("allow_batched")) is client._jetstream.supports("fast-ingest batches")
-    assert updated.put("x", b"1", ttl=60).ttl == timedelta(seconds=60)
-    client.delete_store("plain")
-
-
 def test_a_limit_that_another_client_changes(client: Client, shared_client: Client) -> None:
     """It counts for a hold opened before from the next status() on; for a new one at once."""
     store = client.object_store("lim", max_object_size=100)

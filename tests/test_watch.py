@@ -32,6 +32,7 @@ from objstore.errors import (
     RequestTimeoutError,
     WatcherStoppedError,
 )
+from objstore.known import KnownStream
 from objstore.objects import meta_subject
 from objstore.record_json import encode_info
 from objstore.records import Records
@@ -783,11 +784,13 @@ def test_permissions() -> None:
             ("create", r"\$JS\.API\.CONSUMER\.CREATE\.OBJ_b"),
         ):
             with objstore.connect(server.url, user=name, password="p") as denied:
-                store = ObjectStore(JetStream(denied.connection), "b", {})
+                jetstream = JetStream(denied.connection)
+                store = ObjectStore(jetstream, "b", KnownStream(jetstream, "b"))
                 with pytest.raises(PermissionDeniedError, match=subject):
                     store.watch()
         with objstore.connect(server.url, user="flow", password="p") as denied:
-            store = ObjectStore(JetStream(denied.connection), "b", {})
+            jetstream = JetStream(denied.connection)
+            store = ObjectStore(jetstream, "b", KnownStream(jetstream, "b"))
             with (
                 store.watch() as watcher,
                 pytest.raises(PermissionDeniedError, match=r"\$JS\.FC\."),

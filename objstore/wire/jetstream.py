@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 
 from objstore.errors import (
     APIError,
-    BucketNotFoundError,
     ConnectionClosedError,
     ConnectionLostError,
     InvalidOptionError,
     NoRespondersError,
     ObjStoreError,
     RequestTimeoutError,
+    ServerVersionError,
     is_transient,
 )
 from objstore.wire.answers import (
@@ -44,6 +44,7 @@ from objstore.wire.direct import (
     StoredMessage,
 )
 from objstore.wire.protocol import Buffer, Message
+from objstore.wire.requests import PendingReply
 from objstore.wire.stored_headers import parse_expected, parse_ttl, publish_header, ttl_header
 from objstore.wire.subscriptions import PlaceOf
 
@@ -127,6 +128,26 @@ class JetStream:
     def supports(self, feature: str) -> bool:
         """Whether the server has a feature of :data:`FEATURES`."""
         return self.server_version >= FEATURES[feature]
+
+    def require(self, feature: str, what: str) -> None:
+        """Refuse what needs a feature of :data:`FEATURES` that the server lacks.
+
+        Arguments:
+            feature: its name.
+            what: needs it, to begin the error's message with.
+
+        Raises:
+            ServerVersionError: the server is too old.
+        """
+        if not self.supports(feature):
+            needed, version = (
+                ".".join(map(str, numbers)) for numbers in (FEATURES[feature], self.server_version)
+            )
+            raise ServerVersionError(
+                f"{what} needs nats-server {needed} or later; this is {version}",
+                needed=needed,
+                version=version,
+            )
 
     @property
     def counts_itself(self) -> bool:
@@ -223,19 +244,26 @@ class JetStream:
         """
         return self.call(f"STREAM.INFO.{stream}", request, f"stream {stream}")
 
-    def is_missing(self, stream: str) -> bool:
-        """Whether there is surely no such stream; False also where nobody says so in a second."""
+    def stream_info_now(self, stream: str) -> dict[str, Any] | None:
+        """As :meth:`stream_info`, asked once; None where nobody says so in a second.
+
+        Raises:
+            BucketNotFoundError: there is none.
+            ObjStoreError: as :meth:`call`, but for what may pass.
+        """
         request = self.connection.inbox.request
         timeout = min(ASK_AGAIN, self.timeout)
         try:
             message = request(f"{self._prefix}.STREAM.INFO.{stream}", b"", timeout=timeout)
-            parse_answer(message, f"stream {stream}")
-        except BucketNotFoundError:
-            return True
+            return parse_answer(message, f"stream {stream}")
         except ObjStoreError as error:
             if not is_transient(error):
                 raise
-        return False
+        return None
+
+    def start_stream_info(self, stream: str) -> PendingReply:
+        """As :meth:`stream_info`, asked along with what is sent next; for :func:`parse_answer`."""
+        return self.connection.inbox.start_along(f"{self._prefix}.STREAM.INFO.{stream}", b"")
 
     def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Create a stream; one that exists with the same configuration is fine.
@@ -271,12 +299,13 @@ class JetStream:
             BucketNotFoundError: there is no such stream; and as :meth:`call`.
         """
         found: dict[str, int] = {}
+        offset = 0  # not len(found): one that comes meanwhile makes another come twice
         while True:
-            request = {"subjects_filter": pattern, "offset": len(found)}
-            answer = self.stream_info(stream, request)
+            answer = self.stream_info(stream, {"subjects_filter": pattern, "offset": offset})
             page = answer["state"].get("subjects") or {}
             found.update(page)
-            if not page or len(found) >= int(answer.get("total") or 0):
+            offset += len(page)
+            if not page or offset >= int(answer.get("total") or 0):
                 return found
 
     def purge(self, stream: str, subject: str, up_to: int | None = None) -> int:

@@ -21,6 +21,7 @@ from objstore import (
     ObjectStore,
     PermissionDeniedError,
 )
+from objstore.known import KnownStream
 from tests.proxy import Proxy, chunks_of, nth
 from tests.streams import api, chunk_counts
 
@@ -240,11 +241,13 @@ def test_a_call_that_is_not_permitted(
 ) -> None:
     url = strict_server.url
     with objstore.connect(url, user="free", password="p") as client:
-        config = client.object_store("bucket", create=False)._config
+        config = client.object_store("bucket", create=False).status().stream_info.config
         if refused == "purge":  # there must be something to remove
             client.connection.request("$O.bucket.C.nobody", payload=b"x")
     with objstore.connect(url, user=refused, password="p", timeout=600.0) as client:
-        store = ObjectStore(client._jetstream, "bucket", config)
+        known = KnownStream(client._jetstream, "bucket")
+        known.learn(config)
+        store = ObjectStore(client._jetstream, "bucket", known)
         with pytest.raises(PermissionDeniedError) as caught:
             operation(store)
         assert str(caught.value.subject).startswith(REFUSED[refused][:-1])

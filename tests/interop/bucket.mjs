@@ -63,6 +63,7 @@ const commands = {
     return { name, description, sealed, metadata };
   },
   seal: async () => (await store.seal()).sealed,
+  create: async (name, options) => (await (await manager.create(name, options)).status()).bucket,
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

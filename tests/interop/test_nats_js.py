@@ -301,6 +301,27 @@ def test_status_and_seal(theirs: TheirStore, store: ObjectStore) -> None:
     assert theirs.get("x") == store.read_bytes("x") == b"1"
 
 
+def test_they_create_what_is_there(
+    theirs: TheirStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """As programs do at each start: it is done, and nothing changes."""
+    store.put("x", b"1")
+    before = store.status().stream_info.config
+    assert theirs.ask("create", store.name, {}) == store.name
+    assert store.status().stream_info.config == before
+    assert theirs.get("x") == b"1"
+
+
+def test_our_update_of_their_bucket(theirs: TheirStore, shared_client: Client) -> None:
+    """It changes what it was told; and they go on."""
+    name = "made-by-js"
+    theirs.ask("create", name, {"description": "theirs"})
+    before = shared_client.object_store(name).status().stream_info.config
+    after = shared_client.update_store(name, max_bytes=1 << 30).status().stream_info.config
+    assert after == {**before, "max_bytes": 1 << 30}
+    shared_client.delete_store(name)
+
+
 def test_a_read_of_ours_leaves_them_their_consumers(
     theirs: TheirStore, store: ObjectStore, shared_client: Client
 ) -> None:

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 import nats
 import pytest
+from nats.js import JetStreamContext
 from nats.js.api import ObjectMeta as TheirMeta
 from nats.js.api import ObjectMetaOptions as TheirOptions
+from nats.js.api import ObjectStoreConfig as TheirConfig
 from nats.js.errors import ObjectDeletedError
 from nats.js.errors import ObjectNotFoundError as TheirNotFoundError
 from nats.js.object_store import ObjectStore as TheirStore
@@ -194,3 +196,43 @@ def test_the_name_after_a_delete_of_one_of_two(
     theirs(server, store, act_on_old(act))
     assert store.read_bytes("new") == content(5000)
     assert store.verify().ok
+
+
+def managed(server: LocalServer, act: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+    """Run something of nats-py on the account."""
+
+    async def run() -> T:
+        connection = await nats.connect(server.url)
+        try:
+            return await act(connection.jetstream())
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_they_create_what_is_there(server: LocalServer, store: ObjectStore) -> None:
+    """As programs do at each start: it is done, and nothing changes."""
+    store.put("x", b"1")
+    before = store.status().stream_info.config
+
+    async def create(jetstream: JetStreamContext) -> bytes | None:
+        their = await jetstream.create_object_store(store.name)
+        return (await their.get("x")).data
+
+    assert managed(server, create) == b"1"
+    assert store.status().stream_info.config == before
+
+
+def test_our_update_of_their_bucket(server: LocalServer, shared_client: Client) -> None:
+    """It changes what it was told; and they go on."""
+    name = "made-by-py"
+
+    async def create(jetstream: JetStreamContext) -> None:
+        await jetstream.create_object_store(name, config=TheirConfig(description="theirs"))
+
+    managed(server, create)
+    before = shared_client.object_store(name).status().stream_info.config
+    after = shared_client.update_store(name, max_bytes=1 << 30).status().stream_info.config
+    assert after == {**before, "max_bytes": 1 << 30}
+    shared_client.delete_store(name)

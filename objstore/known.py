@@ -1,0 +1,251 @@
+"""What a client knows of a bucket's stream: how it was set when the server last told it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from objstore.bucket import max_object_size
+from objstore.errors import (
+    BucketConfigError,
+    BucketNotFoundError,
+    ObjStoreError,
+    PermissionDeniedError,
+)
+from objstore.objects import bucket_subjects, stream_name
+from objstore.unwritable import harm_of, refusal
+from objstore.wire.jetstream import JetStream, parse_answer
+from objstore.wire.requests import PendingReply
+
+__all__ = ["KnownStream", "PendingSettings"]
+
+#: So long the settings count as they were told, in seconds; somebody else may change them. Asking
+#: with every put would take a third of the time of a small one.
+FRESH = 1.0
+
+#: How long their answer may come after that of the question that they were asked along with, in
+#: seconds. Where a stream has no leader for the moment, none comes, and a put has better to do.
+LATE = 0.25
+
+#: Bytes of the header of a record: a roll-up, an expected revision, a life time.
+_HEADER = 160
+
+
+class KnownStream:
+    """The settings of a bucket's stream, judged once when they are told, not at each write.
+
+    All holds of one client on a bucket share it, so that what one of them changes counts for all.
+
+    Arguments:
+        jetstream: the account.
+        bucket: its name.
+
+    Attributes:
+        bucket: as above.
+        stream: its stream's name.
+        config: of the stream, as it was last told; empty: nothing was told yet.
+        is_refused: whether objects cannot be written.
+        max_object_size: the bucket's own limit, in bytes; None: there is none.
+        max_msg_size: the stream's limit of a message with its header, in bytes; None: none.
+    """
+
+    def __init__(self, jetstream: JetStream, bucket: str) -> None:
+        self._jetstream = jetstream
+        self.bucket = bucket
+        self.stream = stream_name(bucket)
+        self.config: Mapping[str, Any] = {}
+        self._fresh_until = 0.0  # the first write asks again: it may come long after the bind
+        self.is_refused = False
+        self.max_object_size: int | None = None
+        self.max_msg_size: int | None = None
+
+    def learn(self, config: Mapping[str, Any]) -> None:
+        """Take in the stream's configuration, as the server tells it."""
+        self.config = config
+        self.is_refused = bool(config) and refusal(self.bucket, config) is not None
+        self.max_object_size = max_object_size(config)
+        largest = int(config.get("max_msg_size") or 0)
+        self.max_msg_size = largest if largest > 0 else None
+
+    def ask(self) -> dict[str, Any]:
+        """What the server tells of the stream, now; its configuration counts from then on.
+
+        Raises:
+            BucketNotFoundError: there is no such bucket.
+            And as :meth:`JetStream.call`.
+        """
+        try:
+            info = self._jetstream.stream_info(self.stream)
+        except BucketNotFoundError as error:
+            raise self.missing() from error
+        self.learn(info["config"])
+        return info
+
+    def missing(self) -> BucketNotFoundError:
+        """The error for this bucket's absence."""
+        return BucketNotFoundError(f"there is no bucket {self.bucket}", bucket=self.bucket)
+
+    def taken_by(self, stream: str) -> BucketConfigError:
+        """The error for a message of the bucket that another stream has stored."""
+        wanted = bucket_subjects(self.bucket)
+        return BucketConfigError(
+            f"bucket {self.bucket} cannot be written: the stream {stream} takes its subjects; "
+            f"the subjects of {self.stream} must be {wanted!r}",
+            bucket=self.bucket,
+            differences={"subjects": (self.config.get("subjects"), wanted)},
+        )
+
+    def check_writable(self) -> None:
+        """Refuse to write objects where they would be lost or refused.
+
+        It costs nothing where they are known to be safe; else the server is asked once more.
+
+        Raises:
+            BucketReadOnlyError: the bucket is a copy of others.
+            BucketSealedError: it is sealed.
+            BucketConfigError: a setting of its stream would do harm; it is named.
+        """
+        if self.is_refused:
+            self.ask()
+            self._refuse()
+
+    def start_check(self) -> PendingSettings | None:
+        """Ask again, along with what is sent next, where the settings may have changed since.
+
+        Returns:
+            What the answer is to be taken from; None: they were told a moment ago.
+        """
+        now = time.monotonic()
+        if now < self._fresh_until:
+            return None
+        self._fresh_until = now + FRESH
+        return PendingSettings(self, self._jetstream.start_stream_info(self.stream))
+
+    @contextlib.contextmanager
+    def checked_along(self) -> Iterator[None]:
+        """Ask again along with what the block asks, as :meth:`start_check`, and check it then."""
+        settings = self.start_check()
+        if settings is None:
+            yield
+            return
+        with contextlib.closing(settings):
+            yield
+            settings.check()
+
+    def check_answer(self, pending: PendingReply) -> None:
+        """Take the answer of :meth:`start_check`; where none comes, what is known counts.
+
+        Raises:
+            BucketNotFoundError: the bucket is gone.
+            And as :meth:`check_writable`.
+        """
+        try:
+            pending.push()
+            with pending:
+                message = pending.result(min(LATE, self._jetstream.timeout))
+            config = parse_answer(message, f"stream {self.stream}")["config"]
+        except BucketNotFoundError as error:
+            raise self.missing() from error
+        except ObjStoreError:
+            return
+        self.learn(config)
+        self._refuse()
+
+    def check_after_fault(self) -> None:
+        """Whether the bucket is gone by now, or loses what is published.
+
+        Where nobody says so within a second, neither is known, and nothing is raised.
+
+        Raises:
+            BucketNotFoundError: it is gone.
+            And as :meth:`check_writable`.
+        """
+        try:
+            info = self._jetstream.stream_info_now(self.stream)
+        except BucketNotFoundError as error:
+            raise self.missing() from error
+        except ObjStoreError:  # a user who must not ask
+            return
+        if info is not None:
+            self.learn(info["config"])
+            self._refuse()
+
+    def _refuse(self) -> None:
+        error = refusal(self.bucket, self.config)
+        if error is not None:
+            raise error
+
+    def allow_ttl(self) -> None:
+        """See that single objects may expire; the first one that shall turns that on.
+
+        Raises:
+            ServerVersionError: the server cannot do it.
+            PermissionDeniedError: this user must not change the bucket's stream.
+            BucketConfigError: the server refuses it.
+            And as :meth:`check_writable`.
+        """
+        if self.config.get("allow_msg_ttl"):
+            return
+        self._jetstream.require("message TTL", f"an object with a ttl in bucket {self.bucket}")
+        try:
+            config = self.ask()["config"]  # as it is now, so that nothing else changes
+            self._refuse()
+            if not config.get("allow_msg_ttl"):
+                answer = self._jetstream.stream_update({**config, "allow_msg_ttl": True})
+                self.learn(answer["config"])
+        except PermissionDeniedError as error:
+            raise PermissionDeniedError(
+                f"bucket {self.bucket} does not let single objects expire yet, and this user must "
+                f"not change it ({error.subject}); update_store({self.bucket!r}, object_ttl=True) "
+                "by one who may turns it on",
+                bucket=self.bucket,
+                subject=error.subject,
+            ) from error
+
+    def check_harmless(self) -> None:
+        """Refuse to remove chunks where the metadata that name them may be hidden.
+
+        Raises:
+            BucketConfigError: a setting of the stream would do harm; it is named.
+        """
+        harm = harm_of(self.bucket, self.config) if self.is_refused else None
+        if harm is not None:
+            raise harm.error(self.bucket, self.config)
+
+    def check_record(self, name: str, size: int) -> None:
+        """Refuse a record that the stream does not take; where it has a limit of its own.
+
+        Arguments:
+            name: of the object.
+            size: of its record, in bytes.
+
+        Raises:
+            BucketConfigError: it is larger than ``max_msg_size`` allows.
+        """
+        limit = self.max_msg_size
+        if limit is not None and size + _HEADER > limit:
+            raise BucketConfigError(
+                f"bucket {self.bucket} cannot store {name!r}: its metadata take up to "
+                f"{size + _HEADER} bytes, and max_msg_size of its stream is {limit}; set it to -1",
+                bucket=self.bucket,
+                name=name,
+                differences={"max_msg_size": (limit, -1)},
+            )
+
+
+class PendingSettings:
+    """A stream's settings, asked for; to be closed, if the answer is not taken."""
+
+    def __init__(self, known: KnownStream, pending: PendingReply) -> None:
+        self._known = known
+        self._pending = pending
+
+    def check(self) -> None:
+        """Refuse to write where they would do harm; as :meth:`KnownStream.check_answer`."""
+        self._known.check_answer(self._pending)
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._pending.close()
