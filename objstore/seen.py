@@ -28,6 +28,7 @@ class NamesByNuid:
         self._names: dict[str, str | set[str]] = {}  # a nuid has one name, nearly always
 
     def add(self, nuid: str, name: str) -> None:
+        """Take note that a name has had a nuid."""
         known = self._names.setdefault(nuid, name)
         if isinstance(known, set):
             known.add(name)
@@ -35,5 +36,6 @@ class NamesByNuid:
             self._names[nuid] = {known, name}
 
     def of(self, nuid: str) -> set[str]:
+        """The names that were seen with a nuid."""
         known = self._names.get(nuid, set())
         return {known} if isinstance(known, str) else set(known)
