@@ -8,6 +8,7 @@ the stream's leader, message by message. What is not to be had is not asked for 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -19,8 +20,9 @@ from objstore.errors import (
     PermissionDeniedError,
     RequestTimeoutError,
 )
-from objstore.wire.direct import StoredMessage
+from objstore.wire.direct import BATCH_END, NOT_FOUND, DirectPage, StoredMessage
 from objstore.wire.jetstream import JetStream, PendingGet
+from objstore.wire.protocol import Message
 from objstore.wire.reads import Way, last_of_subject, next_of_subject, read_request
 
 __all__ = ["Access", "PendingRead"]
@@ -216,6 +218,45 @@ class Access:
         if item is not None or timeout <= quiet:
             return item
         return batch.next(timeout - quiet)
+
+    def complete(self, page: DirectPage, asked: int) -> list[StoredMessage] | None:
+        """Take all messages of a page, and close it.
+
+        Arguments:
+            page: what was asked for.
+            asked: bytes that it may bring.
+
+        Returns:
+            None when they did not all come, or an error did: each is to be asked for by itself,
+            where it comes or fails properly.
+        """
+        try:
+            with contextlib.closing(page):
+                messages = self._all_of(page)
+        except PermissionDeniedError:
+            self.deny(Way.BY_REQUEST)
+            return None
+        except ConnectionLostError:
+            self._jetstream.read_limit.broke(asked)
+            return None
+        except ObjStoreError:
+            return None
+        if messages is None:
+            return None
+        end = messages.pop()
+        if end.status == BATCH_END and end.value(b"Nats-Num-Pending") == b"0":
+            return [StoredMessage.of_direct(message) for message in messages]
+        return [] if end.status == NOT_FOUND and not messages else None
+
+    def _all_of(self, page: DirectPage) -> list[Message] | None:
+        """All messages of a page, the last one of them a status; None: they do not come."""
+        messages: list[Message] = []
+        while not (messages and messages[-1].status):
+            part = self.take(page, self._jetstream.timeout)
+            if part is None:
+                return None
+            messages += part
+        return messages
 
     def _answers_singly(self, batch: Batch[object]) -> bool:
         """Whether a later request is answered, and still nothing more comes of this one.

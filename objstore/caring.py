@@ -22,10 +22,15 @@ class Caring(Bound):
         Chunks that any live object names stay, and those of which a malformed record's text
         speaks. Right before each removal the records are looked at once more.
 
+        And remove old tombstones, which stay where an object was deleted, to tell watchers and
+        mirrors. Then ``include_deleted`` and a watcher's history do not tell of the object any
+        more, and a mirror that was not in touch for so long keeps it. What is stored over a
+        tombstone meanwhile stays. (A put removes some as well where they fill the bucket.)
+
         Arguments:
-            min_age: how old the newest chunk of an upload must be by the server's clock, a
-                timedelta or seconds. An upload in progress is safe as long as none of its
-                pauses is so long. In a mirror the clock is the newest message's time.
+            min_age: how old the newest chunk of an upload, or a tombstone, must be by the
+                server's clock, a timedelta or seconds. An upload in progress is safe as long as
+                none of its pauses is so long. In a mirror the clock is the newest message's time.
             dry_run: only tell what would be removed.
 
         Returns:
@@ -39,8 +44,9 @@ class Caring(Bound):
             RequestTimeoutError, ConnectionLostError: the server does not answer. What was
                 removed until then is gone, and nothing else.
 
-        Cost: a listing of the bucket, a page of subjects for each 100,000 uploads, and a few
-        requests for each that is garbage. Memory: 8 bytes for each object, and one page.
+        Cost: a listing of the bucket, a page of subjects for each 100,000 uploads, a few requests
+        for each that is garbage, and one for each old tombstone. Memory: 8 bytes for each object,
+        one page, and 100 bytes for each old tombstone.
         """
         age = check_age(min_age)
         if not dry_run:

@@ -4,25 +4,38 @@ Two names can share one object's chunks: while it is being renamed, and for good
 is interrupted. Our own renames leave a note in both records (:data:`MOVED_TO`,
 :data:`MOVED_FROM`); for those of other clients a delete looks through the bucket. Chunks that a
 live name still needs are never removed.
+
+Other clients know no such care: they purge the chunks of the nuid that a name's last record has,
+tombstone or not, when they put or delete that name. So each tombstone has a nuid of its own, that
+no chunk has. Only between the second and the third step of a rename, and where it breaks off
+there, two records have the nuid of the same chunks. (The other order would lose the object.)
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 
 from objstore.commit import commit, remove_chunks
 from objstore.errors import (
     LinkError,
     ObjectChangedError,
+    ObjectCorruptError,
     ObjectExistsError,
     ObjectNotFoundError,
     ObjStoreError,
     RevisionMismatchError,
     StorageFullError,
 )
-from objstore.objects import ObjectInfo, ObjectLink, check_bucket_name, meta_subject, stream_name
+from objstore.objects import (
+    ObjectInfo,
+    ObjectLink,
+    check_bucket_name,
+    is_free,
+    meta_subject,
+    stream_name,
+)
+from objstore.places import find_current, fresh_record
 from objstore.records import Records
 from objstore.rights import check_rights_to_remove
 from objstore.wire.nuid import next_nuid
@@ -32,9 +45,6 @@ __all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename", "wi
 #: Notes in a record, of the name that an object is moving to or has moved from; a copy, which
 #: has chunks of its own, has none.
 MOVED_TO, MOVED_FROM = "objstore_moved_to", "objstore_moved_from"
-
-#: A note in a tombstone, which deletion it is of.
-DELETION = "objstore_deletion"
 
 _Make = Callable[[ObjectInfo | None], ObjectInfo]
 
@@ -52,23 +62,14 @@ def change(records: Records, make: _Make, current: ObjectInfo | None, *, only: b
         current: the present record.
         only: raise RevisionMismatchError in place of looking again.
     """
-    stored, _ = commit(records, _fresh(make(current)), current, None if only else _again(make))
+    stored, _ = commit(
+        records, fresh_record(make(current)), current, None if only else _again(make)
+    )
     return stored
 
 
-def _fresh(info: ObjectInfo) -> ObjectInfo:
-    """A record to be stored: its time and revision are the stream's to give.
-
-    What is left of its life time goes on, rather than beginning anew.
-    """
-    ttl = info.ttl
-    if ttl is not None and info.mtime is not None:
-        ttl = ttl - (datetime.now(timezone.utc) - info.mtime)
-    return info.with_changes(mtime=None, revision=0, ttl=ttl)
-
-
 def _again(make: _Make) -> _Make:
-    return lambda found: _fresh(make(found))
+    return lambda found: fresh_record(make(found))
 
 
 # --- delete
@@ -87,13 +88,13 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
 
     def after_loss(found: ObjectInfo | None) -> ObjectInfo | None:
         _check_overwritten(records, found, seen[-1])
-        if found is not None and found.nuid != seen[-1].nuid:
+        if found is None or (found.deleted and _is_deletion_of(records, found, seen[-1])):
+            raise _Gone(False)
+        if found.deleted or found.nuid != seen[-1].nuid:
             # Put since, over this tombstone or over somebody else's. A second one would delete
             # what was stored after the first.
             _remove_deleted(records, seen)
             return None
-        if found is None or found.deleted:
-            raise _Gone(False)
         seen.append(found)
         return _tombstone(found)
 
@@ -131,7 +132,7 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
 def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
     """Remove the chunks of what is gone, but for those that another name needs."""
     for info in deleted:
-        if info.chunks and not is_shared(records, info, thorough=True):
+        if info.chunks and not info.deleted and not is_shared(records, info, thorough=True):
             remove_chunks(records, info.nuid)
 
 
@@ -150,20 +151,29 @@ def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectI
         raise _Gone(True)
 
 
+def _is_deletion_of(records: Records, tombstone: ObjectInfo, info: ObjectInfo) -> bool:
+    """Whether a tombstone was stored right over an object; other clients' tombstones keep its nuid.
+
+    Ours say which revision they replaced.
+    """
+    return tombstone.nuid == info.nuid or records.replaced(tombstone) == info.revision
+
+
 def _tombstone(info: ObjectInfo) -> ObjectInfo:
     """What takes an object's place when it is deleted; its description stays (ADR-20).
 
-    Each is another one: where an answer was lost, ours is told from somebody else's.
+    Its nuid is new: other clients purge by it, and the chunks may live under another name. By it,
+    too, ours is told from somebody else's where an answer was lost.
     """
-    return info.with_changes(
+    return without_notes(info).with_changes(
         deleted=True,
+        nuid=next_nuid(),
         size=0,
         chunks=0,
         digest="",
         mtime=None,
         revision=0,
         ttl=None,
-        extra={**info.extra, DELETION: next_nuid()},
     )
 
 
@@ -187,7 +197,10 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
         names |= records.names_with(info.nuid)
     for name in names:
         if isinstance(name, str) and name and name != info.name:
-            other = records.read(name, fresh=True)
+            try:
+                other = records.read(name, fresh=True)
+            except ObjectCorruptError:
+                return True  # who knows? If not, it is for the garbage collection
             if other is not None and not other.deleted and other.nuid == info.nuid:
                 return True
     return False
@@ -216,7 +229,7 @@ def rename(
     """
     meta_subject(records.bucket, new_name)  # checks the name
     make(current)
-    there = _free(records.read(new_name), new_name)
+    there = _free(find_current(records, new_name), new_name)
 
     def noted(found: ObjectInfo | None) -> ObjectInfo:
         info = make(found)
@@ -228,7 +241,7 @@ def rename(
 
     old = change(records, noted, current, only=only)
     extra = {key: value for key, value in old.extra.items() if key != MOVED_TO}
-    new = _fresh(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
+    new = fresh_record(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
     stored, _ = commit(records, new, there, renamed)
     try:
         commit(records, _tombstone(old), old, None)
@@ -246,8 +259,8 @@ def rename(
 
 
 def _free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
-    """The record in a place that is free: none, or a tombstone."""
-    if found is not None and not found.deleted:
+    """The record in a place that is free: none, a tombstone, or one that nobody can read."""
+    if found is not None and not is_free(found):
         raise ObjectExistsError(
             f"{name!r} exists already in bucket {found.bucket}", bucket=found.bucket, name=name
         )

@@ -25,10 +25,13 @@ from objstore.errors import (
     PermissionDeniedError,
     RequestTimeoutError,
     RevisionMismatchError,
+    StorageFullError,
     is_transient,
 )
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject, stored_info
+from objstore.places import own_record
 from objstore.records import Records
+from objstore.tombstones import make_room
 from objstore.wire.jetstream import PendingAck, PubAck
 from objstore.wire.stored_headers import stored_ttl
 
@@ -77,6 +80,8 @@ def commit(
     between. Nobody can tell, so ``again`` is not for that: its chunks may have been removed by
     who replaced it, and a change would be made twice, the second time to what was put since.
 
+    Where the bucket is full, tombstones make room, and it is tried once more.
+
     Returns:
         The info with its revision and time, and what it replaced.
 
@@ -89,6 +94,23 @@ def commit(
             after asking again for the connection's patience.
         ObjStoreError: it was not stored.
     """
+    try:
+        return _commit(records, info, current, again, after_loss, published)
+    except StorageFullError:
+        if not make_room(records):
+            raise
+        return _commit(records, info, current, again, after_loss, None)
+
+
+def _commit(
+    records: Records,
+    info: ObjectInfo,
+    current: ObjectInfo | None,
+    again: Again | None,
+    after_loss: AfterLoss | None,
+    published: PendingAck | None,
+) -> tuple[ObjectInfo, ObjectInfo | None]:
+    """As :func:`commit`, in a bucket that is not full."""
     begun = time.monotonic()
     deadline = begun + records.jetstream.patience
     overtaken = 0
@@ -134,11 +156,12 @@ def commit(
                 raise lost
             info, current = wanted, stored
             continue
-        if again is None:
+        if again is None and not (_is_absent(current) and _is_absent(stored)):
             raise _overtaken(info, expected, stored)
         if revision_of(stored) == expected:
             _await_other(records)
-        info, current = again(stored), stored
+        # Without ``again`` a marker has expired, or a tombstone was collected: nothing was there.
+        info, current = info if again is None else again(stored), stored
 
 
 def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
@@ -199,11 +222,15 @@ def revision_of(current: ObjectInfo | None) -> int:
     return 0 if current is None else current.revision
 
 
+def _is_absent(found: ObjectInfo | None) -> bool:
+    return found is None or found.deleted
+
+
 def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
     """What is stored, from a server that may be silent for a while."""
     while True:
         try:
-            return records.read(name, fresh=True)
+            return own_record(records, name)
         except ObjStoreError as error:
             if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
                 raise
@@ -233,7 +260,7 @@ def settled(records: Records, info: ObjectInfo) -> ObjectInfo | None:
         ObjStoreError: that could not be found out.
     """
     overtake(records, meta_subject(records.bucket, info.name))
-    return records.read(info.name, fresh=True)
+    return own_record(records, info.name)
 
 
 def overtake(records: Records, subject: str) -> None:

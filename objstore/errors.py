@@ -173,7 +173,13 @@ class ObjectChangedError(ObjStoreError):
 
 
 class ObjectCorruptError(ObjStoreError):
-    """Chunks or metadata of the object are missing or malformed."""
+    """Chunks or metadata of the object are missing or malformed.
+
+    Attributes:
+        revision: of the metadata, where they are malformed.
+    """
+
+    revision: int | None = None
 
 
 class DigestMismatchError(ObjectCorruptError):

@@ -1,4 +1,4 @@
-"""Chunks that no object owns: what a killed program or another client left behind."""
+"""Garbage: chunks that no object owns, and records of what is no more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from objstore.errors import BucketNotFoundError, InvalidOptionError
-from objstore.objects import chunk_subject
+from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.owners import Owners, chunk_counts
 from objstore.records import Records
 from objstore.stream import parse_stream_info, parse_stream_time
@@ -27,6 +27,8 @@ class GarbageReport:
         bytes: of their payloads, reckoned from each upload's first and last chunk: exact where
             all chunks but the last have one size, which is so for nearly every client.
         dry_run: whether they were left where they are.
+        tombstones: how many records of deleted objects, the server's delete markers and what newer
+            records hide among them.
     """
 
     bucket: str
@@ -34,6 +36,7 @@ class GarbageReport:
     chunks: int = 0
     bytes: int = 0
     dry_run: bool = False
+    tombstones: int = 0
 
 
 def check_age(min_age: timedelta | float) -> timedelta:
@@ -49,21 +52,27 @@ def check_age(min_age: timedelta | float) -> timedelta:
 
 
 def collect_garbage(records: Records, min_age: timedelta, *, dry_run: bool) -> GarbageReport:
-    """Remove chunks that no live record owns.
+    """Remove chunks that no live record owns, and old tombstones.
 
     Arguments:
         records: the bucket.
-        min_age: how old an upload's newest chunk must be, by the server's clock.
+        min_age: how old an upload's newest chunk must be, or a tombstone, by the server's clock.
         dry_run: only look.
 
-    Memory: 8 bytes for each object, one page of chunk subjects (100,000), and the garbage's
-    nuids.
+    Memory: 8 bytes for each object, one page of chunk subjects (100,000), the garbage's nuids and
+    the old tombstones' names.
     """
     try:
         before = _clock(records) - min_age
     except OverflowError:  # nothing is so old
         return GarbageReport(records.bucket, dry_run=dry_run)
-    owners = Owners(records)
+    dead: list[tuple[str, int]] = []
+
+    def note(info: ObjectInfo) -> None:
+        if _is_old(info, before):
+            dead.append((info.name, info.revision))
+
+    owners = Owners(records, note)
     deque(owners.load(), maxlen=0)
     found = {nuid: count for nuid, count in chunk_counts(records) if nuid not in owners}
     nuids: list[str] = []
@@ -74,7 +83,32 @@ def collect_garbage(records: Records, min_age: timedelta, *, dry_run: bool) -> G
             nuids.append(nuid)
             chunks += removed[0]
             size += removed[1]
-    return GarbageReport(records.bucket, tuple(nuids), chunks, size, dry_run)
+    hidden = [(subject, info) for subject, info in owners.replaced if _is_old(info, before)]
+    tombstones = len(hidden) + len(dead)
+    if not dry_run:
+        # Those first, which would rise again when the tombstones above them are gone.
+        tombstones = sum(_purge(records, subject, info.revision) for subject, info in hidden)
+        tombstones += sum(_bury(records, *each) for each in dead)
+    return GarbageReport(records.bucket, tuple(nuids), chunks, size, dry_run, tombstones)
+
+
+def _is_old(info: ObjectInfo, before: datetime) -> bool:
+    return info.mtime is not None and info.mtime <= before
+
+
+def _purge(records: Records, subject: str, revision: int) -> int:
+    """Remove a record, if it is the last one of its subject: 1; it was gone or replaced: 0."""
+    return min(1, records.jetstream.purge(records.stream, subject, revision))
+
+
+def _bury(records: Records, name: str, revision: int) -> int:
+    """Remove a tombstone, wherever it is, if nothing was stored over it: 1, otherwise 0."""
+    if _purge(records, meta_subject(records.bucket, name), revision):
+        return 1
+    found = records.find_elsewhere(name)
+    if found is None or found[1].revision != revision:
+        return 0
+    return _purge(records, found[0], revision)
 
 
 def _clock(records: Records) -> datetime:

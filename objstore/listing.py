@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 from array import array
@@ -21,8 +22,14 @@ SMALL = 256
 
 Malformed = Callable[[StoredMessage, ObjectCorruptError], object]
 
+#: Told of a record of an older client that another one of its name hides: its subject, the record,
+#: and the one that counts.
+Hidden = Callable[[str, ObjectInfo, ObjectInfo], object]
 
-def list_records(records: Records, malformed: Malformed | None = None) -> Iterator[ObjectInfo]:
+
+def list_records(
+    records: Records, malformed: Malformed | None = None, hidden: Hidden | None = None
+) -> Iterator[ObjectInfo]:
     """The last record of each name, in order of storing; tombstones included.
 
     An object that is changed meanwhile comes once, as it was before or after. Malformed records
@@ -36,10 +43,14 @@ def list_records(records: Records, malformed: Malformed | None = None) -> Iterat
     the leader has after all that came is what counts. (Without, 13 of 600 listings right after a
     put were stale; memory: all records, unless the bucket is read with ``"eventual"``.)
 
+    What older clients stored under another subject comes last, unless the name has a record under
+    its own that counts.
+
     Arguments:
         records: the bucket.
         malformed: called with each malformed record and what is wrong with it, in place of
             logging.
+        hidden: called with each record that another one of its name hides.
 
     Raises:
         BucketNotFoundError: there is no such bucket.
@@ -64,6 +75,7 @@ def list_records(records: Records, malformed: Malformed | None = None) -> Iterat
                 yield from listing.once(page, newest)
     if listing.count < names:
         yield from listing.missing(subject)
+    yield from listing.elsewhere(hidden)
 
 
 def _log(_message: StoredMessage, error: ObjectCorruptError) -> None:
@@ -83,6 +95,8 @@ class _Listing:
         self._malformed = malformed
         self._given = array("q")  # the hashes of all names that cannot come again
         self._changed: set[int] | None = None  # of all names, once one that came may come again
+        self._prefix = all_meta_subject(records.bucket)[:-1]
+        self._elsewhere: dict[str, ObjectInfo] = {}  # by subject, where it is not their name's
 
     def _parse(self, messages: Iterable[StoredMessage]) -> Iterator[ObjectInfo]:
         for message in messages:
@@ -92,7 +106,13 @@ class _Listing:
                 self.count += 1
                 self._malformed(message, error)
             else:
-                yield info
+                # By hand: past the names that meta_subject remembers, 0.4 µs.
+                own = base64.urlsafe_b64encode(info.name.encode()).decode()
+                if message.subject == self._prefix + own:
+                    yield info
+                    continue
+                self.count += message.subject not in self._elsewhere
+                self._elsewhere[message.subject] = info
 
     def once(self, messages: Iterable[StoredMessage], newest: int) -> Iterator[ObjectInfo]:
         """Each name once, where only those changed since ``newest`` can come a second time."""
@@ -124,7 +144,31 @@ class _Listing:
         given = {*self._given, *(self._changed or ())}
         records = self._records
         there = records.jetstream.subjects(records.stream, pattern)
-        messages = records.last_of(s for s in there if hash(name_of(s)) not in given)
-        for message in sorted(messages, key=lambda stored: stored.sequence):
-            with contextlib.suppress(ObjectCorruptError):
-                yield records.parse(message)
+        missing = (
+            subject
+            for subject in there
+            if hash(name_of(subject)) not in given and subject not in self._elsewhere
+        )
+        messages = sorted(records.last_of(missing), key=lambda stored: stored.sequence)
+        self._malformed = lambda _message, _error: None
+        for record in self._parse(messages):
+            self._given.append(hash(record.name))
+            yield record
+
+    def elsewhere(self, hidden: Hidden | None) -> Iterator[ObjectInfo]:
+        """What older clients stored under other subjects, where it counts."""
+        if not self._elsewhere:
+            return
+        newest: dict[str, tuple[str, ObjectInfo]] = {}
+        for subject, info in sorted(self._elsewhere.items(), key=lambda item: item[1].revision):
+            if info.name in newest and hidden is not None:
+                hidden(*newest[info.name], info)
+            newest[info.name] = subject, info
+        given = {*self._given, *(self._changed or ())}
+        for subject, info in newest.values():
+            now = self._records.read(info.name) if hash(info.name) in given else info
+            if now is not None and now.revision != info.revision:
+                if hidden is not None:
+                    hidden(subject, info, now)
+            else:
+                yield info

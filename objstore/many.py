@@ -19,13 +19,10 @@ from objstore.errors import (
     InvalidNameError,
     ObjectCorruptError,
     ObjStoreError,
-    PermissionDeniedError,
 )
 from objstore.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.records import Records
-from objstore.wire.direct import BATCH_END, NOT_FOUND, DirectPage, StoredMessage
-from objstore.wire.protocol import Message
-from objstore.wire.reads import Way
+from objstore.wire.direct import DirectPage, StoredMessage
 
 __all__ = ["read_many"]
 
@@ -103,35 +100,9 @@ class _Group:
         """What was asked for, all of it; None: it did not come."""
         if page is None:
             return []
-        try:
-            messages = self._all_of(page)
-            if messages is None:
-                return None
-            end = messages.pop()
-            if end.status == BATCH_END and end.value(b"Nats-Num-Pending") == b"0":
-                return [StoredMessage.of_direct(message) for message in messages]
-        except PermissionDeniedError:
-            self._records.access.deny(Way.BY_REQUEST)
-            return None
-        except ConnectionLostError:
-            self._records.jetstream.read_limit.broke(len(self._subjects) * SMALL)
-            return None
-        except ObjStoreError:
-            return None  # read alone, each either comes or fails properly
-        return [] if end.status == NOT_FOUND and not messages else None
-
-    def _all_of(self, page: DirectPage) -> list[Message] | None:
-        """All messages of a batch, the last one of them a status; None: they do not come."""
-        messages: list[Message] = []
-        try:
-            while not (messages and messages[-1].status):
-                part = self._records.access.take(page, self._records.jetstream.timeout)
-                if part is None:
-                    return None
-                messages += part
-        finally:
-            page.close()
-        return messages
+        asked = len(self._subjects) * SMALL
+        # None where it did not all come: read alone, each either comes or fails properly.
+        return self._records.access.complete(page, asked)
 
     def ask_for_chunks(self) -> None:
         """Take the records, and ask for the chunks of those that have but one."""
@@ -160,8 +131,9 @@ class _Group:
                 yield name, read_alone(name)
                 continue
             info = self._infos.get(subject)
-            if info is None or info.deleted:
-                yield name, read_alone(name)  # whoever answered may not have had it yet
+            if info is None or info.deleted or info.name != name:
+                # Whoever answered may not have had it yet, or an older client stored it elsewhere.
+                yield name, read_alone(name)
             else:
                 chunk = chunks.get(chunk_subject(self._records.bucket, info.nuid))
                 yield name, _whole(info, chunk, read_alone)
@@ -252,7 +224,7 @@ def _ask_for_chunk(records: Records, item: _Item) -> None:
 def _content(
     records: Records, item: _Item, ahead: int, read_alone: Callable[[str], bytes | None]
 ) -> bytes | None:
-    if item.info is None or item.info.deleted:
+    if item.info is None or item.info.deleted or item.info.name != item.name:
         return read_alone(item.name)
     chunk = None
     if item.chunk is not None:

@@ -33,6 +33,7 @@ __all__ = [
     "check_bucket_name",
     "chunk_subject",
     "decode_digest",
+    "is_free",
     "meta_subject",
     "stream_name",
 ]
@@ -368,6 +369,25 @@ class ObjectInfo:
         if "mtime" in changes:
             fields.pop(_ASK, None)
         return made(fields)
+
+
+class Unreadable(ObjectInfo):
+    """What stands in a name's place and cannot be read; it may be overwritten and deleted.
+
+    Of its attributes the bucket, the name and the revision are known; the rest is empty.
+    """
+
+
+def unreadable(bucket: str, name: str, revision: int) -> Unreadable:
+    """The record of which no more is known than that."""
+    info = object.__new__(Unreadable)
+    info.__dict__.update(new_info(bucket, name, revision=revision).__dict__)
+    return info
+
+
+def is_free(found: ObjectInfo | None) -> bool:
+    """Whether a name may be taken: nothing is there, or a tombstone, or what nobody can read."""
+    return found is None or found.deleted or isinstance(found, Unreadable)
 
 
 def made(fields: dict[str, Any]) -> ObjectInfo:

@@ -6,7 +6,7 @@ import base64
 import itertools
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from objstore.errors import BucketNotFoundError, ObjectCorruptError
 from objstore.listing import list_records
@@ -26,20 +26,29 @@ class Owners:
 
     Arguments:
         records: the bucket.
+        dead: told of each tombstone.
 
     Memory: 8 bytes for each object, and the records that were stored since the listing.
 
     Attributes:
         malformed: by its sequence each malformed record's name, and what is wrong with it.
+        replaced: records of older clients, each with its subject, whose name has a newer one
+            under its own subject; they own nothing.
+        hidden: and those that are the newer ones, which only such a client finds.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(
+        self, records: Records, dead: Callable[[ObjectInfo], object] | None = None
+    ) -> None:
         self._records = records
+        self._dead = dead
         self._hashes = array("q")
         self._recent: set[str] = set()
         self._next = 1  # the first sequence not looked at
         self._texts: list[str] = []
         self.malformed: dict[int, tuple[str, ObjectCorruptError]] = {}
+        self.replaced: list[tuple[str, ObjectInfo]] = []
+        self.hidden: list[ObjectInfo] = []
 
     def load(self) -> Iterator[ObjectInfo]:
         """List the bucket's live objects, and take note of their nuids; to be exhausted.
@@ -53,12 +62,14 @@ class Owners:
         except BucketNotFoundError as error:
             raise self._records.no_bucket() from error
         listed = 0
-        for info in list_records(self._records, self._note_malformed):
+        for info in list_records(self._records, self._note_malformed, self._note_hidden):
             listed = max(listed, info.revision)
             if not info.deleted:
                 if info.nuid:
                     self._hashes.append(hash(info.nuid))
                 yield info
+            elif self._dead is not None:
+                self._dead(info)
         self._hashes = array("q", sorted(self._hashes))
         # A replica that lags may have listed less than the leader had.
         listed = max([listed, *self.malformed])
@@ -68,6 +79,13 @@ class Owners:
         if message.sequence not in self.malformed:
             self._texts.append(bytes(message.payload).decode("utf-8", "replace"))
             self.malformed[message.sequence] = _name_of(message.subject), error
+
+    def _note_hidden(self, subject: str, info: ObjectInfo, by: ObjectInfo) -> None:
+        if info.revision < by.revision:
+            self.replaced.append((subject, info))
+        elif not info.deleted:
+            self.hidden.append(info)
+            self._recent.add(info.nuid)
 
     def catch_up(self) -> None:
         """Look at the records that were stored since, up to now, at the stream's leader.

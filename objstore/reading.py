@@ -28,9 +28,13 @@ class Reading(Bound):
     def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
         """What the bucket says of an object; links are not followed.
 
+        Where there is none, it is looked for under the subjects that older clients used, which
+        costs one round trip more.
+
         Arguments:
             name: of the object.
-            include_deleted: give a tombstone too.
+            include_deleted: give a tombstone too, or the server's delete marker of what has expired
+                (ADR-43).
 
         Returns:
             None when there is no such object.
@@ -57,7 +61,8 @@ class Reading(Bound):
         """The objects, in the order in which they were stored; links are among them.
 
         Lazily: one request, then a stream of batches. An object that is changed meanwhile comes
-        once, as it was before or after. Malformed metadata of others are logged and left out.
+        once, as it was before or after. Malformed metadata of others are logged and left out; what
+        older clients stored under another subject comes last.
 
         Arguments:
             prefix: only names that begin so.

@@ -84,7 +84,8 @@ def parse_info(
     """Read stored metadata, whoever wrote it.
 
     Tolerated, because other clients write them: a missing nuid, size or digest, ``"mtime": ""``,
-    header values that are not lists, values that are not text, null in place of an empty field.
+    header values that are not lists, values that are not text, null in place of an empty field,
+    headers within ``"inner"`` (async-nats before October 2025).
     nats.js writes the target's bucket into a link; the bucket it was read from counts.
 
     Arguments:
@@ -188,6 +189,7 @@ def _parse_any(data: bytes, bucket: str, revision: int, mtime: datetime | None) 
         raise ObjectCorruptError(
             f"malformed metadata at revision {revision} of bucket {bucket}: {error}",
             bucket=bucket,
+            revision=revision,
         ) from error
 
 
@@ -255,6 +257,8 @@ def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str
 
 def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
     lists: dict[str, list[str]] = {}
+    if len(headers) == 1 and isinstance(inner := headers.get("inner"), dict):
+        headers = inner
     for name, value in headers.items():
         values = value if isinstance(value, list) else [] if value is None else [value]
         lists[name] = [_as_text(item) for item in values]

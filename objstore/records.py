@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
@@ -25,12 +24,15 @@ from objstore.objects import (
     stream_name,
 )
 from objstore.paging import Page, Paging
-from objstore.record_json import encode_info, parse_info
-from objstore.wire.direct import StoredMessage, parse_time
-from objstore.wire.jetstream import JetStream, PendingAck, parse_expected, parse_ttl
+from objstore.record_json import encode_info
+from objstore.seen import NamesByNuid, TombstonesSeen
+from objstore.spellings import other_subjects
+from objstore.stored_record import parse_stored
+from objstore.wire.direct import DirectPage, StoredMessage
+from objstore.wire.jetstream import JetStream, PendingAck, parse_expected
 from objstore.wire.reads import Way
 
-__all__ = ["PendingRecord", "Records"]
+__all__ = ["PendingElsewhere", "PendingRecord", "Records"]
 
 LOG = logging.getLogger("objstore")
 
@@ -39,6 +41,9 @@ AHEAD = 64
 
 #: So many records stored since an earlier look are asked for one after the other.
 FEW = 64
+
+#: The most that one request for the records of a few subjects brings, in bytes.
+FEW_BYTES = 4 << 20
 
 
 class Records:
@@ -67,7 +72,8 @@ class Records:
         self.known = KnownStream(jetstream, bucket) if known is None else known
         self.stream = stream_name(bucket)
         self._eventual = eventual
-        self._names = _NamesByNuid()
+        self._names = NamesByNuid()
+        self.tombstones = TombstonesSeen()
         self.access = Access(jetstream, self.stream, lambda: self.known.ask()["config"])
 
     def of(self, bucket: str) -> Records:
@@ -76,6 +82,44 @@ class Records:
 
     def read(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
         """The last record of a name, tombstones included; None if there is none.
+
+        Where there is none, or a tombstone, one that an older client stored under another subject
+        is looked for: it counts if it is newer.
+
+        Arguments:
+            name: of the object.
+            fresh: ask the leader, whatever else was chosen.
+
+        Raises:
+            And as :meth:`read_own`.
+        """
+        info = self.read_own(name, fresh=fresh)
+        if info is not None and info.name != name:
+            info = None  # of a name that an older client stored under this one's subject
+        if info is None or info.deleted:
+            revision = 0 if info is None else info.revision
+            elsewhere = self.find_elsewhere(name, revision)
+            if elsewhere is not None:
+                return elsewhere[1]
+        return info
+
+    def find_elsewhere(self, name: str, after: int = 0) -> tuple[str, ObjectInfo] | None:
+        """The newest record of a name that an older client stored under another subject.
+
+        Arguments:
+            name: of the object.
+            after: the revision that it must be newer than.
+
+        Returns:
+            The subject, and the record; None: there is none. It costs one round trip.
+
+        Raises:
+            ObjStoreError: as :meth:`read_own`.
+        """
+        return PendingElsewhere(self, name).result(after)
+
+    def read_own(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
+        """The last record under a name's own subject, tombstones included; None: there is none.
 
         Arguments:
             name: of the object.
@@ -173,7 +217,7 @@ class Records:
         return self._start_last(meta_subject(self.bucket, name))
 
     def start_record(self, name: str) -> PendingRecord:
-        """As :meth:`read`, asked along with what is sent next; the answer is to be taken later.
+        """As :meth:`read_own`, asked along with what is sent next; the answer is to be taken later.
 
         Raises:
             InvalidNameError: the name cannot be one.
@@ -202,13 +246,7 @@ class Records:
         Raises:
             ObjectCorruptError: it is malformed.
         """
-        try:
-            mtime = parse_time(stored.time)
-        except ValueError:
-            mtime = None
-        info = parse_info(stored.payload, self.bucket, stored.sequence, mtime)
-        ttl = parse_ttl(stored.header)
-        return info if ttl is None else info.with_changes(ttl=ttl)
+        return parse_stored(stored, self.bucket)
 
     def replaced(self, info: ObjectInfo) -> int | None:
         """The revision that a record was stored over; None: its writer did not say, or it is gone.
@@ -255,6 +293,7 @@ class Records:
                 rollup=True,
                 expected_sequence=expected,
                 ttl=info.ttl,
+                states_ttl=True,
                 facts={"bucket": self.bucket, "name": info.name},
             )
         except ObjStoreError as error:
@@ -403,7 +442,7 @@ class PendingRecord:
 
         Raises:
             BucketReadOnlyError, BucketSealedError, BucketConfigError: it cannot be replaced.
-            ObjStoreError: as :meth:`Records.read`.
+            ObjStoreError: as :meth:`Records.read_own`.
         """
         record = self._record()
         if self._settings is not None:
@@ -417,7 +456,7 @@ class PendingRecord:
         except ObjStoreError as error:
             if not is_transient(error):
                 raise
-            return self._records.read(self._name)  # which asks again, and elsewhere
+            return self._records.read_own(self._name)  # which asks again, and elsewhere
         try:
             return None if stored is None else self._records.parse(stored)
         except ObjectCorruptError as error:
@@ -431,23 +470,48 @@ class PendingRecord:
             self._settings.close()
 
 
-class _NamesByNuid:
-    """Which names were seen with which nuid.
+class PendingElsewhere:
+    """What older clients stored under a name's other subjects, asked for; to be closed.
 
-    The lock, under which the network is asked, is reentrant: a signal handler that interrupts its
-    holder looks through the rest itself. To add what was added is no harm.
+    By one request, of whichever server answers: old records are everywhere. Where one is found
+    that may be gone by now, the leader is asked.
+
+    Arguments:
+        records: the bucket.
+        name: of the object.
     """
 
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.next = 1  # the first sequence not looked at
-        self._names: dict[str, str] = {}  # a nuid has one name, nearly always
-        self._others: dict[str, set[str]] = {}
+    def __init__(self, records: Records, name: str) -> None:
+        self._records = records
+        self._name = name
+        self._subjects = other_subjects(records.bucket, name)
+        self._page: DirectPage | None = None
+        if records.batches and self._subjects:
+            request = {"multi_last": self._subjects, "max_bytes": FEW_BYTES}
+            self._page = records.jetstream.direct_page(records.stream, request)
 
-    def add(self, nuid: str, name: str) -> None:
-        if self._names.setdefault(nuid, name) != name:
-            self._others.setdefault(nuid, set()).add(name)
+    def result(self, after: int = 0) -> tuple[str, ObjectInfo] | None:
+        """As :meth:`Records.find_elsewhere`."""
+        records = self._records
+        found: dict[int, tuple[str, ObjectInfo]] = {}
+        for stored in self._messages():
+            with contextlib.suppress(ObjectCorruptError):
+                info = records.parse(stored)
+                if info.name == self._name and info.revision > after:
+                    found[info.revision] = stored.subject, info
+        return found[max(found)] if found else None
 
-    def of(self, nuid: str) -> set[str]:
-        first = self._names.get(nuid)
-        return set() if first is None else {first, *self._others.get(nuid, ())}
+    def _messages(self) -> Iterable[StoredMessage]:
+        records, subjects = self._records, self._subjects
+        page, self._page = self._page, None
+        found = None if page is None else records.access.complete(page, FEW_BYTES)
+        if found is not None:
+            if not records.may_lag and all(stored.is_of(records.stream) for stored in found):
+                return found
+            subjects = tuple(stored.subject for stored in found)
+        return records.last_of(subjects)
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        if self._page is not None:
+            self._page.close()

@@ -12,21 +12,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol
 
 from objstore.commit import overtake
 from objstore.errors import PermissionDeniedError
 from objstore.objects import ObjectInfo, meta_subject
+from objstore.places import Current
 from objstore.records import Records
 
 __all__ = ["check_rights_to_put", "check_rights_to_remove", "learning_to_purge"]
-
-
-class Current(Protocol):
-    """What a name has at the moment, asked for."""
-
-    def result(self) -> ObjectInfo | None:
-        """It, tombstones included; None: nothing."""
 
 
 @contextlib.contextmanager

@@ -16,9 +16,11 @@ from objstore.errors import (
     ObjectCorruptError,
     ObjStoreError,
     RequestTimeoutError,
+    StorageFullError,
     is_transient,
 )
 from objstore.records import Records
+from objstore.tombstones import make_room
 from objstore.wire.protocol import Buffer
 
 __all__ = ["ChunkSender"]
@@ -73,6 +75,7 @@ class ChunkSender:
         self._begun = time.monotonic()
         self._is_resumed = False
         self._failing_since: float | None = None  # when it last began to make no progress
+        self._made_room = False  # in a bucket full of tombstones, once
         self.gave_up = False
         self._channel = self._new_channel(0, 0)
 
@@ -184,9 +187,13 @@ class ChunkSender:
         error = cause
         LOG.info("an upload goes on after: %s", cause)
         while True:
-            if not is_transient(error):
+            if isinstance(error, StorageFullError):
+                if self._made_room or not make_room(self._records):
+                    raise error
+                self._made_room = True
+            elif not is_transient(error):
                 raise error
-            if time.monotonic() >= deadline:
+            elif time.monotonic() >= deadline:
                 self.gave_up = True
                 raise cause
             try:

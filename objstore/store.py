@@ -12,10 +12,12 @@ from objstore.caring import Caring
 from objstore.describe import check_revision, check_timeout, describe
 from objstore.errors import BucketNotFoundError, InvalidOptionError, ObjectExistsError
 from objstore.folders import Folders
-from objstore.objects import ObjectInfo
+from objstore.objects import ObjectInfo, is_free
+from objstore.places import find_current
 from objstore.progress import ProgressOption, start_progress
 from objstore.reader import ObjectResult
 from objstore.source import choose_chunk_size
+from objstore.upload import Put
 from objstore.watch import Watcher
 from objstore.writer import ObjectWriter, TextWriter
 
@@ -103,20 +105,19 @@ class ObjectStore(Folders, Caring):
         timeout = check_timeout(timeout)
 
         def refuse(found: ObjectInfo | None) -> ObjectInfo:
-            if found is not None and not found.deleted:
+            if not is_free(found):
                 raise ObjectExistsError(
                     f"{name!r} exists already in bucket {self.name}", bucket=self.name, name=name
                 )
-            return put.described
+            return info if put is None else put.described
 
+        put: Put | None = None
         with ExitStack() as resources:
             bar = start_progress(progress, name, None)
             if bar is not None:
                 resources.callback(bar.close)
             if exclusive:
-                current = self.info(name)
-                if current is not None:
-                    refuse(current)
+                refuse(find_current(self._records, name))
             size = choose_chunk_size(info.options.chunk_size, None, self._max_payload(info))
             again = refuse if exclusive else None
             put = self._begin(info, size, if_revision, again, bar, timeout)

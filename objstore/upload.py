@@ -16,7 +16,6 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Protocol
 
 from objstore.change import is_shared
 from objstore.commit import Again, commit, remove_chunks, revision_of, settled
@@ -27,39 +26,16 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.objects import ObjectInfo, chunk_subject, encode_digest
+from objstore.places import Current
 from objstore.record_json import encode_info
-from objstore.records import Records
+from objstore.records import PendingElsewhere, Records
 from objstore.sending import ChunkSender
 from objstore.wire.jetstream import PendingAck, ttl_header
 from objstore.wire.protocol import Buffer
 
-__all__ = ["Known", "Put"]
+__all__ = ["Put"]
 
 LOG = logging.getLogger("objstore")
-
-
-class Current(Protocol):
-    """What a name has at the moment, asked for and maybe not answered yet."""
-
-    def result(self) -> ObjectInfo | None:
-        """It, tombstones included; None: nothing."""
-
-    def close(self) -> None:
-        """It is not needed any more."""
-
-
-class Known:
-    """What a name has, where that is known already."""
-
-    def __init__(self, info: ObjectInfo | None) -> None:
-        self._info = info
-
-    def result(self) -> ObjectInfo | None:
-        """It."""
-        return self._info
-
-    def close(self) -> None:
-        """Nothing was asked for."""
 
 
 class Put:
@@ -106,6 +82,7 @@ class Put:
         self._undecided = False  # the metadata were published, and may be stored
         self._gave_up = False  # and all patience was used up
         self._published: PendingAck | None = None  # their answer is to be taken
+        self._elsewhere: PendingElsewhere | None = None
         self._done = False  # they are, and what they replaced is removed
         self._margin = _NO_TIME if info.ttl is None else _margin(expected_size)
         self._begun = time.monotonic()
@@ -136,7 +113,7 @@ class Put:
                 limit=self._limit,
             )
         if self._count:
-            self._know_current()  # a damaged record is an error now, not after the whole payload
+            self._know_current()  # a bucket that cannot be read is an error now, not at the end
         self._count += 1
         self._chunks.send(chunk)
         self._hasher.update(chunk)
@@ -167,7 +144,11 @@ class Put:
         except ObjStoreError as error:
             self._judge(error)
             raise
-        self._chunks.close()  # while the metadata travel
+        # While the metadata travel:
+        self._chunks.close()
+        if self._current is None or self._current.deleted:  # an older client may have it elsewhere
+            with contextlib.suppress(ObjStoreError):
+                self._elsewhere = PendingElsewhere(self._records, info.name)
 
     def _judge(self, error: ObjStoreError) -> None:
         """The metadata were not stored, or nobody knows."""
@@ -203,8 +184,9 @@ class Put:
         except ObjStoreError as error:
             self._judge(error)
             raise
-        self._close()
         self._replace(replaced)
+        self._replace_elsewhere(stored.revision)
+        self._close()
         self._done = True
         return stored
 
@@ -250,19 +232,33 @@ class Put:
         if nuid == self._info.nuid:
             self._replace(self._current)
             return True
+        if revision_of(stored) == revision_of(self._current):
+            return False
         if self._current is not None and nuid != self._current.nuid:
             # Ours may have replaced it, and have been replaced in turn: then nobody else removes
             # its chunks. Or it was renamed.
             self._replace(self._current, thorough=True)
-        return False
+        return is_shared(self._records, self._info, thorough=True)  # ours may be renamed, too
 
     def _replace(self, replaced: ObjectInfo | None, *, thorough: bool = False) -> None:
         """Remove the chunks of what was there before, unless a rename left them to another name."""
-        if replaced is None or not replaced.chunks or replaced.nuid == self._info.nuid:
+        if replaced is None or replaced.deleted or not replaced.chunks:
+            return
+        if replaced.nuid == self._info.nuid:
             return
         with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
             if not is_shared(self._records, replaced, thorough=thorough):
                 remove_chunks(self._records, replaced.nuid)
+
+    def _replace_elsewhere(self, revision: int) -> None:
+        """Remove the record that an older client stored under another subject, and its chunks."""
+        if self._elsewhere is None:
+            return
+        with contextlib.suppress(ObjStoreError):  # the newer one counts, whatever stays behind
+            found = self._elsewhere.result()
+            if found is not None and found[1].revision < revision:
+                self._records.jetstream.purge(self._records.stream, found[0], found[1].revision)
+                self._replace(found[1], thorough=True)
 
     def _time_left(self, ttl: timedelta) -> timedelta:
         """Of the life time, what is left for the metadata, which must not outlive the chunks."""
@@ -273,7 +269,6 @@ class Put:
         """Wait for what will be replaced.
 
         Raises:
-            ObjectCorruptError: its record is malformed.
             BucketNotFoundError, RequestTimeoutError, ConnectionLostError: no answer.
         """
         if self._awaited is not None:
@@ -285,7 +280,7 @@ class Put:
 
     def _close(self) -> None:
         self._chunks.close()
-        for pending in (self._awaited, self._published):
+        for pending in (self._awaited, self._elsewhere, self._published):
             if pending is not None:
                 pending.close()
 

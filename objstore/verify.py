@@ -37,8 +37,9 @@ class VerifyProblem:
             or too many, or their sizes are wrong; ``"malformed"``: the metadata cannot be read;
             ``"dangling link"``: a link leads to nothing; ``"link"``: links lead in a circle, or
             to a link to a bucket; ``"shared"``: other names have the same chunks, which an
-            interrupted rename leaves: some clients remove them with either name; ``"changing"``:
-            it was overwritten each time it was read.
+            interrupted rename leaves: some clients remove them with either name; ``"hidden"``: an
+            older client stored the name anew, under a subject where newer ones do not look;
+            ``"changing"``: it was overwritten each time it was read.
         message: what is wrong, in a sentence.
     """
 
@@ -181,6 +182,8 @@ def verify_bucket(records: Records) -> VerifyReport:
     owners.catch_up()
     for name, error in owners.malformed.values():
         found.problem(name, "malformed", error)
+    for info in owners.hidden:
+        found.problem(info.name, "hidden", f"{info.name!r} has a newer record that is not found")
     for name, others in _sharing(records, owners.shared()):
         found.problem(name, "shared", f"{name!r} has the same chunks as {others}")
     return found.report(sum(count for nuid, count in orphans.items() if nuid not in owners))

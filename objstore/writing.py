@@ -31,7 +31,6 @@ from objstore.describe import (
 from objstore.errors import (
     InvalidOptionError,
     ObjStoreError,
-    RevisionMismatchError,
 )
 from objstore.links import follow
 from objstore.objects import (
@@ -43,12 +42,20 @@ from objstore.objects import (
     chunked,
     meta_subject,
 )
+from objstore.places import (
+    Current,
+    Known,
+    PendingCurrent,
+    check_readable,
+    find_current,
+    revision_check,
+)
 from objstore.progress import ProgressOption, start_progress, until_done
 from objstore.record_json import encode_info
-from objstore.records import PendingRecord, Records
+from objstore.records import Records
 from objstore.rights import check_rights_to_put, learning_to_purge
 from objstore.source import Source, choose_chunk_size
-from objstore.upload import Known, Put
+from objstore.upload import Put
 from objstore.wire.nuid import next_nuid
 
 __all__ = ["Writing"]
@@ -77,6 +84,12 @@ class Writing(Bound):
         The object appears whole or not at all. Until then, and after any failure, Ctrl-C
         included, the old one is there and readable; nothing of the new one remains.
 
+        In a bucket that is full, the older half of the tombstones makes room first, once.
+
+        What stands in its place and is no readable record is overwritten, with a warning in the
+        log; ``collect_garbage`` finds the chunks. A name that an older client stored under another
+        subject is stored under its own.
+
         Where an interrupted rename of another client (nats.go, nats.js) left two names on the
         same chunks, a put over one takes the other's content along; delete one of them first,
         which leaves the other whole. :meth:`verify` finds such names.
@@ -98,7 +111,8 @@ class Writing(Bound):
             ttl: after which the object expires by itself, a timedelta or seconds, at least
                 one (server 2.11 or later). The first such object in a bucket turns
                 ``object_ttl`` on, which needs the permission to change its stream, and which
-                cannot be turned off again.
+                cannot be turned off again. Where the stream's delete markers live longer, the
+                server keeps it as long; to this client it is gone, by this computer's clock.
             if_revision: store it only if the object's revision is this (0: only if there is
                 no such object).
             progress: True for a bar, or a function of the bytes done and of all (or None).
@@ -186,7 +200,7 @@ class Writing(Bound):
             expected_size=expected_size,
         )
 
-    def _check_rights(self, name: str, current: Known | PendingRecord) -> Known:
+    def _check_rights(self, name: str, current: Current) -> Known:
         """See that a put can be completed, before its first chunk travels; what it replaces."""
         try:
             found = check_rights_to_put(self._records, name, current)
@@ -209,7 +223,7 @@ class Writing(Bound):
                 error.bucket, error.name = self.name, name
             raise
 
-    def _start_current(self, name: str, if_revision: int | None) -> Known | PendingRecord:
+    def _start_current(self, name: str, if_revision: int | None) -> Current:
         """What a put will replace; asked for while the first chunk travels, where it may differ.
 
         Raises:
@@ -217,7 +231,7 @@ class Writing(Bound):
         """
         if if_revision is not None:
             return Known(self._current_for(name, if_revision))
-        return self._records.start_record(name)
+        return PendingCurrent(self._records, name)
 
     def _current_for(self, name: str, if_revision: int | None) -> ObjectInfo | None:
         """What a write will replace.
@@ -227,21 +241,9 @@ class Writing(Bound):
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
         self._known.check_writable()
+        check = None if if_revision is None else revision_check(self.name, name, if_revision)
         with self._known.checked_along(), learning_to_purge(self._records):
-            current = self._records.read(name)
-        if if_revision is not None:
-            live = 0 if current is None or current.deleted else current.revision
-            if live != if_revision:
-                raise RevisionMismatchError(
-                    f"{name!r} has the revision {live}, not {if_revision}"
-                    if live
-                    else f"{name!r} does not exist, so it has not the revision {if_revision}",
-                    bucket=self.name,
-                    name=name,
-                    expected=if_revision,
-                    actual=live,
-                )
-        return current
+            return find_current(self._records, name, check)
 
     def _max_payload(self, info: ObjectInfo) -> int:
         """The largest chunk that the server, and the stream, takes."""
@@ -289,8 +291,9 @@ class Writing(Bound):
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
         """Delete an object: its record becomes a tombstone, then its chunks go.
 
-        In a bucket that is too full for the tombstone the object goes first, and then the
-        tombstone is stored.
+        The tombstone has a nuid of its own, for other clients purge by it. In a bucket that is too
+        full for it older ones make room; where there are none, the object goes first, and then the
+        tombstone is stored. It stays until :meth:`collect_garbage`.
 
         The first call looks through the bucket's records once, for another name that another
         client's interrupted rename left on the same chunks; such chunks stay.
@@ -300,8 +303,8 @@ class Writing(Bound):
             if_revision: delete it only if its revision is this.
 
         Returns:
-            True if it was there. What somebody else puts in its place meanwhile stays, where the
-            server says that it was put right over it.
+            True if it was there, or a record that nobody can read. What somebody else puts in its
+            place meanwhile stays, where the server says that it was put right over it.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
@@ -344,6 +347,7 @@ class Writing(Bound):
 
         Raises:
             ObjectNotFoundError: there is no such object.
+            ObjectCorruptError: its metadata are malformed.
             ObjectExistsError: a live object has the new name.
             RevisionMismatchError: the revision is not ``if_revision``.
             InvalidNameError, InvalidOptionError: an argument cannot be used.
@@ -363,6 +367,7 @@ class Writing(Bound):
         def redescribed(found: ObjectInfo | None) -> ObjectInfo:
             if found is None or found.deleted:
                 raise self._not_found(name)
+            check_readable(found)
             if found.ttl is not None:  # it came from a source; what is left of it goes on
                 self._known.allow_ttl()
             return redescribe(

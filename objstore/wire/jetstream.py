@@ -396,17 +396,20 @@ class JetStream:
         rollup: bool = False,
         expected_sequence: int | None = None,
         ttl: timedelta | None = None,
+        states_ttl: bool = False,
         facts: Mapping[str, str] | None = None,
     ) -> PendingAck:
         """As :meth:`publish`, for the acknowledgement to be taken later.
 
         Arguments:
+            states_ttl: say the life time in a header of our own, too: the server lengthens it
+                where the stream's delete markers live longer.
             facts: attributes for the error, if it is one.
 
         Raises:
             InvalidNameError, InvalidOptionError, ConnectionLostError: nothing was sent.
         """
-        header = publish_header(rollup, expected_sequence, ttl)
+        header = publish_header(rollup, expected_sequence, ttl, states_ttl=states_ttl)
         pending = self.connection.inbox.start(subject, payload, header=header)
         return PendingAck(pending, what, facts or {}, self.timeout)
 

@@ -88,6 +88,23 @@ def test_a_delete_meets_another_one(
     assert not far_store.delete("x")
 
 
+def test_a_put_whose_answer_is_lost_and_that_is_renamed(
+    far_store: ObjectStore, proxy: Proxy, store: ObjectStore, shared_client: Client
+) -> None:
+    """It was stored, and lives under another name: its chunks are not the failed put's to remove.
+
+    The tombstone in its place says nothing of that, for it has a nuid of its own.
+    """
+    store.put("x", b"old")
+    answer = proxy.answers(metadata_of(store.name))
+    proxy.down.drop(answer, then=lambda: store.update("x", new_name="y"))
+    with pytest.raises(RequestTimeoutError):
+        far_store.put("x", b"new")
+    assert store.read_bytes("y") == b"new"
+    assert "x" not in store
+    assert orphans(shared_client, store) == set()
+
+
 def test_an_update_is_not_made_twice(
     far_store: ObjectStore, proxy: Proxy, store: ObjectStore
 ) -> None:

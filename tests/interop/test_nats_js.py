@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from objstore import Client, LinkError, LocalServer, ObjectLink, ObjectStore
-from tests.streams import chunk_counts, consumer_count, orphans
+from tests.streams import chunk_counts, consumer_count, orphans, record, write_record
 
 PACKAGES = ["@nats-io/obj@3", "@nats-io/transport-node@3"]
 SCRIPT = Path(__file__).parent / "bucket.mjs"
@@ -330,3 +330,43 @@ def test_a_read_of_ours_leaves_them_their_consumers(
     for _ in range(20):
         assert store.read_bytes("x") == content(300_000)
     assert consumer_count(shared_client, store) == before
+
+
+# --- what a rename and a delete of ours leave to them
+
+
+@pytest.mark.parametrize("act", ["put", "delete", "update"])
+def test_the_old_name_after_a_rename_of_ours(
+    act: str, theirs: TheirStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """They purge by the nuid of a name's last record, tombstone or not."""
+    store.put("old", content(5000), chunk_size=1000)
+    store.update("old", new_name="new")
+    if act == "put":
+        theirs.put("old", b"theirs")
+    elif act == "delete":
+        theirs.ask("delete", "old")
+    else:
+        with pytest.raises(TheirError):
+            theirs.ask("update", "old", {"description": "d"})
+    assert store.read_bytes("new") == content(5000)
+    assert theirs.get("new") == content(5000)
+    assert (store.info("old") is not None) is (act == "put")
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("act", ["put", "delete"])
+def test_the_name_after_a_delete_of_one_of_two(
+    act: str, theirs: TheirStore, store: ObjectStore, shared_client: Client
+) -> None:
+    """On the same chunks, as an interrupted rename of theirs leaves them."""
+    store.put("old", content(5000), chunk_size=1000)
+    write_record(shared_client, store, {**record(shared_client, store, "old"), "name": "new"})
+    assert store.delete("old") is True
+    assert store.read_bytes("new") == content(5000)
+    if act == "put":
+        theirs.put("old", b"theirs")
+    else:
+        theirs.ask("delete", "old")
+    assert store.read_bytes("new") == content(5000)
+    assert store.verify().ok

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,10 +15,12 @@ from nats.js import JetStreamContext
 from nats.js.api import ObjectMeta as TheirMeta
 from nats.js.api import ObjectMetaOptions as TheirOptions
 from nats.js.api import ObjectStoreConfig as TheirConfig
+from nats.js.errors import ObjectDeletedError
 from nats.js.errors import ObjectNotFoundError as TheirNotFoundError
 from nats.js.object_store import ObjectStore as TheirStore
 
 from objstore import Client, LocalServer, ObjectStore
+from tests.streams import record, write_record
 
 T = TypeVar("T")
 
@@ -149,6 +152,50 @@ def test_overwriting_each_other(server: LocalServer, store: ObjectStore) -> None
         return (await their.get("x")).data
 
     assert theirs(server, store, read) == b"ours again"
+
+
+# --- what a rename and a delete of ours leave to them
+
+
+def act_on_old(act: str) -> Callable[[TheirStore], Awaitable[None]]:
+    """They purge by the nuid of a name's last record, tombstone or not."""
+
+    async def run(their: TheirStore) -> None:
+        if act == "put":
+            await their.put("old", io.BytesIO(b"theirs"))
+        elif act == "delete":
+            with contextlib.suppress(TheirNotFoundError):
+                await their.delete("old")
+        else:
+            with contextlib.suppress(TheirNotFoundError, ObjectDeletedError):
+                await their.update_meta("old", TheirMeta(name="old", description="d"))
+
+    return run
+
+
+@pytest.mark.parametrize("act", ["put", "delete", "update"])
+def test_the_old_name_after_a_rename_of_ours(
+    act: str, server: LocalServer, store: ObjectStore
+) -> None:
+    store.put("old", content(5000), chunk_size=1000)
+    store.update("old", new_name="new")
+    theirs(server, store, act_on_old(act))
+    assert store.read_bytes("new") == content(5000)
+    assert (store.info("old") is not None) is (act == "put")
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("act", ["put", "delete"])
+def test_the_name_after_a_delete_of_one_of_two(
+    act: str, server: LocalServer, store: ObjectStore, shared_client: Client
+) -> None:
+    """On the same chunks, as an interrupted rename of others leaves them."""
+    store.put("old", content(5000), chunk_size=1000)
+    write_record(shared_client, store, {**record(shared_client, store, "old"), "name": "new"})
+    assert store.delete("old") is True
+    theirs(server, store, act_on_old(act))
+    assert store.read_bytes("new") == content(5000)
+    assert store.verify().ok
 
 
 def managed(server: LocalServer, act: Callable[[JetStreamContext], Awaitable[T]]) -> T:
