@@ -2,13 +2,15 @@
 
 .. code-block:: python
 
+    import pathlib
     import objstore
 
     with objstore.connect() as client:
         store = client.object_store("photos")
-        store.put("cat.jpg", open("cat.jpg", "rb"))
-        for chunk in store.get("cat.jpg").data:
-            ...
+        store.put("cat.jpg", pathlib.Path("cat.jpg"))
+        with store.get("cat.jpg") as photo:
+            for chunk in photo.data:
+                ...
 """
 
 from typing import TYPE_CHECKING, Any

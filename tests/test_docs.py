@@ -1,0 +1,89 @@
+"""What the README and docs/ show runs; what they name exists; the reference names all of it."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import objstore
+from objstore import LocalServer
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.rst"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.rst"))]
+TEST_COMMAND = (
+    'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest'
+)
+
+#: Output may stand for more than is shown, and errors are known by their class.
+LENIENT = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of a text in a language."""
+    found = re.findall(rf"( *)\.\. code-block:: {language}\n\n((?:\1    .*\n|\n)+)", text)
+    return [textwrap.dedent(block) for _, block in found]
+
+
+def examples() -> list[tuple[str, str]]:
+    """Every Python block with its place. Each is a program of its own."""
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in PAGES}
+    texts["objstore/__init__.py"] = objstore.__doc__ or ""
+    return [
+        (f"{name}-{number}", block)
+        for name, text in texts.items()
+        for number, block in enumerate(blocks(f"{text}\n", "python"), 1)
+    ]
+
+
+EXAMPLES = examples()
+
+
+@pytest.fixture
+def somewhere(server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the examples run, with the files that they store."""
+    monkeypatch.setenv("NATS_URL", server.url)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "setup.py").write_bytes(b"a file")
+    (tmp_path / "cat.jpg").write_bytes(b"not really a cat")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("place", "example"), EXAMPLES, ids=[place for place, _ in EXAMPLES])
+def test_example(place: str, example: str, somewhere: Path) -> None:
+    exec(compile(example, place, "exec"), {"__name__": "example"})
+
+
+SESSIONS = {path: "".join(blocks(path.read_text("utf-8"), "pycon")) for path in PAGES}
+
+
+@pytest.mark.parametrize(
+    "page", [path.relative_to(ROOT).as_posix() for path, session in SESSIONS.items() if session]
+)
+def test_session(page: str, somewhere: Path) -> None:
+    """All that is typed on a page is one session, and answers what is shown."""
+    text = SESSIONS[ROOT / page]
+    session = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
+    said: list[str] = []
+    results = doctest.DocTestRunner(optionflags=LENIENT).run(session, out=said.append)
+    assert results.attempted
+    assert not results.failed, "".join(said)
+
+
+def test_the_test_command_is_the_one_that_ci_runs() -> None:
+    assert TEST_COMMAND in [
+        line for block in blocks(README.read_text(), "sh") for line in block.splitlines()
+    ]
+    ci = ROOT / ".ci" / "run"
+    if ci.exists():  # not among the tests that run against the built wheel
+        assert TEST_COMMAND in ci.read_text()
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = "".join(path.read_text("utf-8") for path in (ROOT / "docs/reference").glob("*.rst"))
+    shown = re.findall(r"\.\. auto(?:class|function|exception):: (\w+)\n", pages)
+    assert sorted(shown) == sorted(set(objstore.__all__) - {"__version__"})
