@@ -23,6 +23,8 @@ from objstore import (
 )
 from tests.proxy import Proxy
 
+pytestmark = pytest.mark.newest_server
+
 Act = Callable[[ObjectStore], object]
 
 
@@ -198,7 +200,9 @@ def test_revisions(act: str, revision: Any, silent: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", ["text", {"a": 1}, io.StringIO("text"), 12, 3.5, object(), True], ids=repr
+    "payload",
+    ["text", {"a": 1}, pytest.param(io.StringIO("text"), id="text file"), 12, 3.5, object, True],
+    ids=repr,
 )
 def test_payloads(payload: Any, silent: ObjectStore) -> None:
     with pytest.raises(InvalidPayloadError):

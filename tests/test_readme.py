@@ -10,6 +10,8 @@ import pytest
 
 from objstore import LocalServer
 
+pytestmark = pytest.mark.newest_server
+
 README = Path(__file__).parent.parent / "README.rst"
 TEST_COMMAND = (
     'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest'

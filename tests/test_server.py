@@ -28,6 +28,8 @@ from objstore.errors import ServerStartError
 from objstore.server import LocalServer, _after_fork, find_executable
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.newest_server
+
 ROOT = Path(objstore.__file__).parent.parent
 PROC = Path("/proc")
 linux = pytest.mark.skipif(not PROC.exists(), reason="looks into /proc")

@@ -24,6 +24,8 @@ from objstore.wire.connection import Msg
 from tests.wire.jwt_maker import Operator, creds_text, new_user_seed, public_key
 from tests.wire.tools import PATIENCE, Background, connected, eventually
 
+pytestmark = pytest.mark.newest_server
+
 USER, PASSWORD, TOKEN = "ali:ce", "w@nder/land", "t0ken-of-the-server"
 SEED = new_user_seed()
 

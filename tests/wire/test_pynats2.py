@@ -12,6 +12,8 @@ import trustme
 from objstore import Connection, ConnectionClosedError, LocalServer
 from tests.wire.tools import PATIENCE, Background, eventually, free_port
 
+pytestmark = pytest.mark.newest_server
+
 Messages = queue.Queue[pynats2.NATSMessage]
 
 

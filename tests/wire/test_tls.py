@@ -33,6 +33,8 @@ from tests.wire.tools import (
     eventually,
 )
 
+pytestmark = pytest.mark.newest_server
+
 TOKEN = "t0ken"
 
 
