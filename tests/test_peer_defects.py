@@ -516,7 +516,8 @@ def test_p13_silence_is_not_damage(
     store.put("x", pattern(50_000), chunk_size=1000)
     lost = TRIES + 3
     dropped = proxy.up.drop(_batches(store), times=lost)
-    assert far_store.read_bytes("x") == pattern(50_000)
+    with objstore.connect(proxy.url) as patient:
+        assert patient.object_store(store.name).read_bytes("x") == pattern(50_000)
     assert len(dropped.lines) == lost
     proxy.up.drop(_batches(store), times=1_000_000)
     with pytest.raises(RequestTimeoutError):
