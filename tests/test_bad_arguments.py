@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import objstore
 from objstore import (
     Client,
     InvalidNameError,
@@ -26,6 +27,13 @@ from tests.proxy import Proxy
 pytestmark = pytest.mark.newest_server
 
 Act = Callable[[ObjectStore], object]
+
+
+@pytest.fixture
+def far_client(proxy: Proxy) -> Iterator[Client]:
+    """One that has time: here no answer is ever lost."""
+    with objstore.connect(proxy.url) as client:
+        yield client
 
 
 @pytest.fixture
