@@ -16,13 +16,17 @@ from tests.servers import server_of_version
 
 _numbers = itertools.count(1)
 
+#: Processes that share the tests: most of the time a test waits for a server or a time-out.
+WORKERS = 4
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--nats-server VERSION``: run on that nats-server, from its wheel."""
     parser.addoption(
         "--nats-server",
         metavar="VERSION",
-        help="the version of nats-server to test on, such as 2.10.26 (default: the one installed)",
+        help="an older nats-server to test on, such as 2.10.26 (default: the one installed); "
+        "tests marked newest_server are left out",
     )
 
 
@@ -31,6 +35,26 @@ def pytest_configure(config: pytest.Config) -> None:
     version = config.getoption("--nats-server")
     if version:
         os.environ["OBJSTORE_NATS_SERVER"] = str(server_of_version(version))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """How many processes share the tests, where ``-n`` does not say.
+
+    None for some test files, or single tests: those are run here at once, which is sooner than
+    processes are up that each collect them, and where ``-s`` and a debugger are of use.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # pytest-xdist itself reads it
+    files = [str(argument).partition("::")[0].endswith(".py") for argument in config.args]
+    return 0 if all(files) else WORKERS
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On an older server leave out what is the same on every server."""
+    if config.getoption("--nats-server"):
+        left_out = [item for item in items if item.get_closest_marker("newest_server")]
+        items[:] = [item for item in items if not item.get_closest_marker("newest_server")]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def version_of(server: LocalServer) -> tuple[int, ...]:

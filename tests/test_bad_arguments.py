@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import objstore
 from objstore import (
     Client,
     InvalidNameError,
@@ -23,7 +24,16 @@ from objstore import (
 )
 from tests.proxy import Proxy
 
+pytestmark = pytest.mark.newest_server
+
 Act = Callable[[ObjectStore], object]
+
+
+@pytest.fixture
+def far_client(proxy: Proxy) -> Iterator[Client]:
+    """One that has time: here no answer is ever lost."""
+    with objstore.connect(proxy.url) as client:
+        yield client
 
 
 @pytest.fixture
@@ -198,7 +208,9 @@ def test_revisions(act: str, revision: Any, silent: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", ["text", {"a": 1}, io.StringIO("text"), 12, 3.5, object(), True], ids=repr
+    "payload",
+    ["text", {"a": 1}, pytest.param(io.StringIO("text"), id="text file"), 12, 3.5, object, True],
+    ids=repr,
 )
 def test_payloads(payload: Any, silent: ObjectStore) -> None:
     with pytest.raises(InvalidPayloadError):

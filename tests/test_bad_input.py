@@ -113,12 +113,12 @@ def test_bad_bucket_names(name: Any, shared_client: Client) -> None:
     [
         ("text", "encode"),
         ({"a": 1}, "json"),
-        (io.StringIO("text"), "binary"),
+        pytest.param(io.StringIO("text"), "binary", id="text file"),
         (12, "bytes-like"),
         (3.5, "bytes-like"),
         (["text"], "bytes are needed"),
         ([b"ok", None], "bytes are needed"),
-        (object(), "bytes-like"),
+        (object, "bytes-like"),
     ],
     ids=repr,
 )

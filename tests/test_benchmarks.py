@@ -27,6 +27,8 @@ from benchmarks.results import BEGIN, END
 from benchmarks.rounds import Contender, alternate
 from benchmarks.tables import restructured, terminal
 
+pytestmark = pytest.mark.newest_server
+
 SIZES = [1, 1000, 131_072, 131_073, 700_001, 5_000_000]
 
 

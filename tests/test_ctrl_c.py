@@ -18,7 +18,7 @@ from objstore.wire.protocol import Buffer
 from objstore.wire.transport import Transport
 
 # A Ctrl-C that strikes in coverage's own code leaves coverage's lock taken, and all stand still.
-pytestmark = pytest.mark.interrupts
+pytestmark = [pytest.mark.interrupts, pytest.mark.newest_server]
 
 DATA = os.urandom(6 << 20)
 

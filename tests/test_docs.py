@@ -12,6 +12,8 @@ import pytest
 import objstore
 from objstore import LocalServer
 
+pytestmark = pytest.mark.newest_server
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.rst"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.rst"))]

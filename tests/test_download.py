@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from objstore import (
 )
 from tests.proxy import Proxy
 from tests.streams import delete_chunk, record, write_record
+from tests.waiting import eventually
 
 CHUNK = 10_000
 CONTENT = bytes((i * i + 7 * i) % 251 for i in range(100 * CHUNK + 17))
@@ -89,10 +89,8 @@ def test_the_process_is_killed(big: str, proxy: Proxy, store: ObjectStore, tmp_p
         "    store.download_file('big', sys.argv[3], progress=lambda *_: time.sleep(0.02))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, proxy.url, store.name, str(target)])
-    deadline = time.monotonic() + 30
-    while not (found := parts(tmp_path)) or found[0].stat().st_size < 20 * CHUNK:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: any(part.stat().st_size >= 20 * CHUNK for part in parts(tmp_path)))
+    found = parts(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not target.exists()

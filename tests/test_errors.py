@@ -25,6 +25,8 @@ from objstore.errors import (
     api_error,
 )
 
+pytestmark = pytest.mark.newest_server
+
 TREE = [
     kind
     for kind in vars(errors).values()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.newest_server
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 #: What each prints, or how that begins; and the package it needs beside objstore.

@@ -35,7 +35,7 @@ from objstore import (
 from objstore.objects import meta_subject
 from tests.proxy import Proxy, calls, chunks_of, metadata_of, nth
 from tests.streams import api, chunk_counts, delete_chunk, orphans, subjects
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).parent.parent
 
@@ -669,8 +669,9 @@ def test_a_file_whose_commit_gets_no_answer(
 ) -> None:
     """The error says so; the object is old or new, and whole."""
     old = store.put("x", b"old")
-    with objstore.connect(proxy.url, timeout=0.3, reconnect_timeout=0) as client:
+    with objstore.connect(proxy.url, reconnect_timeout=0) as client:
         far_store = client.object_store(store.name, create=False)
+        far_store._jetstream.timeout = 0.5
         file = far_store.open("x", "wb")
         file.write(b"new")
         proxy.down.drop(proxy.answers(metadata_of(store.name)), times=100)
@@ -690,20 +691,19 @@ def test_a_file_whose_commit_gets_no_answer(
 def test_puts_interrupted_at_random_moments(
     seed: int, server: LocalServer, store: ObjectStore, shared_client: Client
 ) -> None:
-    """50 times: the old content or the new one, and not one chunk too many."""
+    """Until 30 are hit: the old content or the new one, and not one chunk too many."""
     program = [sys.executable, "-W", "error", "-m", "tests.interrupted"]
     done = subprocess.run(
-        [*program, server.url, store.name, "50", str(seed)],
+        [*program, server.url, store.name, "30", str(seed)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
-    assert outcomes["old"] + outcomes["new"] == 50
-    assert outcomes["interrupted"] > 10  # or the test proves nothing
+    assert outcomes["interrupted"] >= 30
     assert outcomes["old"] > 0
     assert outcomes["new"] > 0
     assert orphans(shared_client, store) == set()

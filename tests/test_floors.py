@@ -12,6 +12,8 @@ import pytest
 
 import objstore
 
+pytestmark = pytest.mark.newest_server
+
 #: The rooms by floor, top first. A room imports only from floors below its own, never from one
 #: on the same floor. "" is the package itself: the public face.
 FLOORS: tuple[tuple[str, ...], ...] = (

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from objstore import LocalServer
+from tests.waiting import PATIENCE
 
-#: Against hanging only: seconds after which a program is killed.
-PATIENCE = 120.0
+pytestmark = pytest.mark.newest_server
 
 PATCHED = "from gevent import monkey; monkey.patch_all()\n"
 
@@ -25,11 +25,11 @@ import gevent, objstore
 from tests.wire.tools import ScriptedServer, connected
 
 def all_of(*greenlets):
-    assert len(gevent.joinall(greenlets, timeout=60)) == len(greenlets), "they hang"
+    assert len(gevent.joinall(greenlets, timeout=100)) == len(greenlets), "they hang"
     return [each.get() for each in greenlets]
 
 def raised_by(call, *arguments):
-    with gevent.Timeout(30, AssertionError("it hangs")):
+    with gevent.Timeout(100, AssertionError("it hangs")):
         try:
             call(*arguments)
         except objstore.ObjStoreError as error:
@@ -147,7 +147,7 @@ with objstore.connect(url) as client:
     watching = gevent.spawn(watch)
     names = [f"n{number}" for number in range(50)]
     all_of(gevent.spawn(lambda: [store.put(name, b"x") for name in names]))
-    with gevent.Timeout(30):
+    with gevent.Timeout(100):
         while len(seen) < 51:
             gevent.sleep(0.01)
     assert seen == ["before", *names]
@@ -174,18 +174,18 @@ with objstore.LocalServer() as server, objstore.connect(server.url) as client:
             rounds += 1
         return rounds
     workers = [gevent.spawn(work, number) for number in range(4)]
-    for _ in range(2):
+    session = client.connection.session
+    for connects in (1, 2):
         gevent.sleep(0.3)
         server.kill()
         gevent.sleep(0.1)
         server.start()
-    connects = client.connection.session.connects
-    with gevent.Timeout(60):
-        while not client.connection.is_connected:
-            gevent.sleep(0.01)
+        with gevent.Timeout(100):
+            while session.connects == connects or not client.connection.is_connected:
+                gevent.sleep(0.01)
     stop = True
     assert all(all_of(*workers))
-    assert client.connection.session.connects >= 3
+    assert session.connects >= 3
 """
     run(program)
 
@@ -206,17 +206,18 @@ for script in (lambda peer: peer.hold(), greet_only):
         error = raised_by(objstore.Connection(server.url, timeout=0.3).connect)
         assert "in time" in str(error), error
 
-with ScriptedServer(silent) as server, connected(server.url, timeout=0.3) as connection:
+with ScriptedServer(silent) as server, connected(server.url) as connection:
+    connection.timeout = 0.3
     assert isinstance(raised_by(connection.ping), objstore.RequestTimeoutError)
 
 with ScriptedServer(silent) as server:  # it no longer answers: another connection is made
-    with connected(server.url, ping_interval=0.1) as connection, gevent.Timeout(30):
+    with connected(server.url, ping_interval=0.1) as connection, gevent.Timeout(100):
         while connection.session.connects < 2:
             gevent.sleep(0.01)
         assert "no longer answers" in str(connection.session._lost)
 
 with ScriptedServer(silent) as server:  # it reads nothing
-    with connected(server.url, timeout=0.3, reconnect_timeout=0.3) as connection:
+    with connected(server.url, timeout=1.0, reconnect_timeout=0.3) as connection:
         error = raised_by(lambda: connection.publish("x", payload=bytes(1 << 26)))
         assert "stopped reading" in str(error), error
 """
@@ -274,7 +275,7 @@ def ping(peer):
         seen.append(peer.line())
     peer.hold()
 
-with ScriptedServer(ping) as server, connected(server.url), gevent.Timeout(30):
+with ScriptedServer(ping) as server, connected(server.url), gevent.Timeout(100):
     while seen != [b"PONG"] * 3:
         gevent.sleep(0.01)
 """
@@ -297,7 +298,7 @@ with objstore.connect(url) as client:
     for number in range(15):
         putting = gevent.spawn(store.put, "name", bytes(64 << 20))
         gevent.sleep(0.003 * number)
-        putting.kill(timeout=30)
+        putting.kill(timeout=100)
         assert putting.dead
         struck = isinstance(putting.value, gevent.GreenletExit)
         assert len(store.read_bytes("name")) == 3 or not struck
@@ -339,7 +340,7 @@ for _ in range(3):
     children.append(in_a_child(child))
     assert store.read_bytes("a") == data
 assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
-with gevent.Timeout(30):
+with gevent.Timeout(100):
     while sorted(map(int, seen)) != sorted(children):
         gevent.sleep(0.01)
 assert all(store.read_bytes(f"{pid}") == data for pid in children)
@@ -427,7 +428,7 @@ elif state == "putting":
             started.set()
             yield bytes(1 << 20)
     gevent.spawn(store.put, "name", endless())
-    assert started.wait(30)
+    assert started.wait(100)
 elif state == "reconnecting":
     server.kill()
     gevent.spawn(store.put, "name", b"x")
@@ -440,7 +441,7 @@ def test_tls() -> None:
     """The tests of TLS, once more: what is encrypted takes another road through the sockets."""
     program = """
 import pytest
-options = ["-q", "-p", "no:cacheprovider", "-W", "default"]
+options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-W", "default"]
 sys.stdout = sys.stderr = open(os.devnull, "w")
 sys.exit(pytest.main([*options, sys.argv[1]]))
 """

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from objstore import Client, ObjectStore, ObjStoreError
 from objstore.objects import meta_subject
 from tests.streams import record
-
-PATIENCE = 20.0
+from tests.waiting import PATIENCE
 
 #: Any JSON, and what hurts most in a subject, a path or an arithmetic.
 VALUES = st.recursive(

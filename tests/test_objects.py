@@ -40,6 +40,8 @@ from objstore.objects import (
 )
 from objstore.record_json import _parse_any, _parse_usual, encode_info, parse_info
 
+pytestmark = pytest.mark.newest_server
+
 MTIME = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=timezone.utc)
 
 # --- helpers

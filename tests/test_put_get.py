@@ -142,7 +142,9 @@ def test_a_result_is_streamed_by_requests_toolbelt(store: ObjectStore) -> None:
         assert CONTENT in encoder.read()
 
 
-@pytest.mark.parametrize("payload", [None, b"", [], io.BytesIO()], ids=repr)
+@pytest.mark.parametrize(
+    "payload", [None, b"", [], pytest.param(io.BytesIO(), id="file")], ids=repr
+)
 def test_empty_objects(payload: Any, store: ObjectStore, shared_client: Client) -> None:
     info = store.put("empty", payload)
     assert (info.size, info.chunks) == (0, 0)

@@ -15,6 +15,8 @@ from objstore import LocalServer, ObjectStore, ObjStoreError
 from tests.test_reader import cut, opened, pattern, put_pieces, store_kind
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.newest_server
+
 SERVERS = 3
 
 

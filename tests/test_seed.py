@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from objstore import seed
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.newest_server
 
 #: Makes ``import pkg_resources`` fail, as in a fresh environment of Python 3.12.
 WITHOUT = """
@@ -33,7 +36,7 @@ def run(code: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

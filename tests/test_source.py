@@ -30,6 +30,8 @@ from objstore.errors import (
 )
 from objstore.source import DEFAULT_CHUNK_SIZE, LARGE_CHUNK_SIZE, Source, choose_chunk_size
 
+pytestmark = pytest.mark.newest_server
+
 DATA = bytes(range(256)) * 5
 
 # --- helpers

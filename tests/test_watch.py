@@ -41,9 +41,7 @@ from objstore.wire.feed import Delivery, Feed
 from objstore.wire.jetstream import JetStream
 from objstore.wire.protocol import Message
 from tests.streams import api, consumer_count
-from tests.waiting import eventually
-
-PATIENCE = 20.0  # seconds after which what is awaited counts as never happening
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -664,9 +662,11 @@ def test_something_else_from_the_consumer(store: ObjectStore, client: Client) ->
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs POSIX")
 def test_a_frozen_server(own_server: LocalServer, quick: None) -> None:
-    with objstore.connect(own_server.url, timeout=0.5) as client:
-        store = client.object_store("b")
-        with store.watch() as watcher:
+    with objstore.connect(own_server.url) as patient, objstore.connect(own_server.url) as client:
+        store = patient.object_store("b")
+        watched = client.object_store("b")
+        client._jetstream.timeout = client.connection.timeout = 0.5
+        with watched.watch() as watcher:
             store.put("a")
             assert take(watcher, 1) == ["a"]
             before = feed_of(watcher)
@@ -679,7 +679,7 @@ def test_a_frozen_server(own_server: LocalServer, quick: None) -> None:
             store.put("b")
             assert take(watcher, 1) == ["b"]
             assert nothing_more(watcher, store)
-        eventually(lambda: consumer_count(client, store) == 0)
+        eventually(lambda: consumer_count(patient, store) == 0)
 
 
 def _timed_out(watcher: Watcher) -> bool:
@@ -719,7 +719,8 @@ def test_jetstream_does_not_answer_for_a_while(
 
     monkeypatch.setattr(Asking, "_publish", send_elsewhere)
     store.put("a")
-    with objstore.connect(server.url, timeout=0.2, reconnect_timeout=10) as client:
+    with objstore.connect(server.url, reconnect_timeout=10) as client:
+        client._jetstream.timeout = 0.2
         answer = b'{"error":{"code":503,"err_code":10008,"description":"unavailable"}}'
         connection = client.connection
         connection.subscribe("silent", callback=lambda message: None)
@@ -803,7 +804,7 @@ def test_the_subscription_is_refused() -> None:
     config = f"authorization {{users: [{{user: u, password: p, permissions: {{{permissions}}}}}]}}"
     with (
         LocalServer(config=config) as server,
-        objstore.connect(server.url, user="u", password="p", timeout=0.5) as client,
+        objstore.connect(server.url, user="u", password="p") as client,
     ):
         store = client.object_store("b")
         with pytest.raises(PermissionDeniedError) as caught:

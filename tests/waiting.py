@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["eventually"]
+__all__ = ["PATIENCE", "eventually"]
 
 T = TypeVar("T")
 
-#: Seconds, against hanging only: nothing takes this long.
-PATIENCE = 30.0
+#: Seconds, against hanging only: nothing takes this long, on the busiest machine.
+PATIENCE = 120.0
 
 
 def eventually(condition: Callable[[], T], what: str = "it") -> T:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 import objstore
 from objstore import LocalServer
 from objstore.cli import cli
+from tests.waiting import PATIENCE
 
 ROOT = Path(objstore.__file__).parent.parent
 
@@ -62,7 +63,7 @@ class Process:
     def run(self, *words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
         """Run ``python -m objstore`` to its end."""
         command = [sys.executable, "-m", "objstore", *words]
-        options = {"capture_output": True, "timeout": 120, "check": False, **options}
+        options = {"capture_output": True, "timeout": PATIENCE, "check": False, **options}
         return subprocess.run(command, env=self.env, **options)
 
 

@@ -15,6 +15,8 @@ from objstore import Client, LocalServer, ObjectInfo, ObjectLink, ObjectMetaOpti
 from objstore.cli import buckets
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.newest_server
+
 
 @pytest.fixture
 def bucket(client: Client) -> Iterator[str]:

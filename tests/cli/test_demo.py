@@ -15,6 +15,8 @@ from objstore import ObjectStore
 from objstore.cli import demo
 from tests.cli.conftest import Process, run_alone
 
+pytestmark = pytest.mark.newest_server
+
 
 def test_it_shows_the_main_job(process: Process, tmp_path: Path) -> None:
     process.env["TMPDIR"] = str(tmp_path)

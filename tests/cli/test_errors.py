@@ -17,6 +17,8 @@ from objstore.cli import cli, objects, show
 from objstore.cli.options import Settings, _exit_code
 from tests.cli.conftest import Run, run_alone
 
+pytestmark = pytest.mark.newest_server
+
 COMMANDS = sorted(cli.commands)
 NOWHERE = "nats://127.0.0.1:1"
 

@@ -17,6 +17,8 @@ from objstore import Client, ObjectStore
 from objstore.cli import objects
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.newest_server
+
 BINARY = bytes(range(256)) * 40
 
 NAMES = [

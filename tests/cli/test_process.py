@@ -21,7 +21,9 @@ import pytest
 
 from objstore import LocalServer, ObjectStore
 from tests.cli.conftest import Process
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
+
+pytestmark = pytest.mark.newest_server
 
 BINARY = bytes(range(256)) * 5000
 HOSTILE = "evil\x1b[2J\x07\n\u202etxt"
@@ -48,7 +50,7 @@ def on_terminal(process: Process, *words: str, only: str | None = None) -> tuple
 
     reader = threading.Thread(target=read)
     reader.start()
-    elsewhere, _ = child.communicate(timeout=60)
+    elsewhere, _ = child.communicate(timeout=PATIENCE)
     reader.join()
     os.close(master)
     assert child.returncode == 0
@@ -225,7 +227,7 @@ def test_ctrl_c_in_a_put_of_stdin(process: Process, store: ObjectStore) -> None:
         eventually(lambda: messages(store) > there + 3)
         child.send_signal(signal.SIGINT)
         child.stdin.close()  # as when the whole pipeline is interrupted
-        assert child.wait(60) == 130
+        assert child.wait(PATIENCE) == 130
         assert child.stdout is not None
         assert child.stderr is not None
         assert (child.stdout.read(), child.stderr.read()) == (b"", b"\n")
@@ -243,7 +245,7 @@ def test_ctrl_c_in_a_put_of_a_file(process: Process, store: ObjectStore, tmp_pat
         eventually(lambda: messages(store) > 3)
         child.send_signal(signal.SIGINT)
         file.close()
-        assert child.wait(60) == 130
+        assert child.wait(PATIENCE) == 130
         assert child.stderr is not None
         assert child.stderr.read() == b"\n"
     assert messages(store) == 0
@@ -260,7 +262,7 @@ def test_ctrl_c_in_a_put_into_an_embedded_server(process: Process, tmp_path: Pat
         child.stdin.flush()
         child.send_signal(signal.SIGINT)
         child.stdin.close()
-        assert child.wait(60) == 130
+        assert child.wait(PATIENCE) == 130
     assert list(folder.iterdir()) == []
     with LocalServer(data) as server:
         process.env["NATS_URL"] = server.url
@@ -285,7 +287,7 @@ def test_ctrl_c_in_a_get(
     with process.start("get", store.name, "x", cwd=tmp_path) as child:
         eventually(under_way)
         child.send_signal(signal.SIGINT)
-        assert child.wait(60) == 130
+        assert child.wait(PATIENCE) == 130
         assert child.stdout is not None
         assert child.stderr is not None
         assert (child.stdout.read(), child.stderr.read()) == (b"", b"\n")

@@ -13,6 +13,8 @@ import pytest
 from objstore.cli import show
 from objstore.cli.values import ByteRange, byte_range, duration, header, pair, size
 
+pytestmark = pytest.mark.newest_server
+
 
 @pytest.mark.parametrize(
     ("text", "value"),

@@ -34,8 +34,8 @@ BUCKETS = ("one", "other")
 NAMES = ("a", "b", "c")
 SIZES = (0, 100, 30_000, 500_000, 4 << 20)
 
-#: Seconds that an answer to Ctrl-C may take; more is a hang.
-LIMIT = 20.0
+#: Seconds that an answer to Ctrl-C may take; more is a hang, on the busiest machine.
+LIMIT = 120.0
 
 
 @dataclass

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.checker import Alone, run
+
+pytestmark = pytest.mark.newest_server
 
 
 def test_a_short_run(tmp_path: Path) -> None:

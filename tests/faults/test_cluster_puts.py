@@ -15,6 +15,8 @@ from tests.faults.cluster import Cluster
 from tests.streams import chunk_counts
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.newest_server
+
 CHUNK = 8_000
 CONTENT = random.Random(1).randbytes(1_000_017)
 STEP = 20_011
@@ -194,9 +196,13 @@ def test_a_put_that_fails(cluster: Cluster, bucket: str) -> None:
     """Two servers of three are gone for longer than the patience: the old object stays."""
     scene = set_scene(cluster, bucket)
     left = scene.own
-    with cluster.connect(left, timeout=1.0, reconnect_timeout=2.0) as client:
-        store = client.object_store(bucket, create=False)
-        store.put("x", b"old")
+    with (
+        cluster.connect(left) as patient,
+        cluster.connect(left, timeout=1.0, reconnect_timeout=2.0) as client,
+    ):
+        known = patient.object_store(bucket, create=False)
+        known.put("x", b"old")
+        store = ObjectStore(client._jetstream, bucket, known._config)
 
         def most_die(scene: Scene) -> None:
             for name in scene.cluster.others(left):

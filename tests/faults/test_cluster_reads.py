@@ -24,6 +24,8 @@ from tests.faults.test_cluster_puts import (
     steps_down,
 )
 
+pytestmark = pytest.mark.newest_server
+
 Read = Callable[[ObjectStore], object]
 
 NAMES = [f"o{number}" for number in range(20)]

@@ -14,13 +14,17 @@ from pathlib import Path
 import pytest
 
 from objstore import LocalServer
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.newest_server
 
 #: Seconds from the last line of the program to the end of its process. 0.1 s where nothing else
 #: runs; the promise is 1 s, and a waiting of our own would be one of the connection's time-outs.
 MOST = 2.0
 
-#: Against hanging only.
-PATIENCE = 120.0
+#: So often it is looked, on a busy machine. A waiting of our own is there each time; that for a
+#: processor is not.
+TRIES = 5
 
 BEGIN = """
 import os, signal, sys, threading, time, warnings
@@ -142,10 +146,14 @@ def ended_after(program: str, *arguments: str, status: int = 0) -> float:
 @pytest.mark.parametrize("state", STATES)
 def test_exit(state: str) -> None:
     """In whatever state."""
-    with LocalServer() as server:
-        arguments = server.url, "bucket", str(server.pid)
-        status = 1 if "raise" in STATES[state] else 0
-        assert ended_after(BEGIN + STATES[state] + END, *arguments, status=status) < MOST
+    status = 1 if "raise" in STATES[state] else 0
+
+    def took() -> float:
+        with LocalServer() as server:
+            arguments = server.url, "bucket", str(server.pid)
+            return ended_after(BEGIN + STATES[state] + END, *arguments, status=status)
+
+    assert any(took() < MOST for _ in range(TRIES))
 
 
 @pytest.mark.parametrize("state", ["idle", "a put in a thread", "a watch that waits"])
@@ -153,10 +161,10 @@ def test_with_a_server_of_its_own(state: str) -> None:
     """A program that started a nats-server, and stops neither it nor the client."""
     own = "import objstore, sys\nserver = objstore.LocalServer()\nserver.start()\n"
     own += 'sys.argv[1:] = [server.url, "bucket", str(server.pid)]\n'
-    assert ended_after(own + BEGIN + STATES[state] + END) < MOST
+    assert any(ended_after(own + BEGIN + STATES[state] + END) < MOST for _ in range(TRIES))
 
 
 def test_local() -> None:
     """The same of ``objstore.local()``, which holds both."""
     own = "import objstore, time\nclient = objstore.local()\nclient.object_store('b')\n"
-    assert ended_after(own + END) < MOST
+    assert any(ended_after(own + END) < MOST for _ in range(TRIES))

@@ -9,6 +9,8 @@ import pytest
 from tests.faults.contents import BLOCK, MixedContentError, content, source_of
 from tests.faults.history import Operation, check
 
+pytestmark = pytest.mark.newest_server
+
 
 def put(begun: float, ended: float, value: str, outcome: str = "ok") -> Operation:
     return Operation("put", "x", begun, ended, outcome, value)

@@ -8,7 +8,7 @@ from objstore import LocalServer
 from tests.faults.interrupts import storm
 
 # A Ctrl-C that strikes in coverage's own code leaves coverage's lock taken, and all stand still.
-pytestmark = pytest.mark.interrupts
+pytestmark = [pytest.mark.interrupts, pytest.mark.newest_server]
 
 
 def test_a_short_storm() -> None:

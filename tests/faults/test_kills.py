@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from objstore import LocalServer
 from tests.faults.kills import run
+
+pytestmark = pytest.mark.newest_server
 
 
 def test_some_kills(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ import pytest
 from objstore import Client, LocalServer, ObjectChangedError, ObjectStore
 from tests.faults.cluster import Cluster
 from tests.streams import chunk_counts
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.newest_server
 
 THREADS, TURNS = 8, 6
 
@@ -44,7 +47,7 @@ def race(client: Client, store: ObjectStore, urls: list[str]) -> None:
                     changed += 1
     finally:
         for each in writers:
-            output, _ = each.communicate(timeout=60)
+            output, _ = each.communicate(timeout=PATIENCE)
             assert (each.returncode, output) == (0, str(THREADS * TURNS))
     assert reads
     check_whole(store.read_bytes("x"))

@@ -43,7 +43,7 @@ THREADS = 3  #: of each process
 
 #: Seconds within which each operation must end, one way or the other. A put may wait 10 s for its
 #: chunks to be stored, 10 s for its commit to be decided, and some for what it leaves.
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 @dataclass(frozen=True)

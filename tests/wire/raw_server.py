@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-PATIENCE = 10.0  #: seconds that anything here may take
+from tests.waiting import PATIENCE
 
 
 def server_binary() -> str:

@@ -23,6 +23,7 @@ from nacl.signing import VerifyKey
 
 from objstore.errors import AuthorizationError, InvalidOptionError, MissingDependencyError
 from objstore.wire.auth import Login, TLSOptions, parse_credentials, parse_seed
+from tests.waiting import PATIENCE
 from tests.wire.jwt_maker import (
     Key,
     Operator,
@@ -31,7 +32,9 @@ from tests.wire.jwt_maker import (
     new_user_seed,
     public_key,
 )
-from tests.wire.raw_server import PATIENCE, Handshake, running_server
+from tests.wire.raw_server import Handshake, running_server
+
+pytestmark = pytest.mark.newest_server
 
 SEED = new_user_seed()
 JWT = Operator().new_user()[0]

@@ -14,6 +14,8 @@ from objstore.wire import callbacks
 from objstore.wire.callbacks import OVERHEAD, CallbackThread
 from tests.wire.tools import PATIENCE, Background, eventually, objstore_threads
 
+pytestmark = pytest.mark.newest_server
+
 
 @pytest.fixture
 def thread() -> Iterator[CallbackThread[Any]]:

@@ -10,7 +10,6 @@ import queue
 import signal
 import socket
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -39,6 +38,8 @@ from tests.wire.tools import (
     objstore_threads,
     run_python,
 )
+
+pytestmark = pytest.mark.newest_server
 
 Messages = queue.Queue[Msg]
 
@@ -384,8 +385,8 @@ def _relay(listener: socket.socket, port: int) -> None:
 def test_pings_both_ways() -> None:
     """Connection and server ask each other for signs of life, and both are content."""
     with (
-        LocalServer(config='ping_interval: "50ms"\nping_max: 2') as server,
-        connected(server.url, ping_interval=0.05) as connection,
+        LocalServer(config='ping_interval: "500ms"\nping_max: 1000') as server,
+        connected(server.url) as connection,
     ):
         session = connection.session
         control, seen = session._control, []
@@ -395,10 +396,10 @@ def test_pings_both_ways() -> None:
             control(link, event)
 
         session._control = watched  # type: ignore[method-assign]
-        eventually(lambda: seen.count(Ping) > 5)
-        session._ping_interval = 0.001
+        eventually(lambda: seen.count(Ping) > 2)
+        session._ping_interval = 0.4
         connection.reconnect()  # the server is quiet for longer than that
-        eventually(lambda: seen.count(Pong) > 5)
+        eventually(lambda: seen.count(Pong) > 2)
         assert session.connects == 2
 
 
@@ -526,14 +527,15 @@ class TestReconnect:
 
     def test_in_time(self, own_server: LocalServer) -> None:
         """32 threads wait for a server that stays away: all give up at the same deadline."""
-        with connected(own_server.url, reconnect_timeout=0.3) as connection:
+        with connected(own_server.url, reconnect_timeout=2) as connection:
             own_server.kill()
             eventually(lambda: not connection.is_connected)
-            began = time.monotonic()
-            for each in [Background(connection.request, "s") for _ in range(32)]:
-                with pytest.raises(ConnectionLostError, match=r"no connection for 0\.3 s"):
+            waiters = [Background(connection.request, "s") for _ in range(32)]
+            wanted_by = connection.session._wanted_by
+            eventually(lambda: len(wanted_by) == 32)  # all at once, not one after the other
+            for each in waiters:
+                with pytest.raises(ConnectionLostError, match="no connection for 2 s"):
                     each.get()
-            assert time.monotonic() - began < 0.3 * 16  # not one after the other
             assert connection.inbox._handlers == {}
 
     def test_while_all_send(self, own_server: LocalServer) -> None:
@@ -863,7 +865,7 @@ for number in range(300):
         # Again after a second, should it strike where Python ignores exceptions.
         signal.setitimer(signal.ITIMER_REAL, 1e-5 + number % 60 * 1e-5, 1.0)
         while True:
-            assert connection.request("odd", payload=payload, timeout=10).payload == payload
+            assert connection.request("odd", payload=payload, timeout=100).payload == payload
             connection.unsubscribe(connection.subscribe("odd.x", callback=print))
             connection.publish("odd.y", payload=bytes(20_000))
     except Struck:
@@ -873,7 +875,7 @@ for number in range(300):
         signal.setitimer(signal.ITIMER_REAL, 0)
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
 assert struck > 200, struck
-assert connection.request("odd", payload=b"last", timeout=10).payload == b"last"
+assert connection.request("odd", payload=b"last", timeout=100).payload == b"last"
 connection.ping()
 connection.close()
 responder.close()
@@ -921,7 +923,7 @@ def callback(message):
     threading.Event().wait()
 connection.subscribe("exit.>", callback=callback)
 connection.publish("exit.1")
-assert called.wait(10)
+assert called.wait(100)
 threading.Thread(target=connection.request, args=("exit.2",), daemon=True).start()
 print("end of the program")
 """
@@ -983,14 +985,14 @@ def child(number):
     assert not connection.is_connected
     for count in range(50):
         payload = b"child %d/%d" % (number, count)
-        reply = connection.request("fork.echo", payload=payload, timeout=10)
+        reply = connection.request("fork.echo", payload=payload, timeout=100)
         assert reply.payload == payload
         assert reply.subject.rpartition(".")[0] != inbox.rpartition(".")[0]
     assert connection.server_info["client_id"] != first
     mine = queue.Queue()
     connection.subscribe("fork.child%d" % number, callback=mine.put)
     connection.publish("fork.child%d" % number, payload=b"to myself")
-    assert mine.get(timeout=10).payload == b"to myself"
+    assert mine.get(timeout=100).payload == b"to myself"
     assert seen.empty()
     connection.publish("fork.news", payload=b"%d" % number)
     connection.close()
@@ -1014,7 +1016,7 @@ stop.set()
 for each in threads:
     each.join()
 assert not failures, failures
-assert sorted(int(seen.get(timeout=10).payload) for _ in children) == list(range(5))
+assert sorted(int(seen.get(timeout=100).payload) for _ in children) == list(range(5))
 assert connection.server_info["client_id"] == first and connection.session.connects == 1
 connection.ping()
 connection.close()
@@ -1031,7 +1033,7 @@ connection = objstore.Connection(sys.argv[1])
 connection.connect()
 connection.subscribe("pool.echo", callback=lambda m: connection.publish(m.reply, payload=m.payload))
 def work(number):
-    return int(connection.request("pool.echo", payload=b"%d" % number, timeout=10).payload)
+    return int(connection.request("pool.echo", payload=b"%d" % number, timeout=100).payload)
 if __name__ == "__main__":
     with multiprocessing.get_context("fork").Pool(3) as pool:
         assert pool.map(work, range(60)) == list(range(60))

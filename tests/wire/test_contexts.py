@@ -17,6 +17,8 @@ from objstore.wire.contexts import ContextSettings, load_context
 from tests.wire.jwt_maker import Operator, creds_text, new_user_seed, public_key
 from tests.wire.raw_server import Handshake, running_server
 
+pytestmark = pytest.mark.newest_server
+
 SEED = new_user_seed()
 JWT = Operator().new_user()[0]
 

@@ -42,6 +42,8 @@ from objstore.wire.listing import all_streams
 from objstore.wire.protocol import Message, parse_headers
 from tests.wire.tools import PATIENCE, Background, Peer, ScriptedServer, connected, message
 
+pytestmark = pytest.mark.newest_server
+
 _numbers = itertools.count(1)
 
 

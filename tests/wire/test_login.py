@@ -24,6 +24,8 @@ from objstore.wire.connection import Msg
 from tests.wire.jwt_maker import Operator, creds_text, new_user_seed, public_key
 from tests.wire.tools import PATIENCE, Background, connected, eventually
 
+pytestmark = pytest.mark.newest_server
+
 USER, PASSWORD, TOKEN = "ali:ce", "w@nder/land", "t0ken-of-the-server"
 SEED = new_user_seed()
 
@@ -183,7 +185,7 @@ class TestExpiry:
         """The user expires; the file holds new credentials by then: the connection comes back,
         subscriptions included."""
         file = tmp_path / "user.creds"
-        file.write_text(operator.new_creds(expires=2))
+        file.write_text(operator.new_creds(expires=4))
         received: queue.Queue[Msg] = queue.Queue()
         with connected(place(by_jwt), credentials=file, reconnect_timeout=PATIENCE) as connection:
             connection.subscribe("s", callback=received.put)
@@ -205,7 +207,7 @@ class TestExpiry:
         """It expires and stays expired: AuthorizationError. New credentials end that; a file that
         cannot be read in between does not end the attempts. No log has a secret."""
         file = tmp_path / "user.creds"
-        jwt, seed = operator.new_user(expires=1)
+        jwt, seed = operator.new_user(expires=3)
         file.write_text(creds_text(jwt, seed))
         with (
             caplog.at_level(logging.DEBUG),

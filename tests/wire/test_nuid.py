@@ -10,6 +10,8 @@ import pytest
 
 from objstore.wire.nuid import next_nuid
 
+pytestmark = pytest.mark.newest_server
+
 
 def test_form() -> None:
     """22 characters of base 62: a token of a subject."""

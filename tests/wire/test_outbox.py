@@ -22,6 +22,8 @@ from tests.wire.tools import (
     message,
 )
 
+pytestmark = pytest.mark.newest_server
+
 COUNT = 5
 
 

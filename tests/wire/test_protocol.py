@@ -36,6 +36,8 @@ from objstore.wire.protocol import (
 )
 from tests.wire import fuzz_protocol
 
+pytestmark = pytest.mark.newest_server
+
 SLABS = (16, 64, 4096, SLAB_SIZE)
 
 # --- helpers

@@ -12,6 +12,8 @@ import trustme
 from objstore import Connection, ConnectionClosedError, LocalServer
 from tests.wire.tools import PATIENCE, Background, eventually, free_port
 
+pytestmark = pytest.mark.newest_server
+
 Messages = queue.Queue[pynats2.NATSMessage]
 
 
@@ -294,7 +296,9 @@ def test_tls_classes(server: LocalServer, tmp_path: pathlib.Path) -> None:
     )
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     pem = tmp_path / "server.pem"
-    with LocalServer(config=f'tls {{ cert_file: "{pem}", key_file: "{pem}" }}') as secure:
+    with LocalServer(
+        config=f'tls {{ cert_file: "{pem}", key_file: "{pem}", timeout: {PATIENCE} }}'
+    ) as secure:
         with pytest.raises(pynats2.NATSTLSConnectionRequiredError):
             Connection(secure.url, tls=False).connect()
         url = secure.url.replace("nats://", "tls://")

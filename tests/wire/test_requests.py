@@ -13,6 +13,8 @@ from objstore.wire.requests import Inbox, Reply, publish_parts
 from objstore.wire.subscriptions import Latch, Signal, Subscription, Subscriptions
 from tests.wire.tools import Background
 
+pytestmark = pytest.mark.newest_server
+
 
 def message(subject: str = "s", payload: bytes = b"", sid: int = 1) -> Message:
     return Message(sid, subject, "", b"", payload)

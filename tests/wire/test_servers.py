@@ -13,6 +13,8 @@ from objstore.errors import InvalidServerURLError
 from objstore.seed import NATSInvalidSchemeError, NATSInvalidUrlError
 from objstore.wire.servers import Server, ServerPool, parse_server, parse_servers
 
+pytestmark = pytest.mark.newest_server
+
 A, B, C = (parse_server(f"nats://{name}:4222") for name in "abc")
 
 # --- addresses

@@ -33,6 +33,8 @@ from tests.wire.tools import (
     eventually,
 )
 
+pytestmark = pytest.mark.newest_server
+
 TOKEN = "t0ken"
 
 
@@ -56,8 +58,8 @@ class Files:
         """A server's configuration with that certificate."""
         return (
             f'tls {{ cert_file: "{certificate}", key_file: "{certificate}", '
-            f'ca_file: "{self.ca}", {more} }}\n'
-            f'authorization {{ token: "{TOKEN}" }}\n{rest}\n'
+            f'ca_file: "{self.ca}", timeout: {PATIENCE}, {more} }}\n'
+            f'authorization {{ token: "{TOKEN}", timeout: {2 * PATIENCE} }}\n{rest}\n'
         )
 
 

@@ -19,6 +19,8 @@ from objstore.wire.protocol import Buffer
 from objstore.wire.transport import TLSTransport, Transport
 from tests.wire.tools import PATIENCE, Background, Peer, ScriptedServer, open_sockets
 
+pytestmark = pytest.mark.newest_server
+
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Transport, socket.socket]]:

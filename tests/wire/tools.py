@@ -17,10 +17,8 @@ from typing import Any
 
 import objstore
 from tests.listener import Listener
+from tests.waiting import PATIENCE as PATIENCE
 from tests.waiting import eventually as eventually
-
-#: Against hanging only: nothing takes this long.
-PATIENCE = 20.0
 
 
 def open_sockets() -> set[str]:
