@@ -128,27 +128,30 @@ class Inbox:
         The handler is called by the reader thread and must not block. Call :meth:`close` with
         the subject in the end.
         """
-        if self._subscription is None or self._subscription.denied is not None:
-            self._subscribe()
+        subscription = self._subscription
+        if subscription is None or subscription.denied is not None:
+            self._subscribe(subscription)
         token = str(next(self._tokens))
         self._handlers[token] = handler
         if place is not None:
             self._places[token] = place
         return self._base + token
 
-    def _subscribe(self) -> None:
+    def _subscribe(self, old: Subscription | None) -> None:
         """Subscribe, once, however many threads and signal handlers come here at a time.
 
-        Without a lock, which a handler that interrupts its holder would wait for for ever: the
-        first one that is noted down counts, and to begin with it twice is to begin once.
+        Without a lock, which a handler that interrupts its holder would wait for for ever: of
+        those who come with the same old one the first counts, and to begin twice is to begin once.
+
+        Arguments:
+            old: the one that was denied; None: there was none.
         """
-        old = self._subscription
-        if old is not None:
-            self._session.unsubscribe(old)  # it was denied
-        new = self._session.new_subscription(
+        mine = self._session.new_subscription(
             f"{self._base}>", self._deliver, replies=True, place=self._place
         )
-        new = self._begun.setdefault(0 if old is None else old.sid, new)
+        new = self._begun.setdefault(0 if old is None else old.sid, mine)
+        if old is not None and new is mine:
+            self._session.unsubscribe(old)
         # Never blocks: the server hears of it before the first request.
         self._session.begin(new)
         self._subscription = new

@@ -305,10 +305,10 @@ class Session(Subscribing):
         with self._lock:
             if self._link is not link:
                 return
+            link.transport.abort()  # here, for a signal handler may strike after: never blocks
             self._out.link = None
             self._cause = self._lost = cause = self._complaint or cause
             waiting = self._waiting.empty()
-        link.transport.abort()
         error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")
         error.__cause__ = cause
         fail_all(waiting, error)

@@ -24,6 +24,7 @@ from objstore import (
     InvalidOptionError,
     LocalServer,
     NoRespondersError,
+    ReentrantCallError,
     RequestTimeoutError,
 )
 from objstore.wire.connection import Msg
@@ -1068,19 +1069,25 @@ assert os.wait()[1] == 0
         assert run_python(program, server.url) == ""
 
     def test_send_in_a_signal_handler(self, server: LocalServer, subject: str) -> None:
-        """A signal handler that interrupts a send of its own thread is told so: no deadlock, and
-        no command inside another."""
-        with connected(server.url) as connection:
+        """A signal handler that interrupts a send of its own thread is told so, where it would
+        wait for an answer: no deadlock, and no command inside another. What it publishes goes
+        behind that."""
+        with connected(server.url) as connection, connected(server.url) as other:
+            got: list[bytes] = []
+            other.subscribe(subject, callback=lambda message: got.append(message.payload))
             before = signal.signal(
                 signal.SIGUSR1, lambda *_: connection.publish(subject, payload=b"inside")
             )
             try:
-                connection.publish(subject)
-                with connection.session._out.lock, pytest.raises(RuntimeError, match="interrupt"):
+                with connection.session._out.lock:
                     signal.raise_signal(signal.SIGUSR1)
+                    with pytest.raises(ReentrantCallError, match="interrupts a call"):
+                        connection.ping()
+                connection.publish(subject, payload=b"next")
                 signal.raise_signal(signal.SIGUSR1)
             finally:
                 signal.signal(signal.SIGUSR1, before)
+            eventually(lambda: sorted(got) == [b"inside", b"inside", b"next"])
             connection.ping()
 
 

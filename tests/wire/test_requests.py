@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -26,10 +27,14 @@ class FakeSession:
     def __init__(self) -> None:
         self.made: list[Subscription] = []
         self.ended: list[Subscription] = []
+        self._sids = itertools.count(1)
 
-    def subscribe(self, subject: str, handler: Any, **options: Any) -> Subscription:
-        self.made.append(Subscription(len(self.made) + 1, subject, handler, **options))
-        return self.made[-1]
+    def new_subscription(self, subject: str, handler: Any, **options: Any) -> Subscription:
+        return Subscription(next(self._sids), subject, handler, **options)
+
+    def begin(self, subscription: Subscription) -> None:
+        if subscription not in self.made:  # once more is no harm
+            self.made.append(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         self.ended.append(subscription)
@@ -144,8 +149,9 @@ class TestInbox:
         session.made[0].denied = ConnectionLostError("denied")
         inbox.open(print)
         inbox.open(print)
-        inbox._subscribe()
+        inbox._subscribe(session.made[0])  # a thread that had looked before
         assert len(session.made) == 2
+        assert inbox._subscription is session.made[1]
         assert session.ended == [session.made[0]]
 
     def test_many_threads(self) -> None:
