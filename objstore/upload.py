@@ -94,6 +94,12 @@ class Put:
         )
 
     @property
+    def is_reentrant(self) -> bool:
+        """Whether this thread cannot wait for the server: it is a finalizer, or a signal handler,
+        that has interrupted something of the same connection."""
+        return self._records.jetstream.connection.session.is_reentrant
+
+    @property
     def described(self) -> ObjectInfo:
         """The object, as far as it is known before all chunks are sent."""
         return self._info

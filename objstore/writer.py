@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import copy
 import io
 import sys
@@ -228,6 +229,11 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         if not self.closed and not self.__dict__.get("_aborted", True):  # it may be half made
             if sys.is_finalizing():  # the reader thread has ended: no answer would be heard
                 self._aborted = True
+                self._end()
+            elif self._put.is_reentrant:  # the collector struck where nobody may wait
+                self._aborted = True
+                # Not threading.Thread: the collector may have struck while its lock was held.
+                _thread.start_new_thread(self._put.abort, ())
                 self._end()
             self.abort()
             warnings.warn(  # last: it may raise
