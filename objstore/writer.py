@@ -126,6 +126,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             And what the iterable raises, or a piece of a wrong type: those before it were taken,
             so nothing can be stored any more.
         """
+        self._check_turn()
         self._check_open()
         try:
             for line in lines:
