@@ -89,3 +89,25 @@ def test_the_reference_has_every_public_name() -> None:
     pages = "".join(path.read_text("utf-8") for path in (ROOT / "docs/reference").glob("*.rst"))
     shown = re.findall(r"\.\. auto(?:class|function|exception):: (\w+)\n", pages)
     assert sorted(shown) == sorted(set(objstore.__all__) - {"__version__"})
+
+
+def test_the_map_of_the_house_is_true() -> None:
+    """What CONTRIBUTING and the page on architecture lead to is there."""
+    package = Path(objstore.__file__).parent
+    for page in (ROOT / "CONTRIBUTING.rst", ROOT / "docs" / "architecture.rst"):
+        text = page.read_text("utf-8")
+        paths = re.findall(r"``((?:objstore|tests|docs)/[\w./]*)``", text)
+        paths += [f"objstore/{path}.py" for path in re.findall(r"``(\w+/\w+(?:/\w+)?)``", text)]
+        for path in paths:
+            top, _, rest = path.partition("/")
+            assert ((package if top == "objstore" else ROOT / top) / rest).exists(), path
+        for name, path in re.findall(r"``(\w+)`` in\s+``objstore/([\w/]+\.py)``", text):
+            assert re.search(rf"(class|def) {name}\b", (package / path).read_text("utf-8")), name
+
+
+def test_the_map_shows_every_folder() -> None:
+    package = Path(objstore.__file__).parent
+    text = (ROOT / "CONTRIBUTING.rst").read_text("utf-8")
+    shown = {package / path for path in re.findall(r"``objstore/([\w/]+)/``", text)}
+    folders = {path.parent for path in package.rglob("*.py")} - {package, package / "wire"}
+    assert shown == folders
