@@ -64,6 +64,7 @@ class ScriptedBucket:
         self.timeout = self.patience = 1.0
         self.connection = SimpleNamespace(is_connected=True)
         self.is_clustered = False
+        self.known = SimpleNamespace(check_after_fault=self.check_exists)
         self._last = 0
 
     @property
@@ -162,7 +163,7 @@ class ScriptedBucket:
             for old in found:
                 del self.messages[old]
             self._note("ack", info.name)
-            return SimpleNamespace(sequence=sequence)
+            return SimpleNamespace(sequence=sequence, stream=self.stream)
 
         return Answer(acknowledge)
 

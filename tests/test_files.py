@@ -35,7 +35,7 @@ from objstore import (
 from objstore.objects import meta_subject
 from tests.proxy import Proxy, calls, chunks_of, metadata_of, nth
 from tests.streams import api, chunk_counts, delete_chunk, orphans, subjects
-from tests.waiting import PATIENCE, eventually
+from tests.waiting import PATIENCE, eventually, make_impatient
 
 ROOT = Path(__file__).parent.parent
 
@@ -671,7 +671,7 @@ def test_a_file_whose_commit_gets_no_answer(
     old = store.put("x", b"old")
     with objstore.connect(proxy.url, reconnect_timeout=0) as client:
         far_store = client.object_store(store.name, create=False)
-        far_store._jetstream.timeout = 0.5
+        make_impatient(client, 0.5)
         file = far_store.open("x", "wb")
         file.write(b"new")
         proxy.down.drop(proxy.answers(metadata_of(store.name)), times=100)

@@ -53,14 +53,14 @@ url = sys.argv[1] if sys.argv[1:] else None
 """
 
 
-def run(program: str, *arguments: str, patched: bool = True) -> None:
+def run(program: str, *arguments: str, patched: bool = True, patience: float = PATIENCE) -> None:
     """Run a program, which has to end by itself, in peace, and without a word."""
     done = subprocess.run(
         [sys.executable, "-c", (PATCHED if patched else "") + IMPORTS + program, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         env={
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parent.parent),
@@ -445,7 +445,7 @@ options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-W", "default"]
 sys.stdout = sys.stderr = open(os.devnull, "w")
 sys.exit(pytest.main([*options, sys.argv[1]]))
 """
-    run(program, str(Path(__file__).parent / "wire" / "test_tls.py"))
+    run(program, str(Path(__file__).parent / "wire" / "test_tls.py"), patience=5 * PATIENCE)
 
 
 def test_it_is_gevents() -> None:

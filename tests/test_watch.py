@@ -41,7 +41,7 @@ from objstore.wire.feed import Delivery, Feed
 from objstore.wire.jetstream import JetStream
 from objstore.wire.protocol import Message
 from tests.streams import api, consumer_count
-from tests.waiting import PATIENCE, eventually
+from tests.waiting import PATIENCE, eventually, make_impatient
 
 
 @pytest.fixture
@@ -665,7 +665,7 @@ def test_a_frozen_server(own_server: LocalServer, quick: None) -> None:
     with objstore.connect(own_server.url) as patient, objstore.connect(own_server.url) as client:
         store = patient.object_store("b")
         watched = client.object_store("b")
-        client._jetstream.timeout = client.connection.timeout = 0.5
+        make_impatient(client, 0.5)
         with watched.watch() as watcher:
             store.put("a")
             assert take(watcher, 1) == ["a"]
@@ -720,7 +720,7 @@ def test_jetstream_does_not_answer_for_a_while(
     monkeypatch.setattr(Asking, "_publish", send_elsewhere)
     store.put("a")
     with objstore.connect(server.url, reconnect_timeout=10) as client:
-        client._jetstream.timeout = 0.2
+        make_impatient(client, 0.2)
         answer = b'{"error":{"code":503,"err_code":10008,"description":"unavailable"}}'
         connection = client.connection
         connection.subscribe("silent", callback=lambda message: None)
@@ -807,6 +807,7 @@ def test_the_subscription_is_refused() -> None:
         objstore.connect(server.url, user="u", password="p") as client,
     ):
         store = client.object_store("b")
+        make_impatient(client, 0.5)
         with pytest.raises(PermissionDeniedError) as caught:
             store.watch()
         assert str(caught.value.subject).startswith("_INBOX.")

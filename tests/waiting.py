@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["PATIENCE", "eventually"]
+from objstore import Client
+
+__all__ = ["PATIENCE", "eventually", "make_impatient"]
 
 T = TypeVar("T")
 
@@ -21,3 +23,11 @@ def eventually(condition: Callable[[], T], what: str = "it") -> T:
         assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:g} s: {seen!r}"
         time.sleep(0.002)
     return seen
+
+
+def make_impatient(client: Client, seconds: float) -> None:
+    """From now on a client takes silence for a fault that soon.
+
+    It was connected, and its buckets were found, in peace: those must not fail on a busy machine.
+    """
+    client._jetstream.timeout = client.connection.timeout = seconds

@@ -13,7 +13,7 @@ import pytest
 from objstore import Client, ObjectStore
 from tests.faults.cluster import Cluster
 from tests.streams import chunk_counts
-from tests.waiting import eventually
+from tests.waiting import eventually, make_impatient
 
 pytestmark = pytest.mark.newest_server
 
@@ -196,13 +196,10 @@ def test_a_put_that_fails(cluster: Cluster, bucket: str) -> None:
     """Two servers of three are gone for longer than the patience: the old object stays."""
     scene = set_scene(cluster, bucket)
     left = scene.own
-    with (
-        cluster.connect(left) as patient,
-        cluster.connect(left, timeout=1.0, reconnect_timeout=2.0) as client,
-    ):
-        known = patient.object_store(bucket, create=False)
-        known.put("x", b"old")
-        store = ObjectStore(client._jetstream, bucket, known._config)
+    with cluster.connect(left, reconnect_timeout=2.0) as client:
+        store = client.object_store(bucket, create=False)
+        store.put("x", b"old")
+        make_impatient(client, 1.0)
 
         def most_die(scene: Scene) -> None:
             for name in scene.cluster.others(left):

@@ -24,6 +24,7 @@ from objstore import (
 from objstore.known import KnownStream
 from tests.proxy import Proxy, chunks_of, nth
 from tests.streams import api, chunk_counts
+from tests.waiting import make_impatient
 
 pytestmark = pytest.mark.newest_server
 
@@ -58,18 +59,11 @@ def frozen(server: LocalServer) -> Iterator[None]:
     pid = server.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)  # until all its threads have stopped
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def impatient(server: LocalServer) -> Iterator[Client]:
-    """A client that connects in peace, and then soon takes silence for a fault."""
-    with objstore.connect(server.url) as client:
-        client._jetstream.timeout = client.connection.timeout = 0.5
-        yield client
 
 
 def count_chunks(store: ObjectStore) -> int:
@@ -102,10 +96,10 @@ def test_a_put_while_the_server_is_frozen(own_server: LocalServer, own_store: Ob
 
 def test_a_frozen_server(own_server: LocalServer) -> None:
     """Each operation ends with its time-out."""
-    with objstore.connect(own_server.url) as patient, impatient(own_server) as client:
-        known = patient.object_store("bucket")
-        known.put("x", CONTENT, chunk_size=CHUNK)
-        store = ObjectStore(client._jetstream, "bucket", known._config)
+    with objstore.connect(own_server.url) as client, objstore.connect(own_server.url) as patient:
+        store = client.object_store("bucket")
+        store.put("x", CONTENT, chunk_size=CHUNK)
+        make_impatient(client, 0.5)
         operations: list[Callable[[], object]] = [
             lambda: store.info("x"),
             lambda: store.read_bytes("x"),
@@ -116,7 +110,7 @@ def test_a_frozen_server(own_server: LocalServer) -> None:
             for operation in operations:
                 with pytest.raises(TimeoutError):
                     operation()
-        assert known.read_bytes("x") == CONTENT
+        assert patient.object_store("bucket").read_bytes("x") == CONTENT
 
 
 def test_a_get_whose_server_dies(own_server: LocalServer, own_store: ObjectStore) -> None:

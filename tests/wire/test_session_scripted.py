@@ -585,11 +585,18 @@ class TestNonsense:
             peer.send(message(b"s", int(peer.until(rb"SUB s +(\d+)")[1]), b"good"))
             peer.serve()
 
+        subscribed = threading.Event()
+
+        def late(_sid: int) -> bytes:  # the PONG before would be lost with what comes along
+            assert subscribed.wait(PATIENCE)
+            return nonsense
+
         with (
-            ScriptedServer(on_subscription(lambda _: nonsense, then=Peer.hold), good) as server,
+            ScriptedServer(on_subscription(late, then=Peer.hold), good) as server,
             connected(server.url) as connection,
         ):
             connection.subscribe("s", callback=received.put)
+            subscribed.set()
             assert received.get(timeout=PATIENCE).payload == b"good"
             assert isinstance(connection.session._cause, ProtocolError)
             assert connection.session.connects == 2
