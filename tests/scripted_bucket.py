@@ -6,7 +6,7 @@ It holds messages as a stream does, notes what it is asked, and fails where a te
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +64,8 @@ class ScriptedBucket:
         self.timeout = self.patience = 1.0
         self.connection = SimpleNamespace(is_connected=True)
         self.is_clustered = False
+        self.read_limit = SimpleNamespace(bytes=8 << 20, broke=lambda _asked: None)
+        self.access = SimpleNamespace(next=self._next, may_purge=None)
         self.known = SimpleNamespace(check_after_fault=self.check_exists)
         self._last = 0
 
@@ -132,7 +134,19 @@ class ScriptedBucket:
         self.answers.append(Answer(take))
         return self.answers[-1]
 
-    def last_message(self, _stream: str, subject: str) -> StoredMessage | None:
+    def _next(self, subject: str, sequence: int, *, leader: bool) -> StoredMessage | None:
+        """The same at once, of the leader."""
+        self._note("first", leader)
+        found = [each for each in self._of(subject) if each[0] >= sequence]
+        return stored_message(subject, *found[0]) if found else None
+
+    def last_of(self, subjects: Iterable[str]) -> Iterator[StoredMessage]:
+        """The last message of each of some subjects."""
+        for subject in subjects:
+            if (found := self.last_from_leader(subject)) is not None:
+                yield found
+
+    def last_from_leader(self, subject: str) -> StoredMessage | None:
         """The last message of a subject."""
         self._note("last", subject)
         found = list(self._of(subject))
@@ -143,6 +157,10 @@ class ScriptedBucket:
         self._note("read", name)
         found = list(self._of(meta_subject(self.bucket, name)))
         return parse_info(found[-1][1], self.bucket, found[-1][0], STORED) if found else None
+
+    def read_own(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
+        """The same, of the leader, under the name's own subject."""
+        return self.read(name, fresh=fresh)
 
     def names_with(self, _nuid: str) -> set[str]:
         """Names that share chunks: none."""

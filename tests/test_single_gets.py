@@ -12,7 +12,6 @@ from objstore import (
     ObjectChangedError,
     ObjectCorruptError,
     ObjectInfo,
-    stepped,
 )
 from objstore.layout import Layout
 from objstore.objects import chunk_subject, meta_subject
@@ -69,9 +68,9 @@ def test_as_many_are_under_way_as_wanted(ahead: int, under_way: int) -> None:
     assert len(asked(bucket)) == under_way + 1
 
 
-def test_large_chunks_are_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stepped, "AHEAD_BYTES", 3 * CHUNK)
+def test_large_chunks_are_fewer_at_once() -> None:
     bucket, info = bucket_with(9)
+    bucket.read_limit.bytes = 3 * CHUNK
     steps_of(bucket, info).next(9)
     assert len(asked(bucket)) == 3
 
