@@ -56,7 +56,7 @@ class Access:
     Arguments:
         jetstream: the account.
         stream: the stream.
-        ask_settings: asks for its configuration.
+        ask_stream: asks for what the server tells of it, its configuration among that.
 
     Attributes:
         direct: whether the stream answers direct gets.
@@ -68,11 +68,11 @@ class Access:
     """
 
     def __init__(
-        self, jetstream: JetStream, stream: str, ask_settings: Callable[[], Mapping[str, Any]]
+        self, jetstream: JetStream, stream: str, ask_stream: Callable[[], Mapping[str, Any]]
     ) -> None:
         self._jetstream = jetstream
         self._stream = stream
-        self._ask_settings = ask_settings
+        self._ask_stream = ask_stream
         self.direct = True
         self.single = False
         self.may_purge: bool | None = None
@@ -148,6 +148,15 @@ class Access:
                 if way in self.denied:
                     raise
 
+    def last_from_any(self, subject: str) -> StoredMessage | None:
+        """The last message of a subject, from whichever server answers first."""
+        if self.direct:
+            try:
+                return self.last(subject, leader=False)
+            except NoRespondersError:  # no direct gets here
+                pass
+        return self.last(subject, leader=True)
+
     def next(self, subject: str, sequence: int, *, leader: bool) -> StoredMessage | None:
         """The first message of a subject from a sequence on; raises as :meth:`last`."""
         way = self.way_of_next(leader=leader)
@@ -195,7 +204,7 @@ class Access:
         Raises:
             BucketNotFoundError: there is no such stream.
         """
-        config = self._ask_settings()
+        config = self._ask_stream()["config"]
         self.direct = bool(config.get("allow_direct") or config.get("mirror_direct"))
 
     # --- several answers

@@ -264,9 +264,9 @@ class Batches:
         if status in (BATCH_END, NOT_FOUND):
             return self._end(batch)
         if status == NO_RESPONDERS:
-            self._records.learn_direct()  # a bucket that is gone is an error here
+            self._records.access.learn_direct()  # a bucket that is gone is an error here
             self.close()
-            if self._records.direct:
+            if self._records.access.direct:
                 if time.monotonic() - silent_since >= self._election:
                     raise direct_error(message, f"reading {self._info.name!r}")
                 time.sleep(PAUSE)

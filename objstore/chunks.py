@@ -113,7 +113,7 @@ class Chunks:
         records, info, layout = self._records, self._info, self.layout
         last = info.chunks - 1
         subject = chunk_subject(records.bucket, info.nuid)
-        stored = records.last_from_any(subject)
+        stored = records.access.last_from_any(subject)
         if stored is None or not layout.is_sure(last, stored.sequence):
             check_count(records, info, last)
             if records.jetstream.is_clustered or stored is None:
@@ -158,7 +158,7 @@ def only_chunk(records: Records, info: ObjectInfo) -> Payload:
     """
     _check_nuid(info)
     subject = chunk_subject(records.bucket, info.nuid)
-    stored = records.last_from_any(subject)
+    stored = records.access.last_from_any(subject)
     try:
         if stored is not None:
             return verify_whole(info, stored.payload)

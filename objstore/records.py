@@ -29,8 +29,9 @@ from objstore.seen import NamesByNuid, TombstonesSeen
 from objstore.spellings import other_subjects
 from objstore.stored_record import parse_stored
 from objstore.wire.direct import DirectPage, StoredMessage
-from objstore.wire.jetstream import JetStream, PendingAck, parse_expected
+from objstore.wire.jetstream import JetStream, PendingAck
 from objstore.wire.reads import Way
+from objstore.wire.stored_headers import parse_expected
 
 __all__ = ["PendingElsewhere", "PendingRecord", "Records"]
 
@@ -74,7 +75,7 @@ class Records:
         self._eventual = eventual
         self._names = NamesByNuid()
         self.tombstones = TombstonesSeen()
-        self.access = Access(jetstream, self.stream, lambda: self.known.ask()["config"])
+        self.access = Access(jetstream, self.stream, self.known.ask)
 
     def of(self, bucket: str) -> Records:
         """The metadata of another bucket of the account."""
@@ -161,38 +162,12 @@ class Records:
                 access.direct = False  # no such stream, or one without direct gets
         stored = access.last(subject, leader=True)
         if direct and not access.direct:
-            self.learn_direct()
+            self.access.learn_direct()
         return stored
 
     def last_from_leader(self, subject: str) -> StoredMessage | None:
         """The last message of a subject; from the leader, if that may be asked."""
         return self.access.last(subject, leader=True)
-
-    def last_from_any(self, subject: str) -> StoredMessage | None:
-        """The last message of a subject, from whichever server answers first."""
-        if self.access.direct:
-            try:
-                return self.access.last(subject, leader=False)
-            except NoRespondersError:  # no direct gets here
-                pass
-        return self.last_from_leader(subject)
-
-    def learn_direct(self) -> None:
-        """Direct gets went unanswered: does the bucket allow them?
-
-        Raises:
-            BucketNotFoundError: there is no such bucket.
-        """
-        self.access.learn_direct()
-
-    @property
-    def direct(self) -> bool:
-        """Whether the bucket answers direct gets; learned when it does not."""
-        return self.access.direct
-
-    @direct.setter
-    def direct(self, direct: bool) -> None:
-        self.access.direct = direct
 
     @property
     def batches(self) -> bool:
@@ -307,7 +282,7 @@ class Records:
             try:
                 yield from pages
             except NoRespondersError:
-                if self.direct:
+                if self.access.direct:
                     raise
             except BucketNotFoundError as error:
                 raise self.no_bucket() from error
@@ -365,8 +340,8 @@ class Records:
         try:
             found = self._last_of_each(pattern)
         except NoRespondersError:
-            self.learn_direct()
-            if self.direct:
+            self.access.learn_direct()
+            if self.access.direct:
                 raise
             found = self._last_of_each(pattern)
         found = [stored for stored in found if stored.sequence >= sequence]

@@ -30,8 +30,9 @@ from objstore.places import Current
 from objstore.record_json import encode_info
 from objstore.records import PendingElsewhere, Records
 from objstore.sending import ChunkSender
-from objstore.wire.jetstream import PendingAck, ttl_header
+from objstore.wire.jetstream import PendingAck
 from objstore.wire.protocol import Buffer
+from objstore.wire.stored_headers import ttl_header
 
 __all__ = ["Put"]
 

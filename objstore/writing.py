@@ -240,6 +240,7 @@ class Writing(Bound):
             BucketReadOnlyError, BucketSealedError, BucketConfigError: nothing can be written.
             RevisionMismatchError: it is not what ``if_revision`` asks for.
         """
+        meta_subject(self.name, name)  # checks the name, before anything is asked
         self._known.check_writable()
         check = None if if_revision is None else revision_check(self.name, name, if_revision)
         with self._known.checked_along(), learning_to_purge(self._records):

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import tzinfo
 from types import FrameType
 from typing import Any
 
@@ -59,13 +58,11 @@ def test_while_half_a_chunk_is_sent(
 
 
 def test_after_the_commit(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock:
-        @staticmethod
-        def now(_: tzinfo) -> None:
-            raise KeyboardInterrupt
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
     bucket.put("x", b"old")
-    monkeypatch.setattr(commit, "datetime", Clock)
+    monkeypatch.setattr(commit, "stored_info", interrupted)
     with pytest.raises(KeyboardInterrupt):
         bucket.put("x", DATA)
     assert bucket.read_bytes("x") == DATA

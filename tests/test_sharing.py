@@ -131,7 +131,8 @@ def test_what_was_never_made_ends_in_silence() -> None:
     ending = [each for each in _classes() if hasattr(each, "__del__")]
     assert {each.__name__ for each in ending} >= {"Connection", "Watcher", "ObjectResult"}
     for each in ending:
-        thing = each.__new__(each)
+        make: Any = each.__new__
+        thing = make(each)
         gone = weakref.ref(thing)
         del thing
         gc.collect()
@@ -238,7 +239,8 @@ def test_a_handler_that_uses_what_it_interrupts(store: ObjectStore, shared: str)
     with store.open(shared) as file, store.open("w", "wb", chunk_size=CHUNK) as out:
 
         def handler(*_: object) -> None:
-            for act in (lambda: file.read(1), lambda: out.write(b"?")):
+            acts: list[Callable[[], object]] = [lambda: file.read(1), lambda: out.write(b"?")]
+            for act in acts:
                 try:
                     act()
                 except RuntimeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import socket
 import stat
@@ -434,11 +435,26 @@ def test_a_socket_that_is_open(name: str, store: ObjectStore) -> None:
         assert got == content(name)
 
 
+def _note(seen: list[int], done: int, _all: int | None) -> None:
+    seen.append(done)
+
+
+@contextlib.contextmanager
+def _in(folder: Path) -> Iterator[None]:
+    """Work in a folder: :func:`contextlib.chdir` is new in Python 3.11."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def test_devices(name: str, store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "null").symlink_to("/dev/null")
     for path in ("/dev/null", tmp_path / "null"):
         seen: list[int] = []
-        store.download_file(name, path, progress=lambda done, _all, seen=seen: seen.append(done))
+        store.download_file(name, path, progress=functools.partial(_note, seen))
         assert seen[-1] == len(content(name))
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     with pytest.raises(OSError, match="No space left"):
@@ -470,7 +486,7 @@ def test_a_pipe_that_is_not_to_be_waited_for(store: ObjectStore) -> None:
 
 
 def test_sockets_in_the_file_system(name: str, store: ObjectStore, tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listening, _in(tmp_path):
         listening.bind("socket")
     with pytest.raises(InvalidOptionError, match="is a socket"):
         store.download_file(name, tmp_path / "socket")
@@ -550,9 +566,9 @@ def test_a_part_of_somebody_else(store: ObjectStore, tmp_path: Path) -> None:
     assert path is not None
     part.give_up(ValueError())
     for trap in (
-        lambda: path.symlink_to(victim),
-        lambda: path.hardlink_to(victim),
-        lambda: os.mkfifo(path),
+        functools.partial(path.symlink_to, victim),
+        functools.partial(path.hardlink_to, victim),
+        functools.partial(os.mkfifo, path),
     ):
         victim.write_bytes(b"victim")
         trap()

@@ -38,17 +38,13 @@ from objstore.wire.answers import (
 from objstore.wire.arguments import api_prefix, is_token
 from objstore.wire.commands import check_subject
 from objstore.wire.connection import Connection
-from objstore.wire.direct import (
-    DirectGet,
-    DirectPage,
-    StoredMessage,
-)
+from objstore.wire.direct import DirectGet, DirectPage, StoredMessage
 from objstore.wire.features import FEATURES, version_of
 from objstore.wire.protocol import Buffer, Message
 from objstore.wire.read_limit import ReadLimit
 from objstore.wire.reads import ReadRequest, Way, next_of_subject, read_request
 from objstore.wire.requests import PendingReply
-from objstore.wire.stored_headers import parse_expected, parse_ttl, publish_header, ttl_header
+from objstore.wire.stored_headers import publish_header
 from objstore.wire.subscriptions import PlaceOf
 from objstore.wire.user import User
 
@@ -60,10 +56,7 @@ __all__ = [
     "PubAck",
     "make_prefix",
     "parse_answer",
-    "parse_expected",
     "parse_pub_ack",
-    "parse_ttl",
-    "ttl_header",
 ]
 
 _NO_SUCH_MESSAGE = 10043

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -186,7 +187,7 @@ REFUSED = {
     "chunk": "$O.bucket.C.>",
     "metadata": "$O.bucket.M.>",
     "info": "$JS.API.STREAM.INFO.>",
-    "read": "$JS.API.DIRECT.GET.>",
+    "read": "$JS.API.STREAM.MSG.GET.>",  # and direct gets, which that stands in for
     "purge": "$JS.API.STREAM.PURGE.>",
 }
 
@@ -196,7 +197,8 @@ def strict_server() -> Iterator[LocalServer]:
     """A server with a user for each thing that is refused, named after it."""
     users = ["{ user: free, password: p }"]
     for name, subject in REFUSED.items():
-        permissions = f'publish: {{ allow: ">", deny: "{subject}" }}'
+        denied = [subject, "$JS.API.DIRECT.GET.>"] if name == "read" else [subject]
+        permissions = f'publish: {{ allow: ">", deny: {json.dumps(denied)} }}'
         users.append(f"{{ user: {name}, password: p, permissions: {{ {permissions} }} }}")
     with LocalServer(config=f"authorization {{ users: [ {', '.join(users)} ] }}") as server:
         with objstore.connect(server.url, user="free", password="p") as client:

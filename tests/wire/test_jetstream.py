@@ -37,9 +37,10 @@ from objstore.wire.direct import (
     parse_time,
     position,
 )
-from objstore.wire.jetstream import FEATURES, JetStream, make_prefix, parse_pub_ack, parse_ttl
+from objstore.wire.jetstream import FEATURES, JetStream, make_prefix, parse_pub_ack
 from objstore.wire.listing import all_streams
 from objstore.wire.protocol import Message, parse_headers
+from objstore.wire.stored_headers import parse_ttl
 from tests.wire.tools import PATIENCE, Background, Peer, ScriptedServer, connected, message
 
 pytestmark = pytest.mark.newest_server
