@@ -108,7 +108,7 @@ class JetStream:
         self.patience = patience
         self.prefix = self._prefix = prefix
         self.user = User(connection)
-        self.read_limit = ReadLimit(lambda: self.connection.session.info)
+        self.read_limit = ReadLimit(lambda: connection.session.info)  # not self: no cycle
 
     # --- what the server is
 

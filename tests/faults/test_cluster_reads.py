@@ -41,7 +41,7 @@ def listing(store: ObjectStore) -> object:
 
 
 def status(store: ObjectStore) -> object:
-    return store.status().size
+    return store.status().total_size
 
 
 #: Ways to read, and what each must find.
