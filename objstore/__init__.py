@@ -15,34 +15,34 @@
 
 from typing import TYPE_CHECKING, Any
 
-from objstore.bucket import ObjectStoreStatus
+from objstore.care.garbage import GarbageReport
+from objstore.care.verify import VerifyProblem, VerifyReport
 from objstore.client import Client
 from objstore.connecting import connect
 from objstore.errors import *  # noqa: F403 - the tree is public as a whole
 from objstore.errors import __all__ as _errors
-from objstore.folders import FolderReport
-from objstore.gc import GarbageReport
-from objstore.metrics import StoreMetrics
-from objstore.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
-from objstore.options import (
+from objstore.get.reader import ObjectResult
+from objstore.metadata.watch import Watcher
+from objstore.model.bucket_config import ObjectStoreStatus
+from objstore.model.bucket_options import (
     BucketOptions,
     Placement,
     Republish,
     StorageType,
     StoreCompression,
 )
-from objstore.reader import ObjectResult
-from objstore.sourcing import ExternalStream, StreamSource
-from objstore.store import ObjectStore
-from objstore.stream import LostStreamData, StreamAlternate, StreamInfo, StreamState
-from objstore.verify import VerifyProblem, VerifyReport
+from objstore.model.metrics import StoreMetrics
+from objstore.model.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
+from objstore.model.stream_info import LostStreamData, StreamAlternate, StreamInfo, StreamState
+from objstore.model.stream_sources import ExternalStream, StreamSource
+from objstore.put.writer import ObjectWriter
+from objstore.store.folders import FolderReport
+from objstore.store.store import ObjectStore
 from objstore.version import __version__
-from objstore.watch import Watcher
-from objstore.wire.connection import Connection
-from objstore.writer import ObjectWriter
+from objstore.wire.connection.connection import Connection
 
 if TYPE_CHECKING:
-    from objstore.server import LocalServer, local
+    from objstore.local_server.server import LocalServer, local
 
 __all__ = [
     "BucketOptions",
@@ -83,7 +83,7 @@ __all__ += [name for name in _errors if name != "api_error"]
 def __getattr__(name: str) -> Any:
     """The local server, imported at its first use: what starts processes costs 30 ms."""
     if name in ("LocalServer", "local"):
-        from objstore import server
+        from objstore.local_server import server
 
         return getattr(server, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,17 @@ from types import TracebackType
 from typing import Any
 from weakref import WeakValueDictionary
 
-from objstore.bucket import (
+from objstore.errors import (
+    APIError,
+    BucketConfigError,
+    BucketNotFoundError,
+    InvalidOptionError,
+    ObjStoreError,
+)
+from objstore.metadata.known_stream import KnownStream
+from objstore.metadata.listing import list_records
+from objstore.metadata.records import Records
+from objstore.model.bucket_config import (
     BucketOptions,
     ObjectStoreStatus,
     bucket_of_config,
@@ -23,26 +33,16 @@ from objstore.bucket import (
     status_of,
     updated_stream,
 )
-from objstore.clone import copy_objects
-from objstore.errors import (
-    APIError,
-    BucketConfigError,
-    BucketNotFoundError,
-    InvalidOptionError,
-    ObjStoreError,
-)
-from objstore.known import KnownStream
-from objstore.listing import list_records
-from objstore.metrics import StoreMetrics, measure
-from objstore.objects import check_bucket_name, stream_name
-from objstore.records import Records
-from objstore.store import ObjectStore
-from objstore.stream import parse_stream_info
+from objstore.model.metrics import StoreMetrics, measure
+from objstore.model.objects import check_bucket_name, stream_name
+from objstore.model.stream_info import parse_stream_info
+from objstore.store.clone import copy_objects
+from objstore.store.store import ObjectStore
 from objstore.uncopied import Uncopied
-from objstore.wire.connection import Connection
-from objstore.wire.jetstream import FEATURES, JetStream, make_prefix
-from objstore.wire.listing import all_streams
-from objstore.wire.nuid import next_nuid
+from objstore.wire.connection.connection import Connection
+from objstore.wire.connection.nuid import next_nuid
+from objstore.wire.jetstream.api import FEATURES, JetStream, make_prefix
+from objstore.wire.jetstream.pages import all_streams
 
 __all__ = ["Client"]
 

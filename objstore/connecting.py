@@ -11,12 +11,12 @@ from typing import Any
 
 from objstore.client import Client
 from objstore.errors import InvalidOptionError, MissingDependencyError
-from objstore.wire.arguments import inbox_prefix as check_inbox_prefix
-from objstore.wire.auth import Login, TLSOptions
-from objstore.wire.connection import Connection
-from objstore.wire.contexts import ContextSettings, load_settings
-from objstore.wire.jetstream import make_prefix
-from objstore.wire.servers import parse_servers
+from objstore.wire.connection.arguments import inbox_prefix as check_inbox_prefix
+from objstore.wire.connection.auth import Login, TLSOptions
+from objstore.wire.connection.connection import Connection
+from objstore.wire.connection.contexts import ContextSettings, load_settings
+from objstore.wire.connection.servers import parse_servers
+from objstore.wire.jetstream.api import make_prefix
 
 __all__ = ["ConnectOptions", "connect"]
 

@@ -49,7 +49,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from objstore.seed import (
+from objstore.pynats2_compat import (
     NATSConnectionError,
     NATSError,
     NATSInvalidSchemeError,

@@ -10,9 +10,9 @@ import pytest
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore
-from tests.ownership import Inspector, WatchedClient
-from tests.proxy import Proxy
-from tests.servers import server_of_version
+from tests.support.ownership import Inspector, WatchedClient
+from tests.support.proxy import Proxy
+from tests.support.servers import server_of_version
 
 _numbers = itertools.count(1)
 

@@ -22,7 +22,7 @@ from objstore import (
     ObjectMetaOptions,
     ObjectStore,
 )
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.newest_server
 

@@ -37,8 +37,8 @@ from objstore import (
     ProtocolError,
     StorageFullError,
 )
-from tests.streams import orphans, subjects
-from tests.wire.raw_server import running_server
+from tests.support.raw_server import running_server
+from tests.support.streams import orphans, subjects
 
 
 def test_no_server() -> None:

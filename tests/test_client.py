@@ -31,14 +31,14 @@ from objstore import (
     StoreCompression,
     StoreMetrics,
 )
-from objstore.bucket import CLONING, cloned_stream
-from objstore.change import MOVED_TO
-from objstore.objects import meta_subject
-from objstore.options import BucketOptions
-from objstore.record_json import encode_info
-from objstore.wire import listing
-from objstore.wire.jetstream import JetStream
-from tests.streams import api, chunk_counts, orphans
+from objstore.metadata.changes import MOVED_TO
+from objstore.model.bucket_config import CLONING, cloned_stream
+from objstore.model.bucket_options import BucketOptions
+from objstore.model.objects import meta_subject
+from objstore.model.record_json import encode_info
+from objstore.wire.jetstream import pages
+from objstore.wire.jetstream.api import JetStream
+from tests.support.streams import api, chunk_counts, orphans
 
 
 @pytest.fixture(autouse=True)
@@ -355,7 +355,7 @@ def test_a_listing_ends_however_much_changes(
         return {"streams": streams, "total": 1000 + len(rounds)}
 
     monkeypatch.setattr(JetStream, "call", restless)
-    assert len(list(listing.all_streams(client._jetstream))) == 2 * listing.ROUNDS
+    assert len(list(pages.all_streams(client._jetstream))) == 2 * pages.ROUNDS
 
 
 # --- clone_store

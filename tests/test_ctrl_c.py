@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from objstore import Client, ObjectStore, commit
-from objstore.wire.protocol import Buffer
-from objstore.wire.transport import Transport
+from objstore import Client, ObjectStore
+from objstore.metadata import commit
+from objstore.wire.codec.protocol import Buffer
+from objstore.wire.connection.transport import Transport
 
 # A Ctrl-C that strikes in coverage's own code leaves coverage's lock taken, and all stand still.
 pytestmark = [pytest.mark.interrupts, pytest.mark.newest_server]

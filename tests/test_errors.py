@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import errors, seed
+from objstore import errors, pynats2_compat
 from objstore.errors import (
     APIError,
     BucketConfigError,
@@ -73,7 +73,7 @@ def test_all_are_public() -> None:
 
 @every_error
 def test_the_root_catches_all(kind: type[ObjStoreError]) -> None:
-    assert issubclass(kind, seed.NATSError)
+    assert issubclass(kind, pynats2_compat.NATSError)
     with pytest.raises(ObjStoreError):
         raise kind("x")
 
@@ -94,20 +94,20 @@ def test_every_error_says_what_it_is(kind: type[ObjStoreError]) -> None:
         ("InvalidPayloadError", TypeError),
         ("IncompletePayloadError", EOFError),
         ("InvalidOptionError", ValueError),
-        ("InvalidServerURLError", seed.NATSInvalidUrlError),
-        ("InvalidServerURLError", seed.NATSInvalidSchemeError),
+        ("InvalidServerURLError", pynats2_compat.NATSInvalidUrlError),
+        ("InvalidServerURLError", pynats2_compat.NATSInvalidSchemeError),
         ("MissingDependencyError", ImportError),
         ("BucketNotFoundError", FileNotFoundError),
         ("PermissionDeniedError", PermissionError),
         ("RequestTimeoutError", TimeoutError),
-        ("RequestTimeoutError", seed.NATSRequestTimeoutError),
+        ("RequestTimeoutError", pynats2_compat.NATSRequestTimeoutError),
         ("NoRespondersError", TimeoutError),
         ("ConnectionLostError", ConnectionError),
-        ("ConnectionLostError", seed.NATSConnectionError),
+        ("ConnectionLostError", pynats2_compat.NATSConnectionError),
         ("ConnectionClosedError", ConnectionError),
-        ("ProtocolError", seed.NATSUnexpectedResponse),
-        ("TLSRequiredError", seed.NATSTLSConnectionRequiredError),
-        ("TLSUnavailableError", seed.NATSTCPConnectionRequiredError),
+        ("ProtocolError", pynats2_compat.NATSUnexpectedResponse),
+        ("TLSRequiredError", pynats2_compat.NATSTLSConnectionRequiredError),
+        ("TLSUnavailableError", pynats2_compat.NATSTCPConnectionRequiredError),
     ],
 )
 def test_who_catches_the_builtin_catches_ours(kind: str, base: type[Exception]) -> None:

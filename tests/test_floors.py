@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,97 +14,48 @@ import objstore
 
 pytestmark = pytest.mark.newest_server
 
-#: The rooms by floor, top first. A room imports only from floors below its own, never from one
-#: on the same floor. "" is the package itself: the public face.
+#: The floors, top first; a folder stands for all its files. A file imports only from floors below
+#: its own, or from its own folder, where imports form no circle. "" is the package itself: the
+#: public names. A fixed order of some dozen folders is easier to keep in mind, and to mend, than
+#: one of 118 files, of which there were 53 floors.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("cli.buckets", "cli.demo", "cli.objects"),
-    ("cli.options",),
-    ("cli.show",),
-    ("cli.values",),
-    ("contrib", "contrib.*"),
+    ("contrib",),
     ("",),
-    ("server",),
-    ("server_process", "server_config"),
+    ("local_server",),
     ("connecting",),
     ("client",),
-    ("clone",),
     ("store",),
-    ("folders", "caring"),
-    ("files",),
-    ("put_many",),
-    ("reading", "writing"),
-    ("writer", "many", "gc", "verify", "download"),
-    ("upload", "reader", "watch", "owners"),
-    ("readahead",),
-    ("chunks", "sending"),
-    ("batches", "stepped", "channel"),
-    ("change", "damage", "links"),
-    ("rights",),
-    ("commit", "bound", "listing", "landing"),
-    ("places", "tombstones"),
-    ("records", "progress", "describe", "target"),
-    ("stored_record",),
-    ("paging", "record_json"),
-    ("access",),
-    ("source", "metrics", "layout", "window", "known"),
-    ("buffers", "lengths"),
-    ("bucket", "unwritable"),
-    ("options",),
-    ("sourcing", "spellings", "seen"),
-    ("objects", "stream", "given"),
-    ("wire.consumer", "wire.listing"),
-    ("wire.asking", "wire.feed"),
+    ("care",),
+    ("put", "get"),
+    ("metadata",),
+    ("model",),
     ("wire.jetstream",),
-    ("wire.reads", "wire.read_limit", "wire.user", "wire.features"),
-    ("wire.answers",),
-    ("wire.direct",),
     ("wire.connection",),
-    ("wire.requests", "wire.callbacks"),
-    ("wire.session", "wire.first_use"),
-    ("wire.subscribing",),
-    ("wire.outbox",),
-    ("wire.dial",),
-    ("wire.subscriptions",),
-    ("wire.forks",),
-    ("wire.contexts",),
-    ("wire.auth", "wire.servers", "wire.transport"),
-    ("wire.commands", "wire.protocol"),
-    ("wire.stored_headers",),
-    ("wire.headers", "wire.memory"),
-    ("wire.nuid", "wire.arguments", "uncopied"),
+    ("wire.codec",),
+    ("wire", "progress", "uncopied"),
     ("errors",),
-    ("seed", "version", "wire"),
+    ("pynats2_compat", "version"),
 )
 
 #: What the codec must not know, directly.
 IMPURE = {"socket", "ssl", "select", "selectors", "threading", "time", "random", "asyncio"}
 PURE_ROOMS = (
-    "wire.commands",
-    "wire.protocol",
-    "wire.headers",
-    "wire.arguments",
-    "wire.memory",
-    "wire.stored_headers",
-    "objects",
-    "spellings",
-    "given",
-    "bucket",
-    "unwritable",
-    "options",
-    "sourcing",
-    "stream",
-    "metrics",
-    "layout",
+    "wire.codec",
+    "wire.connection.arguments",
+    "wire.jetstream.stored_headers",
+    "model",
+    "get.layout",
 )
 
 #: Modules of Python's that only some rooms may import.
 RESERVED = {
-    "socket": {"wire.transport"},
-    "select": {"wire.transport"},
+    "socket": {"wire.connection.transport"},
+    "select": {"wire.connection.transport"},
     "ssl": {
-        "wire.transport", "wire.dial", "wire.auth", "wire.contexts", "wire.connection",
+        *(f"wire.connection.{name}" for name in
+          ("transport", "dial", "auth", "contexts", "connection")),
         "connecting",  # names ssl.SSLContext in its signature
     },
 }  # fmt: skip
@@ -113,9 +64,13 @@ RESERVED = {
 OWN_TEXT = {"$JS.API": "wire.jetstream"}
 #: … and as a whole string: those names of ADR-20's JSON that have no other meaning. (The command
 #: line's own JSON calls a nuid what it is.)
-OWN_WORDS = {"max_chunk_size": {"record_json"}, "nuid": {"record_json", "cli.show"}}
+OWN_WORDS = {"max_chunk_size": {"model.record_json"}, "nuid": {"model.record_json", "cli.show"}}
 
-MAX_FILE, MAX_FUNCTION = 500, 60
+#: Files in a folder, lines of a file, lines of a function, at the most.
+MAX_FILES, MAX_FILE, MAX_FUNCTION = 20, 500, 60
+
+#: The page that users read: every public method of a bucket.
+LONG_FILES = {"store.store"}
 
 ROOT = Path(objstore.__file__).parent
 
@@ -135,12 +90,21 @@ def tree_of(room: str) -> ast.Module:
     return ast.parse(ROOMS[room].read_text(encoding="utf-8"))
 
 
+def is_in(room: str, folder: str) -> bool:
+    """Whether a room is a folder, or in it."""
+    return room == folder or (bool(folder) and room.startswith(f"{folder}."))
+
+
+def folder_of(room: str) -> str | None:
+    """The entry of :data:`FLOORS` that a room belongs to: the innermost."""
+    found = [folder for floor in FLOORS for folder in floor if is_in(room, folder)]
+    return max(found, key=len, default=None)
+
+
 def floor_of(room: str) -> int | None:
     """The number of a room's floor, counted from the top."""
-    for number, patterns in enumerate(FLOORS):
-        if any(fnmatchcase(room, pattern) for pattern in patterns):
-            return number
-    return None
+    folder = folder_of(room)
+    return next((number for number, floor in enumerate(FLOORS) if folder in floor), None)
 
 
 def imported(room: str, tree: ast.AST) -> Iterator[str]:
@@ -199,16 +163,9 @@ def function_sizes(tree: ast.Module) -> Iterator[tuple[str, int]]:
 @every_room
 def test_every_room_has_a_floor(room: str) -> None:
     assert floor_of(room) is not None, (
-        f"objstore/{ROOMS[room].relative_to(ROOT)} is on no floor: add {room!r} to FLOORS in "
-        f"tests/test_floors.py, above all that it imports and below all that imports it"
+        f"objstore/{ROOMS[room].relative_to(ROOT)} is in no folder of FLOORS in "
+        "tests/test_floors.py; it belongs above all that it imports, below all that imports it"
     )
-
-
-def test_every_floor_has_one_place() -> None:
-    """No room matches two floors; that would hide an import upward."""
-    for room in ROOMS:
-        places = [floor for floor in FLOORS if any(fnmatchcase(room, pattern) for pattern in floor)]
-        assert len(places) <= 1, (room, places)
 
 
 @every_room
@@ -219,13 +176,26 @@ def test_imports_run_downward(room: str) -> None:
     for other in rooms_imported(room):
         theirs = floor_of(other)
         assert theirs is not None, f"{room} imports {other!r}, which is on no floor"
-        assert theirs > mine, (
+        assert theirs > mine or folder_of(other) == folder_of(room), (
             f"{room or 'objstore'} (floor {mine}) imports {other or 'objstore'} (floor {theirs}): "
             "imports run downward"
         )
 
 
-@pytest.mark.parametrize("room", PURE_ROOMS)
+def test_imports_form_no_circle() -> None:
+    """Inside a folder, too."""
+    TopologicalSorter({room: rooms_imported(room) - {room} for room in ROOMS}).prepare()
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in ROOMS.values()}))
+def test_no_folder_is_too_full(folder: Path) -> None:
+    files = len(list(folder.glob("*.py")))
+    assert files <= MAX_FILES, f"{folder.relative_to(ROOT.parent)} has {files} files"
+
+
+@pytest.mark.parametrize(
+    "room", [room for room in ROOMS if any(is_in(room, pure) for pure in PURE_ROOMS)]
+)
 def test_the_pure_rooms_import_nothing_impure(room: str) -> None:
     names = {name.partition(".")[0] for name in imported(room, tree_of(room))}
     assert not names & IMPURE
@@ -244,7 +214,7 @@ def test_own_text(room: str) -> None:
     """JetStream's subjects and ADR-20's names are known to one room each."""
     for line, text in strings(tree_of(room)):
         for part, owner in OWN_TEXT.items():
-            assert part not in text or room == owner, f"{room}:{line} has {part!r} of {owner}"
+            assert part not in text or is_in(room, owner), f"{room}:{line} has {part!r} of {owner}"
         owners = OWN_WORDS.get(text, {room})
         assert room in owners, f"{room}:{line} has the word {text!r} of {owners}"
 
@@ -252,6 +222,8 @@ def test_own_text(room: str) -> None:
 @every_room
 def test_no_file_is_too_long(room: str) -> None:
     lines = len(ROOMS[room].read_text(encoding="utf-8").splitlines())
+    if room in LONG_FILES:
+        return
     assert lines <= MAX_FILE, f"{ROOMS[room].relative_to(ROOT)} has {lines} lines: it is two rooms"
 
 
@@ -268,27 +240,27 @@ def test_imports_are_found_in_every_form(monkeypatch: pytest.MonkeyPatch) -> Non
     code = """
 import os.path, socket as s
 from objstore import wire, __version__
-from objstore.wire import protocol, nuid
-from . import records
-from .wire.dial import dial
+from objstore.wire.codec import protocol, headers
+from . import connecting
+from .wire.connection.dial import dial
 if TYPE_CHECKING:
-    from objstore.store import ObjectStore
+    from objstore.store.store import ObjectStore
 def f():
-    from objstore.source import Source
+    from objstore.put.source import Source
 """
     monkeypatch.setitem(ROOMS, "room", ROOT / "room.py")
     assert set(imported("room", ast.parse(code))) == {
-        "os.path", "socket", "objstore.wire", "objstore", "objstore.wire.protocol",
-        "objstore.wire.nuid", "objstore.records", "objstore.wire.dial", "objstore.store",
-        "objstore.source",
+        "os.path", "socket", "objstore.wire", "objstore", "objstore.wire.codec.protocol",
+        "objstore.wire.codec.headers", "objstore.connecting", "objstore.wire.connection.dial",
+        "objstore.store.store", "objstore.put.source",
     }  # fmt: skip
 
 
 def test_relative_imports_of_a_room_below(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ROOMS, "wire.room", ROOT / "wire" / "room.py")
-    code = "from . import nuid\nfrom .. import errors\nfrom ..seed import x\n"
+    code = "from . import codec\nfrom .. import errors\nfrom ..pynats2_compat import x\n"
     found = set(imported("wire.room", ast.parse(code)))
-    assert found == {"objstore.wire.nuid", "objstore.errors", "objstore.seed"}
+    assert found == {"objstore.wire.codec", "objstore.errors", "objstore.pynats2_compat"}
 
 
 def test_strings_leave_docstrings_out() -> None:
@@ -311,3 +283,4 @@ def test_function_sizes_leave_docstrings_out() -> None:
 
 def test_a_room_without_a_floor_is_noticed() -> None:
     assert floor_of("no.such.room") is None
+    assert floor_of("getting") is None  # though there is a folder "get"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from objstore import LocalServer
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.newest_server
 
@@ -22,7 +22,7 @@ PATCHED = "from gevent import monkey; monkey.patch_all()\n"
 IMPORTS = """
 import gc, os, sys, traceback, warnings
 import gevent, objstore
-from tests.wire.tools import ScriptedServer, connected
+from tests.support.scripted import ScriptedServer, connected
 
 def all_of(*greenlets):
     assert len(gevent.joinall(greenlets, timeout=100)) == len(greenlets), "they hang"
@@ -228,7 +228,7 @@ def test_the_receiving_time_out_is_not_the_sending_one() -> None:
     """A socket of gevent's has one time-out: who receives and who sends have each their own."""
     program = """
 import socket
-from objstore.wire.transport import Transport
+from objstore.wire.connection.transport import Transport
 
 def transport_and_peer(send_timeout, receive_timeout):
     ours, theirs = socket.socketpair()
@@ -445,7 +445,11 @@ options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-W", "default"]
 sys.stdout = sys.stderr = open(os.devnull, "w")
 sys.exit(pytest.main([*options, sys.argv[1]]))
 """
-    run(program, str(Path(__file__).parent / "wire" / "test_tls.py"), patience=5 * PATIENCE)
+    run(
+        program,
+        str(Path(__file__).parent / "wire" / "connection" / "test_tls.py"),
+        patience=5 * PATIENCE,
+    )
 
 
 def test_it_is_gevents() -> None:

@@ -20,9 +20,9 @@ from objstore import (
     LocalServer,
     ProtocolError,
 )
-from tests.listener import Listener
-from tests.proxy import Proxy
-from tests.wire.tools import Background, free_port, run_python
+from tests.support.listener import Listener
+from tests.support.proxy import Proxy
+from tests.support.scripted import Background, free_port, run_python
 
 NOWHERE = "nats://127.0.0.1:1"
 

@@ -21,7 +21,7 @@ from objstore import (
     ObjectStore,
     StreamSource,
 )
-from objstore.wire.arguments import to_seconds, to_whole
+from objstore.wire.connection.arguments import to_seconds, to_whole
 
 
 class Whole:

@@ -37,13 +37,12 @@ from objstore import (
     RequestTimeoutError,
     RevisionMismatchError,
     StorageFullError,
-    sending,
-    window,
 )
-from objstore.batches import TRIES
-from objstore.objects import chunk_subject
-from tests.proxy import Line, Proxy, calls, chunks_of, metadata_of, nth
-from tests.streams import (
+from objstore.get.batched_gets import TRIES
+from objstore.model.objects import chunk_subject
+from objstore.put import ack_window, sender
+from tests.support.proxy import Line, Proxy, calls, chunks_of, metadata_of, nth
+from tests.support.streams import (
     api,
     chunk_counts,
     consumer_count,
@@ -53,7 +52,7 @@ from tests.streams import (
     subjects,
     write_record,
 )
-from tests.waiting import PATIENCE, eventually
+from tests.support.waiting import PATIENCE, eventually
 
 T = TypeVar("T")
 
@@ -512,7 +511,7 @@ def test_p13_silence_is_not_damage(
     proxy: Proxy, far_store: ObjectStore, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches whose answers are lost are asked for again, until one time-out has passed."""
-    monkeypatch.setattr("objstore.batches.SILENCE", 0.02)
+    monkeypatch.setattr("objstore.get.batched_gets.SILENCE", 0.02)
     store.put("x", pattern(50_000), chunk_size=1000)
     lost = TRIES + 3
     dropped = proxy.up.drop(_batches(store), times=lost)
@@ -801,8 +800,8 @@ def test_p21_a_slow_server_holds_a_put_back(
     finally:
         tracemalloc.stop()
     assert payload.taken == 64 << 20
-    assert payload.ahead <= window.WINDOW + size
-    assert peak < 3 * window.WINDOW  # the proxy's buffers are among it
+    assert payload.ahead <= ack_window.WINDOW + size
+    assert peak < 3 * ack_window.WINDOW  # the proxy's buffers are among it
     info = store.info("x")
     assert info is not None
     assert info.size == 64 << 20
@@ -816,7 +815,7 @@ def test_p21_a_server_that_stops_acknowledging(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The window is full, the put waits, and gives up when its patience is at an end."""
-    monkeypatch.setattr(sending, "PATIENCE", 1.0)
+    monkeypatch.setattr(sender, "PATIENCE", 1.0)
     far_store = far_client.object_store(store.name, create=False)
     size = 128 << 10
     payload = _Counted(512, size)
@@ -825,8 +824,8 @@ def test_p21_a_server_that_stops_acknowledging(
     with pytest.raises(RequestTimeoutError, match="no acknowledgement"):
         in_time(lambda: far_store.put("x", payload, chunk_size=size))
     assert purge.happened.is_set()
-    assert payload.taken <= window.WINDOW + 12 * size  # those acknowledged
-    assert payload.taken >= window.WINDOW
+    assert payload.taken <= ack_window.WINDOW + 12 * size  # those acknowledged
+    assert payload.taken >= ack_window.WINDOW
     assert orphans(shared_client, store) == set()
 
 

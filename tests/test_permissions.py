@@ -19,7 +19,7 @@ from objstore import (
     ObjStoreError,
     PermissionDeniedError,
 )
-from tests.proxy import Proxy, chunks_of, nth
+from tests.support.proxy import Proxy, chunks_of, nth
 
 PAGE = Path(__file__).parent.parent / "docs" / "permissions.rst"
 ONE_BUCKET, ALL_BUCKETS, IMPORT = (

@@ -13,9 +13,9 @@ import pytest
 import objstore
 from objstore import Client, Connection, LocalServer, ObjectStore, ReentrantCallError
 from objstore.errors import ConnectionClosedError
-from objstore.wire.transport import Transport
-from tests.striking import SMALL, Strikes, at_every_line, inner_calls, outer_calls
-from tests.waiting import eventually
+from objstore.wire.connection.transport import Transport
+from tests.support.striking import SMALL, Strikes, at_every_line, inner_calls, outer_calls
+from tests.support.waiting import eventually
 
 #: Whoever waits for what was interrupted waits this long, in seconds, and is found out.
 LONG = 60.0
@@ -58,8 +58,9 @@ def test_at_every_line(patient: Client, bucket: ObjectStore, name: str) -> None:
 @pytest.mark.interrupts
 @pytest.mark.parametrize("way", ["signals", "garbage"])
 def test_real_ones(server: LocalServer, store: ObjectStore, way: str) -> None:
-    program = [sys.executable, "-W", "error", "-m", "tests.striking", server.url, store.name]
-    done = subprocess.run([*program, way, "30"], capture_output=True, text=True, timeout=300)
+    program = [sys.executable, "-W", "error", "-m", "tests.support.striking"]
+    arguments = [server.url, store.name, way, "30"]
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=300)
     assert not done.returncode, done.stderr
     seen = json.loads(done.stdout)
     assert seen["problems"] == []

@@ -20,7 +20,7 @@ import pytest
 
 import objstore
 from objstore import Client, LocalServer, ObjectMeta, ObjectStore, ReentrantCallError
-from objstore.chunks import Chunks
+from objstore.get.chunks import Chunks
 
 CHUNK = 1000
 CONTENT = b"".join(b"%07d\n" % number for number in range(4000))

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 import objstore
 from objstore import LocalServer
 from objstore.cli import cli
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(objstore.__file__).parent.parent
 

@@ -21,7 +21,7 @@ import pytest
 
 from objstore import LocalServer, ObjectStore
 from tests.cli.conftest import Process
-from tests.waiting import PATIENCE, eventually
+from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.newest_server
 

@@ -35,11 +35,11 @@ from pathlib import Path
 from typing import Protocol
 
 from objstore import Client, LocalServer, ObjectStore
-from tests.faults.cluster import Cluster
 from tests.faults.history import Operation, check
 from tests.faults.workload import LIMIT, NAMES, Orders, Reader, connect
-from tests.proxy import Proxy
-from tests.streams import chunk_counts, orphans, subjects
+from tests.support.cluster import Cluster
+from tests.support.proxy import Proxy
+from tests.support.streams import chunk_counts, orphans, subjects
 
 __all__ = ["Report", "main", "run"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from objstore import BucketConfigError, Client
-from tests.faults.cluster import Cluster
-from tests.waiting import eventually
+from tests.support.cluster import Cluster
+from tests.support.waiting import eventually
 
 #: What a cluster's leader says that misses a server, until it hears of it, up to 10 s later.
 NO_SUITABLE_PEERS = 10005

@@ -25,7 +25,7 @@ from typing import Any
 import objstore
 from objstore import Client, LocalServer, ObjectStore, ObjStoreError
 from tests.faults.contents import MixedContentError, content, source_of
-from tests.streams import orphans
+from tests.support.streams import orphans
 
 __all__ = ["Storm", "main", "storm"]
 

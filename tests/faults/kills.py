@@ -21,7 +21,7 @@ from pathlib import Path
 import objstore
 from objstore import Client, ConnectionLostError, LocalServer, ObjectStore, RequestTimeoutError
 from tests.faults.contents import content, source_of
-from tests.streams import orphans
+from tests.support.streams import orphans
 
 __all__ = ["Rounds", "main", "run"]
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from objstore import Client, ObjectStore
-from tests.faults.cluster import Cluster
-from tests.streams import chunk_counts
-from tests.waiting import eventually, make_impatient
+from tests.support.cluster import Cluster
+from tests.support.streams import chunk_counts
+from tests.support.waiting import eventually, make_impatient
 
 pytestmark = pytest.mark.newest_server
 

@@ -11,7 +11,6 @@ import pytest
 
 import objstore
 from objstore import ObjectStore
-from tests.faults.cluster import Cluster
 from tests.faults.test_cluster_puts import (
     CONTENT,
     Fault,
@@ -23,6 +22,7 @@ from tests.faults.test_cluster_puts import (
     set_scene,
     steps_down,
 )
+from tests.support.cluster import Cluster
 
 pytestmark = pytest.mark.newest_server
 

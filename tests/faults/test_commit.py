@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from objstore import Client, ObjectStore, RequestTimeoutError
-from tests.proxy import Line, Proxy, metadata_of
-from tests.streams import chunk_counts, orphans
+from tests.support.proxy import Line, Proxy, metadata_of
+from tests.support.streams import chunk_counts, orphans
 
 
 def test_a_delete_is_not_made_twice(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from objstore import LocalServer
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.newest_server
 

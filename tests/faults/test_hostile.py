@@ -28,12 +28,12 @@ from objstore import (
     ProtocolError,
     RequestTimeoutError,
 )
-from objstore.window import AckWindow
-from objstore.wire.feed import MOST_WAITING, Feed
-from objstore.wire.protocol import Message
-from tests.streams import record, write_record
-from tests.waiting import PATIENCE
-from tests.wire.tools import Background, Peer, Script, ScriptedServer, connected
+from objstore.put.ack_window import AckWindow
+from objstore.wire.codec.protocol import Message
+from objstore.wire.jetstream.feed import MOST_WAITING, Feed
+from tests.support.scripted import Background, Peer, Script, ScriptedServer, connected
+from tests.support.streams import record, write_record
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.newest_server
 
@@ -48,7 +48,7 @@ PROGRAM = """
 import re, sys, time
 from pathlib import Path
 import objstore
-from objstore.wire.direct import DirectGet, DirectPage
+from objstore.wire.jetstream.direct import DirectGet, DirectPage
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

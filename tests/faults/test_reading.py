@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from objstore import Client, DigestMismatchError, ObjectCorruptError, ObjectStore
-from tests.proxy import Line, Predicate, Proxy, Rule, calls
-from tests.streams import record, write_record
+from tests.support.proxy import Line, Predicate, Proxy, Rule, calls
+from tests.support.streams import record, write_record
 
 CONTENT = b"the only chunk"
 CHUNK = 1000

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from objstore import Client, LocalServer, ObjectChangedError, ObjectStore
-from tests.faults.cluster import Cluster
-from tests.streams import chunk_counts
-from tests.waiting import PATIENCE
+from tests.support.cluster import Cluster
+from tests.support.streams import chunk_counts
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.newest_server
 

@@ -18,13 +18,13 @@ from objstore import (
     ObjectStore,
     RequestTimeoutError,
     StorageFullError,
-    sending,
 )
-from objstore.wire.dial import Link
-from objstore.wire.session import Session
-from tests.proxy import Line, Proxy, calls, chunks_of, nth
-from tests.streams import api, chunk_counts, orphans
-from tests.waiting import eventually
+from objstore.put import sender
+from objstore.wire.connection.dial import Link
+from objstore.wire.connection.session import Session
+from tests.support.proxy import Line, Proxy, calls, chunks_of, nth
+from tests.support.streams import api, chunk_counts, orphans
+from tests.support.waiting import eventually
 
 CHUNK = 1000
 CONTENT = bytes((i * i + 7 * i) % 251 for i in range(60 * CHUNK + 17))  # no two chunks are alike
@@ -216,7 +216,7 @@ def test_a_server_that_stays_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody answers until the put gives up; then all is well again, and nothing is left."""
-    monkeypatch.setattr(sending, "PATIENCE", 2.0)
+    monkeypatch.setattr(sender, "PATIENCE", 2.0)
     old = store.put("x", b"old")
     proxy.up.call(nth(30, chunks_of(store.name)), proxy.down.stall)
     proxy.up.call(calls("STREAM.PURGE"), proxy.down.resume)

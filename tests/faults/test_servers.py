@@ -22,10 +22,10 @@ from objstore import (
     ObjectStore,
     PermissionDeniedError,
 )
-from objstore.known import KnownStream
-from tests.proxy import Proxy, chunks_of, nth
-from tests.streams import api, chunk_counts
-from tests.waiting import make_impatient
+from objstore.metadata.known_stream import KnownStream
+from tests.support.proxy import Proxy, chunks_of, nth
+from tests.support.streams import api, chunk_counts
+from tests.support.waiting import make_impatient
 
 pytestmark = pytest.mark.newest_server
 

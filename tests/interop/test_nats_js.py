@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from objstore import Client, LinkError, LocalServer, ObjectLink, ObjectStore
-from tests.streams import chunk_counts, consumer_count, orphans, record, write_record
+from tests.support.streams import chunk_counts, consumer_count, orphans, record, write_record
 
 PACKAGES = ["@nats-io/obj@3", "@nats-io/transport-node@3"]
 SCRIPT = Path(__file__).parent / "bucket.mjs"

@@ -20,7 +20,7 @@ from nats.js.errors import ObjectNotFoundError as TheirNotFoundError
 from nats.js.object_store import ObjectStore as TheirStore
 
 from objstore import Client, LocalServer, ObjectStore
-from tests.streams import record, write_record
+from tests.support.streams import record, write_record
 
 T = TypeVar("T")
 

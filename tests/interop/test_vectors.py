@@ -25,8 +25,8 @@ from objstore import (
     ObjectNotFoundError,
     ObjectStore,
 )
-from objstore.objects import meta_subject
-from tests.streams import api, chunk_counts, orphans, record, subjects, write_record
+from objstore.model.objects import meta_subject
+from tests.support.streams import api, chunk_counts, orphans, record, subjects, write_record
 
 DATA = Path(__file__).parent.parent / "data"
 FILES = sorted(path.stem for path in DATA.glob("*.json"))

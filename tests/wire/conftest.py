@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from objstore import Connection, LocalServer
-from tests.wire.tools import eventually, objstore_threads, open_sockets
+from tests.support.scripted import eventually, objstore_threads, open_sockets
 
 _numbers = itertools.count(1)
 

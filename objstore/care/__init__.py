@@ -1,0 +1,1 @@
+"""What nobody owns and what is damaged: collecting the one, finding the other."""

@@ -1,0 +1,148 @@
+"""Who owns which chunks of a bucket: the nuids that its live records name."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+
+from objstore.errors import BucketNotFoundError, ObjectCorruptError
+from objstore.metadata.listing import list_records
+from objstore.metadata.records import Records
+from objstore.model.objects import ObjectInfo, all_meta_subject, chunk_subject
+from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.pages import subject_pages
+
+__all__ = ["Owners", "chunk_counts"]
+
+
+class Owners:
+    """The nuids that a bucket's live records name, kept up to date on demand.
+
+    Where in doubt a nuid counts as owned: when a record was replaced since the listing, when a
+    malformed record's text holds the nuid, when two nuids have one hash.
+
+    Arguments:
+        records: the bucket.
+        dead: told of each tombstone.
+
+    Memory: 8 bytes for each object, and the records that were stored since the listing.
+
+    Attributes:
+        malformed: by its sequence each malformed record's name, and what is wrong with it.
+        replaced: records of older clients, each with its subject, whose name has a newer one
+            under its own subject; they own nothing.
+        hidden: and those that are the newer ones, which only such a client finds.
+    """
+
+    def __init__(
+        self, records: Records, dead: Callable[[ObjectInfo], object] | None = None
+    ) -> None:
+        self._records = records
+        self._dead = dead
+        self._hashes = array("q")
+        self._recent: set[str] = set()
+        self._next = 1  # the first sequence not looked at
+        self._texts: list[str] = []
+        self.malformed: dict[int, tuple[str, ObjectCorruptError]] = {}
+        self.replaced: list[tuple[str, ObjectInfo]] = []
+        self.hidden: list[ObjectInfo] = []
+
+    def load(self) -> Iterator[ObjectInfo]:
+        """List the bucket's live objects, and take note of their nuids; to be exhausted.
+
+        Raises:
+            BucketNotFoundError: there is no such bucket.
+            RequestTimeoutError, ConnectionLostError: the listing could not be completed.
+        """
+        try:
+            state = self._records.jetstream.stream_info(self._records.stream)["state"]
+        except BucketNotFoundError as error:
+            raise self._records.no_bucket() from error
+        listed = 0
+        for info in list_records(self._records, self._note_malformed, self._note_hidden):
+            listed = max(listed, info.revision)
+            if not info.deleted:
+                if info.nuid:
+                    self._hashes.append(hash(info.nuid))
+                yield info
+            elif self._dead is not None:
+                self._dead(info)
+        self._hashes = array("q", sorted(self._hashes))
+        # A replica that lags may have listed less than the leader had.
+        listed = max([listed, *self.malformed])
+        self._next = min(listed, int(state["last_seq"])) + 1
+
+    def _note_malformed(self, message: StoredMessage, error: ObjectCorruptError) -> None:
+        if message.sequence not in self.malformed:
+            self._texts.append(bytes(message.payload).decode("utf-8", "replace"))
+            self.malformed[message.sequence] = _name_of(message.subject), error
+
+    def _note_hidden(self, subject: str, info: ObjectInfo, by: ObjectInfo) -> None:
+        if info.revision < by.revision:
+            self.replaced.append((subject, info))
+        elif not info.deleted:
+            self.hidden.append(info)
+            self._recent.add(info.nuid)
+
+    def catch_up(self) -> None:
+        """Look at the records that were stored since, up to now, at the stream's leader.
+
+        Raises:
+            BucketNotFoundError: there is no such bucket.
+            RequestTimeoutError, ConnectionLostError: no answer.
+        """
+        records, subject = self._records, all_meta_subject(self._records.bucket)
+        last = int(records.known.ask()["state"]["last_seq"])  # not beyond: writers may be as fast
+        while self._next <= last:
+            message = records.start_next(subject, self._next, leader=True).result()
+            if message is None:
+                return
+            self._next = message.sequence + 1
+            try:
+                info = records.parse(message)
+            except ObjectCorruptError as error:
+                self._note_malformed(message, error)
+            else:
+                if not info.deleted:
+                    self._recent.add(info.nuid)
+
+    def __contains__(self, nuid: str) -> bool:
+        key = hash(nuid)
+        at = bisect_left(self._hashes, key)
+        return (
+            (at < len(self._hashes) and self._hashes[at] == key)
+            or nuid in self._recent
+            or any(nuid in text for text in self._texts)
+        )
+
+    def shared(self) -> set[int]:
+        """The hashes of nuids that more than one live record names."""
+        return {one for one, other in itertools.pairwise(self._hashes) if one == other}
+
+
+def _name_of(subject: str) -> str:
+    """The name that a record's subject holds, or ``""``."""
+    try:
+        return base64.urlsafe_b64decode(subject.rpartition(".")[2]).decode()
+    except ValueError:
+        return ""
+
+
+def chunk_counts(records: Records) -> Iterator[tuple[str, int]]:
+    """Each nuid that has chunks, with their number; one may come twice. Memory: one page.
+
+    Raises:
+        BucketNotFoundError: there is no such bucket.
+        RequestTimeoutError, ConnectionLostError: no answer.
+    """
+    prefix = chunk_subject(records.bucket, "")
+    try:
+        pages = subject_pages(records.jetstream, records.stream, prefix + ">")
+        for page in pages:
+            for subject, count in page.items():
+                yield subject[len(prefix) :], count
+    except BucketNotFoundError as error:
+        raise records.no_bucket() from error

@@ -1,0 +1,204 @@
+"""The road of a get: the chunks of an object, from any one on, by whatever the server has.
+
+No consumer is ever created. One-chunk objects come by one direct get of their subject's last
+message; larger ones by batches of direct gets, or one by one on servers before 2.11 and in
+buckets without direct gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from objstore.errors import DigestMismatchError, ObjectCorruptError
+from objstore.get.batched_gets import Batches
+from objstore.get.integrity import (
+    Digester,
+    Payload,
+    check_count,
+    verify_whole,
+    why_incomplete,
+    wrong_size,
+)
+from objstore.get.layout import Layout
+from objstore.get.single_gets import Steps
+from objstore.get.whole_buffer import Landing
+from objstore.metadata.records import Records
+from objstore.model.objects import ObjectInfo, chunk_subject
+from objstore.wire.jetstream.read_limit import MOST
+
+__all__ = ["Chunks", "chunk_payloads", "only_chunk"]
+
+
+class Chunks:
+    """The chunks of an open object.
+
+    Arguments:
+        records: the bucket that it is in.
+        info: its metadata; not a link; of more than one chunk.
+        lands: all of it is wanted, in one piece of memory.
+
+    Attributes:
+        landing: that memory, if it can be had; it is to be told of each chunk.
+        layout: what is known of their places; it grows.
+        full: how many chunks are under way when all is read.
+
+    Raises:
+        ObjectCorruptError: the metadata do not say where the chunks are.
+    """
+
+    def __init__(self, records: Records, info: ObjectInfo, *, lands: bool = False) -> None:
+        _check_nuid(info)
+        self._records = records
+        self._info = info
+        self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
+        self.landing: Landing | None = None
+        if lands and records.access.numbered and Landing.can_hold(self.layout):
+            self.landing = Landing(self.layout, records.jetstream.counts_itself)
+        self.full = max(2, MOST // self.layout.typical)
+        self._road: Batches | Steps | None = None  # None: not needed yet
+        self._index = 0
+
+    @property
+    def index(self) -> int:
+        """The chunk that comes next."""
+        return self._index
+
+    @property
+    def asked(self) -> int:
+        """The first chunk that is not under way."""
+        return self._index if self._road is None else self._road.asked
+
+    def seek(self, index: int) -> None:
+        """Go on from another chunk. What is under way is dropped; nothing is asked for yet."""
+        self._index = index
+        if self._road is not None:
+            self._road.seek(index)
+
+    def ask(self, ahead: int) -> None:
+        """Ask for the next chunks, if that can be done without waiting."""
+        if isinstance(road := self._choose(), Batches):
+            road.ask(ahead)
+
+    def next(self, ahead: int) -> Payload:
+        """The next chunk. Its number is sure; its size is not looked at.
+
+        Arguments:
+            ahead: how many chunks to have under way, this one included.
+
+        Raises:
+            ObjectChangedError: the object was overwritten or deleted.
+            ObjectCorruptError: chunks are missing.
+            RequestTimeoutError, ConnectionLostError: the server does not answer. Then it can be
+                asked for again.
+        """
+        try:
+            payload = None
+            while payload is None:
+                payload = self._choose().next(ahead)
+            self._index += 1
+        except BaseException:
+            self.seek(self._index)
+            raise
+        return payload
+
+    def last(self) -> Payload:
+        """The last chunk, wherever it is: the last message of its subject. One request, mostly.
+
+        Where the metadata come right after it, it surely is the last one. Else chunks behind it
+        may be lost: they are counted, by the leader where other servers may have answered.
+
+        Raises:
+            As :meth:`next`.
+        """
+        records, info, layout = self._records, self._info, self.layout
+        last = info.chunks - 1
+        subject = chunk_subject(records.bucket, info.nuid)
+        stored = records.access.last_from_any(subject)
+        if stored is None or not layout.is_sure(last, stored.sequence):
+            check_count(records, info, last)
+            if records.jetstream.is_clustered or stored is None:
+                stored = records.last_from_leader(subject)
+            else:
+                layout.counted = True
+        if stored is None:
+            raise why_incomplete(records, info, last)
+        layout.learn(last, stored.sequence)
+        return stored.payload
+
+    def close(self) -> None:
+        """Drop what is under way."""
+        if self._road is not None:
+            self._road.close()
+
+    def _choose(self) -> Batches | Steps:
+        """The road. That there are no direct gets may be learned on the way."""
+        road, numbered = self._road, self._records.access.numbered
+        if road is None or (isinstance(road, Batches) and not numbered):
+            what = self._records, self._info, self.layout
+            road = self._road = Batches(*what, self.landing) if numbered else Steps(*what)
+            road.seek(self._index)
+        return road
+
+
+def _check_nuid(info: ObjectInfo) -> None:
+    if not info.nuid:
+        raise ObjectCorruptError(
+            f"the metadata of {info.name!r} name no chunks", bucket=info.bucket, name=info.name
+        )
+
+
+def only_chunk(records: Records, info: ObjectInfo) -> Payload:
+    """The data of a one-chunk object, verified: the last message of its subject.
+
+    The server that answered may have a damaged copy, or not have it yet; then the stream's
+    leader is asked.
+
+    Raises:
+        As :func:`chunk_payloads`.
+    """
+    _check_nuid(info)
+    subject = chunk_subject(records.bucket, info.nuid)
+    stored = records.access.last_from_any(subject)
+    try:
+        if stored is not None:
+            return verify_whole(info, stored.payload)
+    except (ObjectCorruptError, DigestMismatchError):
+        pass
+    stored = records.last_from_leader(subject)
+    if stored is None or len(stored.payload) != info.size:
+        raise why_incomplete(records, info, 0)
+    return verify_whole(info, stored.payload)
+
+
+def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, None, None]:
+    """All chunks of an object, counted and verified: the last one only after the digest.
+
+    Arguments:
+        records: the bucket that it is in.
+        info: its metadata; not a link.
+
+    Raises:
+        ObjectChangedError: it was overwritten or deleted in between.
+        ObjectCorruptError: chunks are missing, or their sizes do not add up.
+        DigestMismatchError: they are not the bytes that were stored.
+        RequestTimeoutError, ConnectionLostError: the server does not answer.
+    """
+    if not info.chunks:
+        return
+    if info.chunks == 1:
+        yield only_chunk(records, info)
+        return
+    digester = Digester(info)
+    chunks = Chunks(records, info)
+    received = 0
+    try:
+        for index in range(info.chunks):
+            payload = chunks.next(chunks.full)
+            received += len(payload)
+            is_last = index == info.chunks - 1
+            if received > info.size or is_last != (received == info.size):
+                raise wrong_size(info)
+            digester.add(index, payload)
+            yield payload
+    finally:
+        chunks.close()

@@ -1,0 +1,155 @@
+"""Is what arrived what was stored? And if something did not arrive: why?"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import warnings
+from typing import Any
+
+from objstore.errors import (
+    DigestMismatchError,
+    ObjectChangedError,
+    ObjectCorruptError,
+    ObjStoreError,
+)
+from objstore.metadata.records import Records
+from objstore.model.objects import ObjectInfo, chunk_subject, decode_digest, encode_digest
+
+__all__ = [
+    "Digester",
+    "Payload",
+    "check_count",
+    "check_digest",
+    "is_same_digest",
+    "verify_whole",
+    "why_incomplete",
+    "wrong_size",
+]
+
+Payload = bytes | memoryview
+
+
+def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreError:
+    """The reason why a chunk does not come: the object changed, or is damaged."""
+    facts = {"bucket": info.bucket, "name": info.name}
+    now = records.read(info.name, fresh=True)
+    if now is None or now.deleted or now.nuid != info.nuid:
+        what = "deleted" if now is None or now.deleted else "overwritten"
+        return ObjectChangedError(f"{info.name!r} was {what} while it was being read", **facts)
+    # Which one is lost in the middle, no answer tells: those before it seem to be one further on.
+    subject, missing = chunk_subject(records.bucket, info.nuid), 0
+    with contextlib.suppress(ObjStoreError):  # counting may not be allowed
+        there = records.jetstream.subjects(records.stream, subject).get(subject, 0)
+        missing = info.chunks - there
+    what = f"{missing} of its {info.chunks} chunks" if missing > 0 else f"chunk {index}"
+    is_or_are = "are" if missing > 1 else "is"
+    return ObjectCorruptError(f"{info.name!r} is damaged: {what} {is_or_are} missing", **facts)
+
+
+def check_count(records: Records, info: ObjectInfo, index: int) -> None:
+    """Compare how many chunks the stream's leader has with how many are stated. One request.
+
+    Arguments:
+        index: of the chunk that is wanted, for the error.
+
+    Raises:
+        ObjectChangedError, ObjectCorruptError: there are more or fewer.
+    """
+    subject = chunk_subject(records.bucket, info.nuid)
+    if records.jetstream.subjects(records.stream, subject).get(subject) != info.chunks:
+        raise why_incomplete(records, info, index)
+
+
+def wrong_size(info: ObjectInfo) -> ObjectCorruptError:
+    """The error for chunks whose sizes do not add up."""
+    return ObjectCorruptError(
+        f"{info.name!r} is damaged: its {info.chunks} chunks do not have the "
+        f"{info.size:,} bytes stated",
+        bucket=info.bucket,
+        name=info.name,
+    )
+
+
+class Digester:
+    """Computes an object's digest from its chunks, as far as they come one after the other.
+
+    Arguments:
+        info: the object's metadata.
+    """
+
+    def __init__(self, info: ObjectInfo) -> None:
+        self._info = info
+        self._hasher: Any = None  # made by the first chunk
+        self._next = 0
+
+    def add(self, index: int, payload: Payload) -> None:
+        """Take note of a chunk that is about to be used.
+
+        The first one begins anew; one out of turn changes nothing; when the last one comes in
+        its turn, the digest is compared.
+
+        Raises:
+            DigestMismatchError, ObjectCorruptError: as :func:`check_digest`.
+        """
+        if not index:
+            self._hasher, self._next = hashlib.sha256(), 0
+        if index != self._next:
+            return
+        self._hasher.update(payload)
+        self._next += 1
+        if self._next == self._info.chunks:
+            check_digest(self._info, self._hasher.digest())
+
+
+def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
+    """The content of a one-chunk object, verified.
+
+    Raises:
+        ObjectCorruptError: it has not the size stated.
+        DigestMismatchError: it is not what was stored.
+    """
+    if len(payload) != info.size:
+        raise ObjectCorruptError(
+            f"{info.name!r} is damaged: its chunk has {len(payload):,} bytes, not {info.size:,}",
+            bucket=info.bucket,
+            name=info.name,
+        )
+    check_digest(info, hashlib.sha256(payload).digest())
+    return payload
+
+
+def is_same_digest(stated: str, digest: bytes) -> bool:
+    """Whether a stated digest is of these 32 bytes, however they are spelled."""
+    return stated == encode_digest(digest) or decode_digest(stated) == digest
+
+
+def check_digest(info: ObjectInfo, digest: bytes) -> None:
+    """Compare the digest of what arrived with the one stated.
+
+    Raises:
+        DigestMismatchError: they differ.
+        ObjectCorruptError: the metadata's digest is of another kind.
+    """
+    if not info.digest:
+        warnings.warn(
+            f"{info.name!r} in bucket {info.bucket} has no digest: it was read unverified",
+            stacklevel=5,
+        )
+        return
+    if is_same_digest(info.digest, digest):
+        return
+    if decode_digest(info.digest) is None:
+        raise ObjectCorruptError(
+            f"{info.name!r} has a digest of an unknown kind: {info.digest!r}",
+            bucket=info.bucket,
+            name=info.name,
+        )
+    actual = encode_digest(digest)
+    raise DigestMismatchError(
+        f"{info.name!r} is damaged: its digest is {actual}, not {info.digest} as stated",
+        bucket=info.bucket,
+        name=info.name,
+        expected=info.digest,
+        actual=actual,
+    )

@@ -1,0 +1,285 @@
+"""An object on its way into a file: beside it at first, whole and verified in the end.
+
+A download that may be continued goes into a file whose name tells the object and its chunks, so
+that what is in there is a beginning of exactly that content. The digest, in the end over all of
+it, is what proves that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from objstore.errors import DigestMismatchError, ObjStoreError, is_transient
+from objstore.get.integrity import check_digest, wrong_size
+from objstore.get.reader import ObjectResult
+from objstore.get.target import Target, write_all
+from objstore.model.objects import ObjectInfo
+
+__all__ = ["Part", "fill", "is_resumable", "write_file", "write_stream"]
+
+#: How much of the file is read at once to go on with its digest.
+_READ = 1 << 20
+
+#: The longest beginning of the target's name that is in the part's, in bytes, and the length of
+#: the mark that tells the content.
+_NAME, _MARK = 64, 16
+
+#: Told about bytes.
+Report = Callable[[int], object]
+
+
+def is_resumable(info: ObjectInfo) -> bool:
+    """Whether a download of an object can be continued later; a single chunk is not worth it."""
+    return info.chunks > 1 and bool(info.digest) and _can_lock()
+
+
+class Part:
+    """The file beside the target.
+
+    Arguments:
+        target: the file that it will become.
+        info: the object.
+        resume: go on with what an earlier download of the same content has left, and leave what
+            is there for a later one if this one is cut off.
+
+    Attributes:
+        size: how many bytes are in it, all of them seen by the digest.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, target: Target, info: ObjectInfo, *, resume: bool) -> None:
+        self._target = target
+        self._info = info
+        self._hasher = hashlib.sha256()
+        self.size = 0
+        self._file, self._path, self._is_new, self._resume = self._open(resume)
+        if self._resume:
+            self._take_up()
+
+    def _open(self, resume: bool) -> tuple[FileIO, Path | None, bool, bool]:
+        """The file, its path, whether it is new, and whether it may stay for another time."""
+        path = self._resumable_path()
+        if resume:
+            with contextlib.suppress(OSError):
+                file = self._target.create(path)
+                if _is_ours(file, path):
+                    return file, path, self._target.before is None, True
+                file.close()
+        found = _open_found(path) if resume else None
+        if found is not None:
+            return found, path, False, True
+        file, new = _open_new(self._target)  # or another process is at it
+        return file, new, self._target.before is None, False
+
+    def _resumable_path(self) -> Path:
+        info = self._info
+        content = f"{info.bucket}\n{info.nuid}\n{info.size}\n{info.digest}"
+        mark = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]
+        path = self._target.path
+        return path.parent / f"{_prefix(path)}{mark}.part"
+
+    def _take_up(self) -> None:
+        """Let the digest see what is there."""
+        buffer = bytearray(_READ)
+        while count := self._file.readinto(buffer):
+            self._hasher.update(memoryview(buffer)[:count])
+            self.size += count
+        if self.size > self._info.size:
+            self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    def fill(self, result: ObjectResult, report: Report) -> None:
+        """Write what is missing, and compare the digest.
+
+        Arguments:
+            result: the object.
+            report: told the bytes that are there, or are new.
+
+        Raises:
+            DigestMismatchError: what is in it is not the object.
+            And whatever reading the object or writing the file raises.
+        """
+        report(self.size)
+        result.seek(self.size)
+        for view in result.views():
+            self._hasher.update(view)
+            write_all(self._file, view)
+            self.size += len(view)
+            report(len(view))
+        if self.size != self._info.size:
+            raise wrong_size(self._info)
+        check_digest(self._info, self._hasher.digest())
+
+    def finish(self) -> None:
+        """Let it become the target; parts of it that are left from other contents go."""
+        self._target.take(self._path, self._file, is_new=self._is_new)
+        self._file.close()
+        marks = "[0-9a-f]" * _MARK
+        path = self._target.path
+        for other in path.parent.glob(f"{_escape(_prefix(path))}{marks}.part"):
+            _remove_unused(other)
+
+    def give_up(self, error: BaseException) -> None:
+        """It will not be finished now; it stays if it may be later."""
+        stays = self._resume and isinstance(error, ObjStoreError) and is_transient(error)
+        if not stays and self._path is not None:
+            self._path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def fill(part: Part, result: ObjectResult, report: Report) -> None:
+    """Fill a part; where what is in it is not the object, once more from the beginning.
+
+    The file may have been damaged meanwhile, or the server that answered have a damaged copy.
+
+    Raises:
+        As :meth:`Part.fill`.
+    """
+    try:
+        part.fill(result, report)
+    except DigestMismatchError:
+        report(-part.size)
+        part.clear()
+        part.fill(result, report)
+
+
+def write_stream(target: Target, result: ObjectResult, report: Report) -> None:
+    """Write an object to what cannot be replaced, as it comes.
+
+    The last of it is written when the digest was verified; what was written before stays.
+
+    Raises:
+        What reading the object or writing raises.
+    """
+    with target.open_stream() as file:
+        for view in result.views():
+            write_all(file, view)
+            report(len(view))
+
+
+def write_file(target: Target, content: bytes) -> None:
+    """Write a file that appears when it is whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file, path = _open_new(target)
+    try:
+        with file:
+            write_all(file, memoryview(content))
+            target.take(path, file, is_new=target.before is None)
+    except BaseException:
+        if path is not None:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _prefix(target: Path) -> str:
+    """What the names of a target's parts begin with; they are to be no longer than names may be."""
+    name = os.fsencode(target.name)
+    if len(name) <= _NAME:
+        return f".{target.name}."
+    mark = hashlib.sha256(name).hexdigest()[:_MARK]
+    return f".{name[: _NAME - _MARK].decode('utf-8', 'ignore')}~{mark}."
+
+
+def _escape(text: str) -> str:
+    """A text for a glob pattern."""
+    import glob
+
+    return glob.escape(text)
+
+
+def _open_new(target: Target) -> tuple[FileIO, Path | None]:
+    """A file of nobody else's, beside the target, or (None) without a name.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = target.path.parent
+    path = folder / f"{_prefix(target.path)}{secrets.token_hex(_MARK // 2)}.tmp"
+    try:
+        return target.create(path), path
+    except PermissionError as error:
+        if target.before is None:
+            raise PermissionError(
+                error.errno, "no file can be made in there", str(folder)
+            ) from error
+    except OSError as error:
+        if target.before is None or error.errno != errno.EROFS:
+            raise
+    # A file that may be written, in a folder that may not: its content is written over it.
+    import tempfile  # here: it costs 10 ms, and few need it
+
+    return tempfile.TemporaryFile(buffering=0), None
+
+
+def _can_lock() -> bool:
+    try:
+        import fcntl  # noqa: F401
+    except ImportError:  # pragma: no cover - Windows
+        return False
+    return True
+
+
+def _lock(file: Any) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_ours(file: FileIO, path: Path) -> bool:
+    """Whether an open part is there, for this process alone.
+
+    The one that had it may have finished between our opening and our locking: then what we have
+    is the target.
+    """
+    try:
+        return _lock(file) and os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except OSError:
+        return False
+
+
+def _open_found(path: Path) -> FileIO | None:
+    """A part that is there; None: it is another process's, or another user's who could change it
+    after it was verified (in ``/tmp``, say)."""
+    with contextlib.suppress(OSError):
+        file = FileIO(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), "r+b")
+        with contextlib.ExitStack() as closing:
+            closing.callback(file.close)
+            state = os.fstat(file.fileno())
+            mine = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid()
+            if mine and state.st_nlink == 1 and _is_ours(file, path):
+                path.chmod(0o600)  # it may be about to replace a private one
+                closing.pop_all()
+                return file
+    return None
+
+
+def _remove_unused(path: Path) -> None:
+    """Remove a part, unless a process is at it."""
+    file = _open_found(path) if _can_lock() else None
+    if file is not None:
+        with file, contextlib.suppress(OSError):
+            path.unlink()

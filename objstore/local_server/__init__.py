@@ -1,0 +1,1 @@
+"""A nats-server of one's own: the process, its configuration, its end."""

@@ -1,0 +1,1 @@
+"""Records: one or many, read, listed, watched, and stored by a commit."""

@@ -1,0 +1,315 @@
+"""Changes of records alone: descriptions, names, links, tombstones. No chunk moves.
+
+Two names can share one object's chunks: while it is being renamed, and for good if the rename
+is interrupted. Our own renames leave a note in both records (:data:`MOVED_TO`,
+:data:`MOVED_FROM`); for those of other clients a delete looks through the bucket. Chunks that a
+live name still needs are never removed.
+
+Other clients know no such care: they purge the chunks of the nuid that a name's last record has,
+tombstone or not, when they put or delete that name. So each tombstone has a nuid of its own, that
+no chunk has. Only between the second and the third step of a rename, and where it breaks off
+there, two records have the nuid of the same chunks. (The other order would lose the object.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+from objstore.errors import (
+    LinkError,
+    ObjectChangedError,
+    ObjectCorruptError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    ObjStoreError,
+    RevisionMismatchError,
+    StorageFullError,
+)
+from objstore.metadata.commit import commit, remove_chunks
+from objstore.metadata.current import find_current, fresh_record
+from objstore.metadata.records import Records
+from objstore.metadata.rights import check_rights_to_remove
+from objstore.model.objects import (
+    ObjectInfo,
+    ObjectLink,
+    check_bucket_name,
+    is_free,
+    meta_subject,
+    stream_name,
+)
+from objstore.wire.connection.nuid import next_nuid
+
+__all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename", "without_notes"]
+
+#: Notes in a record, of the name that an object is moving to or has moved from; a copy, which
+#: has chunks of its own, has none.
+MOVED_TO, MOVED_FROM = "objstore_moved_to", "objstore_moved_from"
+
+_Make = Callable[[ObjectInfo | None], ObjectInfo]
+
+
+class _Gone(Exception):  # noqa: N818 - not an error: it ends a retry
+    """There is nothing to delete any more; the argument says whether there was."""
+
+
+def change(records: Records, make: _Make, current: ObjectInfo | None, *, only: bool) -> ObjectInfo:
+    """Store what ``make`` makes of the present record, and of a newer one if that is overtaken.
+
+    Arguments:
+        records: the bucket.
+        make: gives the new record for the present one, or raises.
+        current: the present record.
+        only: raise RevisionMismatchError in place of looking again.
+    """
+    stored, _ = commit(
+        records, fresh_record(make(current)), current, None if only else _again(make)
+    )
+    return stored
+
+
+def _again(make: _Make) -> _Make:
+    return lambda found: fresh_record(make(found))
+
+
+# --- delete
+
+
+def delete_object(records: Records, name: str, current: ObjectInfo | None, *, only: bool) -> bool:
+    """Put a tombstone in an object's place, then remove its chunks; False: it was not there.
+
+    A full bucket takes no tombstone. There the record is purged, up to just the revision that
+    was found, then the chunks, and the tombstone follows into the room that they leave, for
+    watchers and mirrors. (nats.go and nats-py fail, and so a full bucket cannot be emptied.)
+    """
+
+    # All that our tombstone may have replaced: where an answer was lost, more than one.
+    seen: list[ObjectInfo] = []
+
+    def after_loss(found: ObjectInfo | None) -> ObjectInfo | None:
+        _check_overwritten(records, found, seen[-1])
+        if found is None or (found.deleted and _is_deletion_of(records, found, seen[-1])):
+            raise _Gone(False)
+        if found.deleted or found.nuid != seen[-1].nuid:
+            # Put since, over this tombstone or over somebody else's. A second one would delete
+            # what was stored after the first.
+            _remove_deleted(records, seen)
+            return None
+        seen.append(found)
+        return _tombstone(found)
+
+    def again(found: ObjectInfo | None) -> ObjectInfo:
+        if seen:
+            _check_overwritten(records, found, seen[-1])
+        if found is None or found.deleted:
+            raise _Gone(False)
+        seen[:] = [found]
+        return _tombstone(found)
+
+    if current is not None:
+        check_rights_to_remove(records, current)
+    was_there, owed = True, None
+    try:
+        first = again(current)
+        if only:
+            commit(records, first, current, None)
+        else:
+            commit(records, first, current, again, after_loss=after_loss)
+    except _Gone as gone:
+        was_there = gone.args[0]
+    except StorageFullError:
+        owed = seen[-1]
+        subject = meta_subject(records.bucket, name)
+        if not records.jetstream.purge(records.stream, subject, owed.revision):
+            raise  # somebody else replaced it at this very moment
+    _remove_deleted(records, seen)
+    if owed is not None:
+        with contextlib.suppress(ObjStoreError):  # it is deleted, whoever is told of it
+            records.start_publish(_tombstone(owed), 0).result()
+    return was_there
+
+
+def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
+    """Remove the chunks of what is gone, but for those that another name needs."""
+    for info in deleted:
+        if info.chunks and not info.deleted and not is_shared(records, info, thorough=True):
+            remove_chunks(records, info.nuid)
+
+
+def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectInfo) -> None:
+    """What was stored right over the object that was to be deleted is not ours to delete.
+
+    It is as if the delete had come first. Where anything else was stored in between, a tombstone
+    of somebody else's maybe, nobody can say that.
+
+    Raises:
+        _Gone: it was.
+    """
+    if found is None or found.deleted or found.nuid == seen.nuid:
+        return
+    if records.replaced(found) == seen.revision:
+        raise _Gone(True)
+
+
+def _is_deletion_of(records: Records, tombstone: ObjectInfo, info: ObjectInfo) -> bool:
+    """Whether a tombstone was stored right over an object; other clients' tombstones keep its nuid.
+
+    Ours say which revision they replaced.
+    """
+    return tombstone.nuid == info.nuid or records.replaced(tombstone) == info.revision
+
+
+def _tombstone(info: ObjectInfo) -> ObjectInfo:
+    """What takes an object's place when it is deleted; its description stays (ADR-20).
+
+    Its nuid is new: other clients purge by it, and the chunks may live under another name. By it,
+    too, ours is told from somebody else's where an answer was lost.
+    """
+    return without_notes(info).with_changes(
+        deleted=True,
+        nuid=next_nuid(),
+        size=0,
+        chunks=0,
+        digest="",
+        mtime=None,
+        revision=0,
+        ttl=None,
+    )
+
+
+def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> bool:
+    """Whether another live name needs the same chunks.
+
+    A put over one of two names that *another client's* interrupted rename left is the one case
+    that is not seen: only a look through all records stored since the chunks would find the
+    other name, and nothing that the server tells without it, for the record that is replaced is
+    the untouched first one, and the server knows subjects, not contents. That look costs 0.34 s
+    in a bucket of 10,000 objects and 4.3 s in one of 100,000, once for each process, and 0.5 ms
+    each time after it, where a put takes 1.1 ms. A delete pays it; ``verify`` names such objects.
+
+    Arguments:
+        records: the bucket.
+        info: a record that was just replaced.
+        thorough: look through the bucket for names that other clients left.
+    """
+    names = {info.extra.get(MOVED_TO), info.extra.get(MOVED_FROM)}
+    if thorough:
+        names |= records.names_with(info.nuid)
+    for name in names:
+        if isinstance(name, str) and name and name != info.name:
+            try:
+                other = records.read(name, fresh=True)
+            except ObjectCorruptError:
+                return True  # who knows? If not, it is for the garbage collection
+            if other is not None and not other.deleted and other.nuid == info.nuid:
+                return True
+    return False
+
+
+def without_notes(info: ObjectInfo) -> ObjectInfo:
+    """A record that shares its chunks with no other name."""
+    notes = (MOVED_TO, MOVED_FROM)
+    return info.with_changes(extra={k: v for k, v in info.extra.items() if k not in notes})
+
+
+# --- rename
+
+
+def rename(
+    records: Records, make: _Make, current: ObjectInfo | None, new_name: str, *, only: bool
+) -> ObjectInfo:
+    """Give an object another name: a note in the old record, the new one, the old tombstone.
+
+    Interrupted after the note, nothing has changed; after the new record, both names are there
+    and know of each other.
+
+    Raises:
+        ObjectExistsError: a live object has the new name.
+        And as :func:`change`.
+    """
+    meta_subject(records.bucket, new_name)  # checks the name
+    make(current)
+    there = _free(find_current(records, new_name), new_name)
+
+    def noted(found: ObjectInfo | None) -> ObjectInfo:
+        info = make(found)
+        return info.with_changes(extra={**info.extra, MOVED_TO: new_name})
+
+    def renamed(found: ObjectInfo | None) -> ObjectInfo:
+        _free(found, new_name)
+        return new
+
+    old = change(records, noted, current, only=only)
+    extra = {key: value for key, value in old.extra.items() if key != MOVED_TO}
+    new = fresh_record(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
+    stored, _ = commit(records, new, there, renamed)
+    try:
+        commit(records, _tombstone(old), old, None)
+    except RevisionMismatchError as error:
+        # Somebody overwrote the old name in between, and may have removed the chunks. So the
+        # object was replaced, not renamed.
+        with contextlib.suppress(RevisionMismatchError):
+            delete_object(records, new_name, stored, only=True)
+        raise ObjectChangedError(
+            f"{old.name!r} was overwritten or deleted while it was being renamed",
+            bucket=records.bucket,
+            name=old.name,
+        ) from error
+    return stored
+
+
+def _free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
+    """The record in a place that is free: none, a tombstone, or one that nobody can read."""
+    if found is not None and not is_free(found):
+        raise ObjectExistsError(
+            f"{name!r} exists already in bucket {found.bucket}", bucket=found.bucket, name=name
+        )
+    return found
+
+
+# --- links
+
+
+def link_to(records: Records, link: ObjectLink, name: str) -> None:
+    """Check a link's target.
+
+    Raises:
+        InvalidNameError: the target cannot exist.
+        ObjectNotFoundError, BucketNotFoundError: it does not.
+        LinkError: it is itself a link.
+    """
+    check_bucket_name(link.bucket)
+    if link.name is None:
+        records.jetstream.stream_info(stream_name(link.bucket))
+        return
+    target = records.of(link.bucket).read(link.name)
+    if target is None or target.deleted:
+        raise ObjectNotFoundError(
+            f"there is no object {link.name!r} in bucket {link.bucket} to link to",
+            bucket=link.bucket,
+            name=link.name,
+        )
+    if target.link is not None:
+        raise LinkError(
+            f"{link.name!r} in bucket {link.bucket} is itself a link; link to its target",
+            bucket=records.bucket,
+            name=name,
+        )
+
+
+def overwrite_link(
+    records: Records, info: ObjectInfo, current: ObjectInfo | None, *, only: bool
+) -> ObjectInfo:
+    """Store a link where nothing is, or a tombstone, or a link.
+
+    Raises:
+        ObjectExistsError: a live object is there.
+        And as :func:`change`.
+    """
+
+    def make(found: ObjectInfo | None) -> ObjectInfo:
+        if found is None or found.link is None:
+            _free(found, info.name)
+        return info
+
+    return change(records, make, current, only=only)

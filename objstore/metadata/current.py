@@ -1,0 +1,205 @@
+"""What stands in a name's place, for who is going to write there.
+
+A record that nobody can read holds no name: it is overwritten, and the garbage collection finds
+its chunks. One that an older client stored under another subject is moved to its own first, so
+that a name never has two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Protocol
+
+from objstore.errors import InvalidNameError, ObjectCorruptError, RevisionMismatchError
+from objstore.metadata.records import PendingRecord, Records
+from objstore.model.objects import ObjectInfo, Unreadable, is_free, meta_subject, unreadable
+
+__all__ = [
+    "Current",
+    "Known",
+    "PendingCurrent",
+    "check_readable",
+    "find_current",
+    "fresh_record",
+    "own_record",
+    "revision_check",
+]
+
+#: Raises, where what is given must not be replaced.
+Check = Callable[[ObjectInfo | None], object]
+
+LOG = logging.getLogger("objstore")
+
+
+class Current(Protocol):
+    """What a name has at the moment, asked for and maybe not answered yet."""
+
+    def result(self) -> ObjectInfo | None:
+        """The record, tombstones included; None: there is none."""
+
+    def close(self) -> None:
+        """The answer is not needed any more."""
+
+
+class Known:
+    """What a name has, where that is known already."""
+
+    def __init__(self, info: ObjectInfo | None) -> None:
+        self._info = info
+
+    def result(self) -> ObjectInfo | None:
+        """The record that was given."""
+        return self._info
+
+    def close(self) -> None:
+        """Nothing was asked for."""
+
+
+class PendingCurrent:
+    """What a name has, asked for along with what is sent next; to be closed, if it is not taken."""
+
+    def __init__(self, records: Records, name: str) -> None:
+        self._records = records
+        self._name = name
+        self._pending = records.start_record(name)
+
+    def result(self) -> ObjectInfo | None:
+        """As :func:`find_current`, without a look under the name's other subjects.
+
+        Who has asked along with a chunk has that answer sooner than the next round trip is over.
+        """
+        return _read_place(self._records, self._name, self._pending)
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._pending.close()
+
+
+def find_current(records: Records, name: str, check: Check | None = None) -> ObjectInfo | None:
+    """The record that a write will replace, tombstones included; None: there is none.
+
+    What cannot be read comes as :class:`~objstore.model.objects.Unreadable`, and a warning is
+    logged.
+
+    Arguments:
+        records: the bucket.
+        name: of the object.
+        check: raises, where what is there must not be replaced; nothing has changed then.
+
+    Raises:
+        InvalidNameError: the name cannot be one.
+        BucketNotFoundError: there is no such bucket.
+        RequestTimeoutError, ConnectionLostError: no answer.
+    """
+    elsewhere = None
+    info = _read_place(records, name, None)
+    if info is None or info.deleted:
+        elsewhere = records.find_elsewhere(name, 0 if info is None else info.revision)
+    if check is not None:
+        check(info if elsewhere is None else elsewhere[1])
+    if elsewhere is not None:
+        _move(records, *elsewhere)
+        info = own_record(records, name)
+    return info
+
+
+def revision_check(bucket: str, name: str, if_revision: int) -> Check:
+    """What :func:`find_current` is to check where only one revision may be replaced.
+
+    0: nothing may be there; a record that nobody can read is nothing, and may be named, too.
+
+    Returns:
+        It raises RevisionMismatchError.
+    """
+
+    def check(found: ObjectInfo | None) -> None:
+        live = 0 if found is None or found.deleted else found.revision
+        if live == if_revision or (if_revision == 0 and is_free(found)):
+            return
+        raise RevisionMismatchError(
+            f"{name!r} has the revision {live}, not {if_revision}"
+            if live
+            else f"{name!r} does not exist, so it has not the revision {if_revision}",
+            bucket=bucket,
+            name=name,
+            expected=if_revision,
+            actual=live,
+        )
+
+    return check
+
+
+def check_readable(found: ObjectInfo) -> None:
+    """Refuse to change a part of what cannot be read.
+
+    Raises:
+        ObjectCorruptError: it cannot.
+    """
+    if isinstance(found, Unreadable):
+        raise ObjectCorruptError(
+            f"the metadata of {found.name!r} are malformed: they can be overwritten or deleted",
+            bucket=found.bucket,
+            name=found.name,
+            revision=found.revision,
+        )
+
+
+def own_record(records: Records, name: str) -> ObjectInfo | None:
+    """The same from the leader, and under the name's own subject alone."""
+    try:
+        return records.read_own(name, fresh=True)
+    except ObjectCorruptError as error:
+        return _unread(records, name, error)
+
+
+def _read_place(records: Records, name: str, pending: PendingRecord | None) -> ObjectInfo | None:
+    """What the name's own subject has, and belongs there."""
+    try:
+        info = records.read_own(name) if pending is None else pending.result()
+    except ObjectCorruptError as error:
+        return _unread(records, name, error)
+    if info is not None and info.name != name:
+        # Of a name that an older client stored under the subject of this one.
+        try:
+            _move(records, meta_subject(records.bucket, name), info)
+        except InvalidNameError:  # nor can it have another subject
+            return unreadable(records.bucket, name, info.revision)
+        info = own_record(records, name)
+    return info
+
+
+def _unread(records: Records, name: str, error: ObjectCorruptError) -> ObjectInfo:
+    if error.revision is None:
+        raise error
+    LOG.warning("%r is going to be overwritten: %s", name, error)
+    return unreadable(records.bucket, name, error.revision)
+
+
+def _move(records: Records, subject: str, info: ObjectInfo) -> None:
+    """Store a record of an older client under its own subject, and remove it where it was.
+
+    Interrupted in between, both are there, with the same chunks; the one under its own subject
+    counts.
+    """
+    there = own_record(records, info.name)
+    is_newer = there is None or (there.deleted and there.revision < info.revision)
+    if is_newer and not info.deleted:
+        expected = 0 if there is None else there.revision
+        LOG.info("%r of an older client moves from %s", info.name, subject)
+        with contextlib.suppress(RevisionMismatchError):  # somebody else has put it there
+            records.start_publish(fresh_record(info), expected).result()
+    records.jetstream.purge(records.stream, subject, info.revision)
+
+
+def fresh_record(info: ObjectInfo) -> ObjectInfo:
+    """A record to be stored once more: its time and revision are the stream's to give.
+
+    What is left of its life time goes on, rather than beginning anew.
+    """
+    ttl = info.ttl
+    if ttl is not None and info.mtime is not None:
+        ttl = ttl - (datetime.now(timezone.utc) - info.mtime)
+    return info.with_changes(mtime=None, revision=0, ttl=ttl)

@@ -1,0 +1,49 @@
+"""Links: from a name to the object that it leads to (ADR-20)."""
+
+from __future__ import annotations
+
+from objstore.errors import BucketNotFoundError, LinkError
+from objstore.metadata.records import Records
+from objstore.model.objects import ObjectInfo
+
+__all__ = ["follow"]
+
+#: How many links are followed, one after the other. Clients refuse links to links, yet a link's
+#: target can be replaced by a link.
+MAX_LINKS = 8
+
+
+def follow(records: Records, name: str) -> tuple[Records, ObjectInfo] | None:
+    """The object that a name leads to, and the bucket that it is in.
+
+    Returns:
+        None when there is no such object, or a link leads to none.
+
+    Raises:
+        LinkError: a link leads to a whole bucket, or links lead in a circle.
+        And as :meth:`~objstore.metadata.records.Records.read`.
+    """
+    seen: set[tuple[str, str]] = set()
+    here, at = records, name
+    while (here.bucket, at) not in seen and len(seen) <= MAX_LINKS:
+        seen.add((here.bucket, at))
+        try:
+            info = here.read(at)
+        except BucketNotFoundError:
+            if here is records:
+                raise
+            return None
+        if info is None or info.deleted:
+            return None
+        link = info.link
+        if link is None:
+            return here, info
+        if link.name is None:
+            raise LinkError(
+                f"{name!r} is a link to the bucket {link.bucket}, not to an object",
+                bucket=records.bucket,
+                name=name,
+            )
+        here = here if link.bucket == here.bucket else records.of(link.bucket)
+        at = link.name
+    raise LinkError(f"the links from {name!r} lead in a circle", bucket=records.bucket, name=name)

@@ -1,0 +1,79 @@
+"""What a user must be allowed before the first chunk of a put travels.
+
+A put that fails half-way removes what it sent, and one that replaces an object removes the chunks
+of that. So where the user may not do everything, as the server says when a bucket is opened, the
+first put reads the record before it sends a chunk, not meanwhile, and with that goes a purge of
+nothing: who may not read, or not purge, is refused. Whether a record may be stored is tried with
+one that cannot be. Where something was denied, the next puts look, too. Whoever is not limited
+pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from objstore.errors import PermissionDeniedError
+from objstore.metadata.commit import overtake
+from objstore.metadata.current import Current
+from objstore.metadata.records import Records
+from objstore.model.objects import ObjectInfo, meta_subject
+
+__all__ = ["check_rights_to_put", "check_rights_to_remove", "learning_to_purge"]
+
+
+@contextlib.contextmanager
+def learning_to_purge(records: Records) -> Iterator[None]:
+    """Learn whether the user may purge, once, while the block waits for an answer."""
+    access = records.access
+    if access.may_purge is not None or not access.is_doubtful:
+        yield
+        return
+    with records.jetstream.start_purging_nothing(records.stream) as purge:
+        yield
+        if purge.error is None or isinstance(purge.error, PermissionDeniedError):
+            access.may_purge = purge.error is None
+
+
+def check_rights_to_put(records: Records, name: str, current: Current) -> ObjectInfo | None:
+    """Refuse a put that cannot be completed.
+
+    Arguments:
+        records: the bucket.
+        name: of the object.
+        current: what the put will replace.
+
+    Returns:
+        What that is.
+
+    Raises:
+        PermissionDeniedError: the user may not store the record, or not remove what it replaces.
+        ObjStoreError: as ``current``'s result; or the bucket cannot be written.
+    """
+    access = records.access
+    with learning_to_purge(records):
+        found = current.result()
+    if not access.commits:
+        overtake(records, meta_subject(records.bucket, name))
+        access.commits = True
+    if found is not None:
+        check_rights_to_remove(records, found)
+    access.proved = True
+    return found
+
+
+def check_rights_to_remove(records: Records, info: ObjectInfo) -> None:
+    """Refuse to replace or delete an object whose chunks the user may not remove.
+
+    Raises:
+        PermissionDeniedError: the user may not purge.
+    """
+    if info.deleted or not info.chunks or records.access.may_purge is not False:
+        return
+    subject = records.jetstream.purge_subject(records.stream)
+    raise PermissionDeniedError(
+        f"the chunks of {info.name!r} would be left behind: not allowed: publish to {subject}",
+        subject=subject,
+        bucket=records.bucket,
+        name=info.name,
+    )

@@ -1,0 +1,43 @@
+"""What was seen of a bucket's records in one look, so that the next looks only at those since."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+__all__ = ["NamesByNuid", "TombstonesSeen"]
+
+
+class TombstonesSeen:
+    """The tombstones that were seen in a full bucket, see :mod:`objstore.metadata.tombstones`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a signal handler may interrupt its holder
+        self.next = 1  # the first sequence not looked at
+        self.found: deque[tuple[str, int]] = deque()  # names and revisions, the oldest first
+        self.elsewhere: set[str] = set()  # names that older clients stored under other subjects
+        self.rounds = 0  # in which some were removed
+
+
+class NamesByNuid:
+    """Which names were seen with which nuid.
+
+    The lock, under which the network is asked, is reentrant: a signal handler that interrupts its
+    holder looks through the rest itself. To add what was added is no harm.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.next = 1  # the first sequence not looked at
+        self._names: dict[str, str] = {}  # a nuid has one name, nearly always
+        self._others: dict[str, set[str]] = {}
+
+    def add(self, nuid: str, name: str) -> None:
+        """Take note that a name has had a nuid."""
+        if self._names.setdefault(nuid, name) != name:
+            self._others.setdefault(nuid, set()).add(name)
+
+    def of(self, nuid: str) -> set[str]:
+        """The names that were seen with a nuid."""
+        first = self._names.get(nuid)
+        return set() if first is None else {first, *self._others.get(nuid, ())}

@@ -1,0 +1,1 @@
+"""What objects and buckets are: names, records, options. No I/O."""

@@ -1,0 +1,365 @@
+"""The stream that stands behind a bucket (ADR-20): new, existing, changed, copied. Pure data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from objstore.errors import BucketConfigError, InvalidOptionError
+from objstore.model.bucket_options import (
+    MAX_OBJECT_SIZE,
+    SERVER_METADATA,
+    BucketOptions,
+    StorageType,
+    StoreCompression,
+)
+from objstore.model.objects import (
+    all_meta_subject,
+    bucket_of_stream,
+    bucket_subjects,
+    check_bucket_name,
+    stream_name,
+)
+from objstore.model.stream_info import StreamInfo, parse_stream_info
+from objstore.model.stream_sources import actual_sources
+
+__all__ = [
+    "CLONING",
+    "MAX_OBJECT_SIZE",
+    "BucketOptions",
+    "ObjectStoreStatus",
+    "StorageType",
+    "StoreCompression",
+]
+
+
+#: In the stream's metadata, as long as a clone is not complete.
+CLONING = "objstore.cloning"
+
+
+@dataclass(frozen=True)
+class ObjectStoreStatus:
+    """A bucket's settings and state.
+
+    Attributes:
+        bucket: its name.
+        size: how many live objects there are, links among them; None where they were not counted.
+        total_size: of them all, in bytes; None where that was not counted.
+        bytes: that the stream takes, metadata and overhead included.
+        description: free text.
+        ttl: after which objects expire; zero: never.
+        storage, replicas, compression: of the stream.
+        sealed: whether nothing can change any more.
+        max_object_size: in bytes, or None.
+        metadata: the user's pairs of text.
+        stream_info: what the server told of the stream.
+        backing_store: always ``"JetStream"``.
+    """
+
+    bucket: str
+    size: int | None
+    total_size: int | None
+    bytes: int
+    description: str
+    ttl: timedelta
+    storage: StorageType
+    replicas: int
+    compression: StoreCompression
+    sealed: bool
+    max_object_size: int | None
+    metadata: Mapping[str, str]
+    stream_info: StreamInfo = field(repr=False)
+    backing_store: str = "JetStream"
+
+
+# --- the stream
+
+
+#: What a stream allows only when it was asked for, by the options' names. A field that an older
+#: server does not know is not sent to it.
+_ALLOWED = {"allow_msg_ttl": "object_ttl", "allow_batched": "batched"}
+
+
+def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]) -> dict[str, Any]:
+    """The configuration of a new bucket's stream: ADR-20's, and what was asked for.
+
+    It has nothing beyond, so that other clients' idempotent create calls succeed. But one that is
+    fed from other buckets lets single objects expire where the server can: theirs may.
+
+    Arguments:
+        bucket: its name.
+        options: what was asked.
+        supports: what the server can do, by the names in
+            :data:`objstore.wire.jetstream.api.FEATURES`.
+
+    Raises:
+        InvalidNameError, InvalidOptionError: the name or an option is impossible.
+    """
+    check_bucket_name(bucket)
+    config: dict[str, Any] = {
+        "name": stream_name(bucket),
+        "subjects": bucket_subjects(bucket),
+        "retention": "limits",
+        "discard": "new",
+        "max_bytes": -1,
+        "max_age": 0,
+        "storage": "file",
+        "num_replicas": 1,
+        "compression": "none",
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+        **_fed(options, supports),
+        **options.fields(bucket),
+    }
+    if config.get("mirror"):  # not to answer in its source's name
+        config["mirror_direct"] = False
+    return _without_refused(config)
+
+
+def _fed(options: BucketOptions, supports: Mapping[str, bool]) -> dict[str, Any]:
+    """What a stream that is fed from others needs."""
+    is_fed = options.mirror is not None or bool(options.sources)
+    return {"allow_msg_ttl": True} if is_fed and supports.get("message TTL") else {}
+
+
+def _without_refused(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the permissions that it does not give."""
+    return {key: value for key, value in config.items() if key not in _ALLOWED or value}
+
+
+def updated_stream(
+    bucket: str, options: BucketOptions, config: Mapping[str, Any], supports: Mapping[str, bool]
+) -> dict[str, Any]:
+    """The configuration of an existing bucket's stream with some options changed, and no more.
+
+    Arguments:
+        bucket: its name.
+        options: what shall change.
+        config: of the stream, as it is.
+        supports: as for :func:`new_stream`.
+
+    Raises:
+        InvalidOptionError: an option is impossible.
+        BucketConfigError: it cannot change any more.
+    """
+    fields = options.fields(bucket)
+    if options.mirror is not None and config.get("mirror"):  # the server changes no mirror
+        check_existing(bucket, BucketOptions(mirror=options.mirror), config)
+        for name in ("mirror", "sources", "subjects"):
+            fields.pop(name, None)
+    storage = config.get("storage", "file")
+    if fields.get("storage", storage) != storage:
+        raise BucketConfigError(
+            f"bucket {bucket} keeps its storage: {storage}",
+            bucket=bucket,
+            differences={"storage": (storage, fields["storage"])},
+        )
+    if "metadata" in fields:
+        fields["metadata"] = merged_metadata(options, config)
+    if config.get("allow_msg_ttl") and fields.get("allow_msg_ttl") is False:
+        raise BucketConfigError(
+            f"bucket {bucket} keeps object_ttl: a stream that lets single messages expire does so "
+            "for good",
+            bucket=bucket,
+            differences={"object_ttl": (True, False)},
+        )
+    changed = {**config, **_fed(options, supports), **fields}
+    if options.sources is not None:
+        changed.pop("mirror", None)  # from now on it is written, so it is no mirror any more
+    longest = fields.get("max_age") or 0
+    if longest and int(changed.get("duplicate_window") or 0) > longest:
+        changed["duplicate_window"] = longest  # the server wants it so
+    return _without_refused(changed)
+
+
+def merged_metadata(options: BucketOptions, config: Mapping[str, Any]) -> dict[str, str]:
+    """A stream's metadata where ``options`` change the user's pairs, the limit, or both."""
+    old = config.get("metadata") or {}
+    said = BucketOptions(metadata=options.metadata, max_object_size=options.max_object_size)
+    pairs: dict[str, str] = said.fields().get("metadata", {})
+    if options.metadata is None:
+        pairs = {**user_metadata(old), **pairs}
+    elif options.max_object_size is None and MAX_OBJECT_SIZE in old:
+        pairs = {**pairs, MAX_OBJECT_SIZE: old[MAX_OBJECT_SIZE]}
+    return {**{k: v for k, v in old.items() if k.startswith(SERVER_METADATA)}, **pairs}
+
+
+def check_clone(options: BucketOptions) -> None:
+    """Refuse options that make no sense for a clone.
+
+    Raises:
+        InvalidOptionError: a mirror or sources are among them.
+    """
+    if options.mirror is not None or options.sources is not None:
+        raise InvalidOptionError("a clone takes no mirror and no sources")
+
+
+#: What a clone takes over from its source's stream.
+_CLONED = (
+    "description", "max_bytes", "max_age", "storage", "num_replicas", "compression", "placement",
+    "allow_msg_ttl", "allow_batched",
+)  # fmt: skip
+
+
+def cloned_stream(
+    bucket: str, options: BucketOptions, source: Mapping[str, Any], supports: Mapping[str, bool]
+) -> dict[str, Any]:
+    """The configuration of a bucket's stream like another's, with some options changed.
+
+    Arguments:
+        bucket: the new one's name.
+        options: what shall be otherwise.
+        source: the configuration of the other's stream.
+        supports: as for :func:`new_stream`.
+
+    Raises:
+        InvalidNameError, InvalidOptionError: the name or an option is impossible.
+    """
+    check_clone(options)
+    config = new_stream(bucket, BucketOptions(), supports)
+    config.update({name: source[name] for name in _CLONED if source.get(name)})
+    config.update(options.fields(bucket))
+    old = user_metadata(source.get("metadata"))
+    metadata = merged_metadata(options, {"metadata": old})
+    if metadata:
+        config["metadata"] = metadata
+    return _without_refused(config)
+
+
+def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any]) -> None:
+    """Compare an existing bucket with what was asked of it.
+
+    Raises:
+        BucketConfigError: they differ; it names the options.
+        InvalidOptionError: an option is impossible.
+    """
+    differences: dict[str, tuple[Any, Any]] = {}
+    for name, wanted in options.fields(bucket).items():
+        actual = config.get(name)
+        if name in ("sources", "mirror"):
+            wanted = actual_sources({name: wanted})
+            actual = actual_sources(config)
+        elif name == "subjects":
+            actual = actual or []
+        elif name in ("placement", "republish"):
+            actual = {key: value for key, value in (actual or {}).items() if value}
+        elif name == "metadata":
+            actual = user_metadata(actual)
+            if options.metadata is None:  # only the limit was asked for
+                actual = {k: v for k, v in actual.items() if k == MAX_OBJECT_SIZE}
+            if options.max_object_size is None:  # nothing was said of the limit
+                actual.pop(MAX_OBJECT_SIZE, None)
+        elif name in ("description", "compression"):
+            actual = actual or ("none" if name == "compression" else "")
+        elif name == "max_age":
+            actual = actual or 0
+        elif name in _ALLOWED:
+            actual = bool(actual)
+        if actual != wanted:
+            differences.update(_in_options_words(name, actual, wanted))
+    if differences:
+        listed = "; ".join(f"{k} is {a!r}, not {w!r}" for k, (a, w) in differences.items())
+        raise BucketConfigError(
+            f"bucket {bucket} exists with other settings: {listed}",
+            bucket=bucket,
+            differences=differences,
+        )
+
+
+def _in_options_words(field: str, actual: Any, wanted: Any) -> dict[str, tuple[Any, Any]]:
+    """A difference of a stream's field as one of the options that a user gave."""
+    if field == "max_age":
+        ages = tuple(timedelta(microseconds=age / 1000) for age in (actual, wanted))
+        return {"ttl": (ages[0], ages[1])}
+    if field == "num_replicas":
+        return {"replicas": (actual, wanted)}
+    if field != "metadata":
+        return {_ALLOWED.get(field, field): (actual, wanted)}
+    sides = [dict(actual), dict(wanted)]
+    limits = [side.pop(MAX_OBJECT_SIZE, None) for side in sides]
+    found: dict[str, tuple[Any, Any]] = {}
+    if sides[0] != sides[1]:
+        found["metadata"] = (sides[0], sides[1])
+    if limits[0] != limits[1]:
+        sizes = [None if limit is None else int(limit) for limit in limits]
+        found["max_object_size"] = (sizes[0], sizes[1])
+    return found
+
+
+def marked(config: Mapping[str, Any], nuid: str) -> dict[str, Any]:
+    """A stream's configuration with a mark that no other has.
+
+    A server takes the creation of a stream that exists for done if the settings are the same.
+    With the mark they are not, so that two who make the same bucket learn of each other.
+    """
+    return {**config, "metadata": {**config.get("metadata", {}), CLONING: nuid}}
+
+
+def local_sources(options: BucketOptions) -> list[str]:
+    """The buckets of the same account that options name as mirror or sources."""
+    given = [options.mirror] if options.mirror is not None else list(options.sources or ())
+    return [
+        each if isinstance(each, str) else each.name
+        for each in given
+        if isinstance(each, str) or each.external is None
+    ]
+
+
+def bucket_of_config(config: Mapping[str, Any]) -> str | None:
+    """The bucket that a stream is behind, by its name and its subjects; None: it is no bucket."""
+    bucket = bucket_of_stream(str(config.get("name")))
+    subjects = config.get("subjects")
+    if bucket is None or (subjects and all_meta_subject(bucket) not in subjects):
+        return None
+    return bucket
+
+
+def user_metadata(metadata: object) -> dict[str, str]:
+    """A stream's metadata without what the server wrote there."""
+    if not isinstance(metadata, Mapping):
+        return {}
+    return {k: v for k, v in metadata.items() if not k.startswith(SERVER_METADATA)}
+
+
+def max_object_size(config: Mapping[str, Any]) -> int | None:
+    """The limit that a bucket's stream carries, or None."""
+    metadata = config.get("metadata")
+    text = metadata.get(MAX_OBJECT_SIZE) if isinstance(metadata, dict) else None
+    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def status_of(
+    bucket: str,
+    info: Mapping[str, Any],
+    *,
+    size: int | None = None,
+    total_size: int | None = None,
+) -> ObjectStoreStatus:
+    """A bucket's status, from what the server tells of its stream.
+
+    Arguments:
+        bucket: its name.
+        info: the server's answer.
+        size, total_size: how many live objects were counted, and their bytes; None: not counted.
+    """
+    config = info["config"]
+    metadata = user_metadata(config.get("metadata"))
+    metadata.pop(MAX_OBJECT_SIZE, None)
+    return ObjectStoreStatus(
+        bucket=bucket,
+        size=size,
+        total_size=total_size,
+        bytes=int(info["state"]["bytes"]),
+        description=config.get("description") or "",
+        ttl=timedelta(microseconds=int(config.get("max_age") or 0) // 1000),
+        storage=StorageType(config.get("storage", "file")),
+        replicas=int(config.get("num_replicas", 1)),
+        compression=StoreCompression(config.get("compression") or "none"),
+        sealed=bool(config.get("sealed")),
+        max_object_size=max_object_size(config),
+        metadata=metadata,
+        stream_info=parse_stream_info(info),
+    )

@@ -1,0 +1,265 @@
+"""What a user may ask of a bucket, checked and brought into the stream's fields. Pure data."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from objstore.errors import InvalidOptionError
+from objstore.model.arguments import description_text, metadata_dict
+from objstore.model.stream_sources import (
+    StreamSource,
+    check_subject_pattern,
+    mirror_fields,
+    sources_fields,
+)
+from objstore.wire.connection.arguments import to_seconds, to_whole, whole
+
+__all__ = [
+    "MAX_OBJECT_SIZE",
+    "SERVER_METADATA",
+    "BucketOptions",
+    "Placement",
+    "Republish",
+    "StorageType",
+    "StoreCompression",
+]
+
+#: In the stream's metadata, so that every objstore client enforces the same limit.
+MAX_OBJECT_SIZE = "objstore.max_object_size"
+
+#: Seconds that fit as nanoseconds into the server's 64 bits.
+_LONGEST = (1 << 63) // 1_000_000_000
+
+#: nats-server writes keys of its own there; they are not the user's.
+SERVER_METADATA = "_nats."
+
+
+class StorageType(str, enum.Enum):
+    """Where a bucket's messages are kept."""
+
+    FILE = "file"
+    MEMORY = "memory"
+
+
+class StoreCompression(str, enum.Enum):
+    """How a bucket's messages are compressed on disk."""
+
+    NONE = "none"
+    S2 = "s2"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where in a cluster a bucket's stream may be (``placement`` of a stream).
+
+    Attributes:
+        cluster: the cluster's name; None: any.
+        tags: that each server must have.
+    """
+
+    cluster: str | None = None
+    tags: Sequence[str] = ()
+
+    def fields(self) -> dict[str, Any]:
+        """The stream's configuration for it.
+
+        Raises:
+            InvalidOptionError: it says nothing, or a value is impossible.
+        """
+        fields: dict[str, Any] = {}
+        if self.cluster is not None:
+            fields["cluster"] = _word("placement: cluster", self.cluster)
+        if isinstance(self.tags, (str, bytes)) or not isinstance(self.tags, Iterable):
+            raise InvalidOptionError(f"placement: tags is {self.tags!r}; it must be some texts")
+        tags = [_word("placement: a tag", tag) for tag in self.tags]
+        if tags:
+            fields["tags"] = tags
+        if not fields:
+            raise InvalidOptionError("placement names neither a cluster nor tags")
+        return fields
+
+
+@dataclass(frozen=True)
+class Republish:
+    """Send each message of a bucket on, once it is stored, for plain subscribers (ADR-8).
+
+    Attributes:
+        dest: the subject or pattern that it is sent to, such as ``changes.>``.
+        src: which of the bucket's subjects are sent on; None: all.
+        headers_only: leave the payloads away.
+    """
+
+    dest: str
+    src: str | None = None
+    headers_only: bool = False
+
+    def fields(self) -> dict[str, Any]:
+        """The stream's configuration for it.
+
+        Raises:
+            InvalidOptionError: a value is impossible.
+        """
+        if not isinstance(self.headers_only, bool):
+            raise InvalidOptionError(
+                f"republish: headers_only is {self.headers_only!r}; it must be True or False"
+            )
+        fields: dict[str, Any] = {
+            "src": check_subject_pattern("republish: src", ">" if self.src is None else self.src),
+            "dest": check_subject_pattern("republish: dest", self.dest),
+        }
+        return {**fields, "headers_only": True} if self.headers_only else fields
+
+
+@dataclass(frozen=True)
+class BucketOptions:
+    """What a user may ask of a bucket; None: nothing was said.
+
+    Attributes:
+        description: free text.
+        max_object_size: the largest object, in bytes.
+        max_bytes: the largest size of the stream, in bytes.
+        storage: on file or in memory.
+        replicas: how many servers hold a copy.
+        ttl: after how long objects expire: a timedelta or seconds.
+        compression: of the stream on disk; True is S2.
+        placement: where in a cluster.
+        republish: send what is stored on.
+        mirror: make a copy of another bucket that follows it and cannot be written itself: the
+            bucket's name, or a :class:`StreamSource`. Revisions and times are the copy's own
+            (but for a mirror of another domain, which has its source's).
+        sources: feed the bucket from others too: their names, or StreamSources. Where two have
+            an object of one name, the one that arrives last is seen.
+        metadata: free pairs of text.
+        object_ttl: whether single objects may expire (``put(ttl=)``; ``allow_msg_ttl`` of the
+            stream, ADR-43, server 2.11). It cannot be taken back, and the first ``put(ttl=)``
+            turns it on by itself.
+        batched: whether other clients may publish in fast-ingest batches (``allow_batched`` of
+            the stream, ADR-50, server 2.14). This client has no use for it.
+
+    What is deleted or overwritten in a source is so in the copy, but its chunks stay there:
+    the server does not pass removals on. ``collect_garbage`` removes them.
+    """
+
+    description: str | None = None
+    max_object_size: int | None = None
+    max_bytes: int | None = None
+    storage: StorageType | str | None = None
+    replicas: int | None = None
+    ttl: timedelta | float | None = None
+    compression: StoreCompression | str | bool | None = None
+    placement: Placement | None = None
+    republish: Republish | None = None
+    mirror: StreamSource | str | None = None
+    sources: Sequence[StreamSource | str] | None = None
+    metadata: Mapping[str, str] | None = None
+    object_ttl: bool | None = None
+    batched: bool | None = None
+
+    def fields(self, bucket: str = "") -> dict[str, Any]:
+        """The stream's configuration, of what was said.
+
+        Arguments:
+            bucket: its name, which mirrors and sources need.
+
+        Raises:
+            InvalidOptionError: a value is impossible.
+        """
+        fields: dict[str, Any] = {}
+        if self.description is not None:
+            fields["description"] = description_text(self.description)
+        if self.max_bytes is not None:
+            fields["max_bytes"] = _positive("max_bytes", self.max_bytes)
+        if self.storage is not None:
+            fields["storage"] = _member("storage", StorageType, self.storage)
+        if self.replicas is not None:
+            fields["num_replicas"] = _positive("replicas", self.replicas)
+        if self.ttl is not None:
+            fields["max_age"] = _nanoseconds("ttl", self.ttl)
+        if self.compression is not None:
+            fields["compression"] = self._compression(self.compression)
+        if self.metadata is not None or self.max_object_size is not None:
+            fields["metadata"] = self._metadata()
+        if self.placement is not None:
+            fields["placement"] = _instance("placement", Placement, self.placement).fields()
+        if self.republish is not None:
+            fields["republish"] = _instance("republish", Republish, self.republish).fields()
+        if self.mirror is not None and self.sources is not None:
+            raise InvalidOptionError("a bucket is a mirror, or it has sources, not both")
+        if self.mirror is not None:
+            fields.update(mirror_fields(self.mirror, bucket))
+        if self.sources is not None:
+            fields.update(sources_fields(self.sources, bucket))
+        if self.object_ttl is not None:
+            fields["allow_msg_ttl"] = _flag("object_ttl", self.object_ttl)
+        if self.batched is not None:
+            fields["allow_batched"] = _flag("batched", self.batched)
+        return fields
+
+    @staticmethod
+    def _compression(value: StoreCompression | str | bool) -> str:
+        if isinstance(value, bool):
+            value = StoreCompression.S2 if value else StoreCompression.NONE
+        return _member("compression", StoreCompression, value)
+
+    def _metadata(self) -> dict[str, str]:
+        pairs = metadata_dict(self.metadata)
+        for key in pairs:
+            if key.startswith(SERVER_METADATA):
+                raise InvalidOptionError(f"metadata has {key!r}; these keys are the server's own")
+        if self.max_object_size is not None:
+            pairs[MAX_OBJECT_SIZE] = str(_positive("max_object_size", self.max_object_size))
+        return pairs
+
+
+def _positive(option: str, value: object) -> int:
+    return whole(option, value, "a positive whole number")
+
+
+def _flag(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidOptionError(f"{option} is {value!r}; it must be True or False")
+    return value
+
+
+def _member(option: str, kind: type[enum.Enum], value: object) -> str:
+    try:
+        return str(kind(value).value)
+    except ValueError:
+        known = ", ".join(str(member.value) for member in kind)
+        raise InvalidOptionError(f"{option} is {value!r}; it must be one of {known}") from None
+
+
+_T = TypeVar("_T")
+
+
+def _instance(option: str, kind: type[_T], value: object) -> _T:
+    if not isinstance(value, kind):
+        raise InvalidOptionError(f"{option} is {value!r}; it must be a {kind.__name__}")
+    return value
+
+
+def _word(what: str, value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s\0]+", value):
+        raise InvalidOptionError(f"{what} is {value!r}; it must be a text without spaces")
+    return value
+
+
+def _nanoseconds(option: str, value: object) -> int:
+    nanoseconds = -1
+    if isinstance(value, timedelta):  # exactly: as a float of seconds long ones lose some
+        nanoseconds = value // timedelta(microseconds=1) * 1000
+    else:
+        whole_number = to_whole(value)  # exactly, too
+        number = to_seconds(value) if whole_number is None else whole_number
+        if number is not None and 0 <= number < _LONGEST:
+            nanoseconds = round(number * 1_000_000_000)
+    if not 0 <= nanoseconds < 1 << 63:
+        raise InvalidOptionError(
+            f"{option} is {value!r}; it must be a timedelta or seconds, of at most 292 years"
+        )
+    return nanoseconds

@@ -1,0 +1,43 @@
+"""What a bucket holds, in numbers. Pure data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from objstore.model.objects import ObjectInfo
+
+__all__ = ["StoreMetrics", "measure"]
+
+#: What objects without a media type are counted under.
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class StoreMetrics:
+    """What a bucket holds; links and tombstones are not objects.
+
+    Attributes:
+        objects: how many have content of their own: those of ``status().size`` without the links.
+        total_size: of all of them, in bytes.
+        avg_size: of one, in bytes; 0.0 where there is none.
+        mime_types: how many have each media type; ``"unknown"``: those without one.
+    """
+
+    objects: int = 0
+    total_size: int = 0
+    avg_size: float = 0.0
+    mime_types: Mapping[str, int] = field(default_factory=dict)
+
+
+def measure(records: Iterable[ObjectInfo]) -> StoreMetrics:
+    """Count the live objects among a bucket's records."""
+    objects = size = 0
+    types: Counter[str] = Counter()
+    for info in records:
+        if not info.deleted and info.link is None:
+            objects += 1
+            size += info.size
+            types[info.mime or UNKNOWN] += 1
+    return StoreMetrics(objects, size, size / objects if objects else 0.0, dict(types))

@@ -1,0 +1,1 @@
+"""Writing an object: payloads become chunks, chunks are acknowledged, then committed."""

@@ -1,0 +1,154 @@
+"""The way of chunks into the stream: published in order, many under way, each acknowledged.
+
+Fast-ingest batches (ADR-50) were built too, and taken out again: beside these publishes they gave
+0.96 to 1.04 of the speed (``benchmarks/README.rst``), and want a stream that other clients'
+idempotent create calls refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.errors import ObjStoreError
+from objstore.metadata.commit import overtake
+from objstore.metadata.records import Records
+from objstore.put.ack_window import WINDOW, AckWindow, OutOfStepError
+from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.protocol import Buffer, Message
+from objstore.wire.connection.requests import publish_parts
+from objstore.wire.jetstream.api import parse_pub_ack
+
+__all__ = ["ChunkChannel"]
+
+
+class ChunkChannel:
+    """Publish chunks, with up to :data:`~objstore.put.ack_window.WINDOW` bytes unacknowledged.
+
+    Arguments:
+        records: the bucket.
+        subject: of the chunks.
+        header: of each.
+        stored: how many chunks are stored already.
+        sequence: of the last of them.
+        timeout: for one acknowledgement, in seconds.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        subject: str,
+        header: bytes,
+        stored: int,
+        sequence: int,
+        timeout: float,
+    ) -> None:
+        self._records = records
+        self._raw = check_subject(subject)
+        self._base = stored
+        self._header = header
+        self._window = AckWindow(subject, timeout, stored, sequence)
+        connection = records.jetstream.connection
+        self._session, self._inbox = connection.session, connection.inbox
+        self._reply = self._inbox.open(self._deliver)
+
+    def close(self) -> None:
+        """Take no more acknowledgements. Never fails."""
+        self._session.forget(self._window)
+        self._inbox.close(self._reply)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The number of chunks known to be stored, and the sequence of the last one."""
+        return self._window.position
+
+    @property
+    def may_have_stored(self) -> bool:
+        """Whether any chunk was stored, or may have been."""
+        return self._window.stored > 0 or not self._is_answered()
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether some chunks were sent and never answered."""
+        return not self._is_answered()
+
+    def _is_answered(self) -> bool:
+        return self._window.answers >= self._window.sent - self._base
+
+    def send(self, chunk: Buffer) -> None:
+        """Send the next chunk, as soon as the window has room for it.
+
+        Raises:
+            ObjStoreError: an earlier chunk was not stored, or the connection was lost.
+        """
+        window, room = self._window, max(0, WINDOW - len(chunk))
+        window.wait(lambda: window.outstanding <= room)
+        reply = f"{self._reply}.{window.sent + 1}".encode()
+        parts = publish_parts(self._raw, chunk, reply, self._header)
+        window.add(len(chunk))
+        self._session.transmit(parts, window)
+
+    def finish(self) -> None:
+        """Wait until all that was sent is stored.
+
+        Raises:
+            ObjStoreError: it is not.
+        """
+        window = self._window
+        window.wait(lambda: window.stored == window.sent)
+
+    def _deliver(self, message: Message) -> None:
+        """Take an acknowledgement; its subject ends in the chunk's number."""
+        number = int(message.subject.rpartition(".")[2])
+        try:
+            ack = parse_pub_ack(message, f"storing chunk {number}")
+        except ObjStoreError as refused:
+            self._window.refuse(refused)
+            return
+        # Chunks in order, or not at all: a gap or a swap would be a corrupt object.
+        stored, sequence = self._window.position
+        if ack.stream != self._records.stream:
+            self._window.refuse(self._records.known.taken_by(ack.stream))
+        elif number == stored + 1 and ack.sequence > sequence:
+            self._window.confirm(number, ack.sequence)
+        else:
+            self._window.refuse(OutOfStepError(f"chunk {number} was acknowledged out of order"))
+
+    def settle(self) -> None:
+        """After a failure: wait for the answers to all that was sent, good or bad.
+
+        The server stores from a queue, past which a purge would slip: chunks would be stored
+        after they were to be removed.
+        """
+        self._window.settle(self._is_answered)
+
+    def recover(self, kept: Mapping[int, Buffer]) -> tuple[int, int]:
+        """After a failure: find out what is stored, and leave no gap and nothing beyond.
+
+        What was stored after the last acknowledged chunk is compared with what was sent. What
+        continues the object stays; behind a gap, which a change of the stream's leader makes,
+        all is deleted.
+
+        Arguments:
+            kept: the chunks not known to be stored, by number.
+
+        Returns:
+            How many chunks are stored, and the sequence of the last one.
+
+        Raises:
+            ObjStoreError: that could not be found out, for now or (BucketNotFoundError) for good.
+        """
+        self.settle()
+        jetstream, stream = self._records.jetstream, self._records.stream
+        overtake(self._records, self._window.subject)
+        number, last = self._window.position
+        at = last
+        while True:
+            asked = self._records.start_next(self._window.subject, at + 1, leader=True)
+            message = asked.result()
+            if message is None:
+                return number, last
+            at = message.sequence
+            if number + 1 in kept and kept[number + 1] == message.payload:
+                number, last = number + 1, at
+            else:
+                jetstream.delete_message(stream, at)

@@ -1,0 +1,231 @@
+"""An object's chunks on their way into the stream: in order, each once, through faults.
+
+A lost connection, a restarted server or a new leader is no failure. The chunks that are not known
+to be stored are kept; when it is known what arrived, the rest is sent again. So payloads that
+cannot be read a second time survive too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+
+from objstore.errors import (
+    ObjectCorruptError,
+    ObjStoreError,
+    RequestTimeoutError,
+    StorageFullError,
+    is_transient,
+)
+from objstore.metadata.records import Records
+from objstore.metadata.tombstones import make_room
+from objstore.put.channel import ChunkChannel
+from objstore.wire.codec.protocol import Buffer
+
+__all__ = ["ChunkSender"]
+
+LOG = logging.getLogger("objstore")
+
+#: How long a put tries to go on after a fault without any progress, in seconds, where the
+#: connection's ``reconnect_timeout`` is not shorter. A stream whose leader was killed has
+#: another in 5 to 8 s.
+PATIENCE = 30.0
+
+#: Between two attempts to go on.
+PAUSE = 0.1
+
+
+#: An upload that takes longer is counted, in seconds.
+LONG = 1.0
+
+#: How often chunks that came twice are looked for, after one fault.
+RECOUNTS = 5
+
+
+class ChunkSender:
+    """Sends the chunks of one object.
+
+    Memory: the chunks not known to be stored, :data:`~objstore.put.ack_window.WINDOW` bytes and
+    one chunk.
+
+    Arguments:
+        records: the bucket.
+        subject: of the chunks.
+        header: of each.
+        timeout: for one acknowledgement, in seconds.
+
+    Attributes:
+        gave_up: all patience has been used up.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        subject: str,
+        header: bytes,
+        timeout: float,
+    ) -> None:
+        self._records = records
+        self._subject = subject
+        self._header = header
+        self._timeout = timeout
+        self._kept: dict[int, Buffer] = {}  # by number, those not known to be stored
+        self._stored = 0  # chunks 1 … this are
+        self._sent = 0
+        self._begun = time.monotonic()
+        self._is_resumed = False
+        self._failing_since: float | None = None  # when it last began to make no progress
+        self._made_room = False  # in a bucket full of tombstones, once
+        self.gave_up = False
+        self._channel = self._new_channel(0, 0)
+
+    def _new_channel(self, stored: int, sequence: int) -> ChunkChannel:
+        """Open a channel that goes on after so many chunks."""
+        return ChunkChannel(
+            self._records, self._subject, self._header, stored, sequence, self._timeout
+        )
+
+    @property
+    def may_have_stored(self) -> bool:
+        """Whether any chunk was stored, or may have been."""
+        return self._stored > 0 or self._channel.may_have_stored
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether some chunks were sent and never answered."""
+        return self._is_resumed or self._channel.has_unanswered
+
+    def send(self, chunk: Buffer) -> None:
+        """Send the next chunk; it may not be stored yet at return.
+
+        Arguments:
+            chunk: not to be changed as long as this object lives.
+
+        Raises:
+            ObjStoreError: an earlier chunk was not stored, and could not be later.
+        """
+        self._sent += 1
+        self._kept[self._sent] = chunk
+        begun = time.monotonic()
+        try:
+            self._channel.send(chunk)
+        except ObjStoreError as error:
+            self._go_on(error, begun)
+        self._forget(self._channel.position[0])
+
+    def finish(self) -> None:
+        """Wait until all chunks are stored.
+
+        Raises:
+            ObjStoreError: they are not, and could not be later.
+        """
+        while True:
+            begun = time.monotonic()
+            try:
+                self._channel.finish()
+                break
+            except ObjStoreError as error:
+                self._go_on(error, begun)
+        self._forget(self._sent)
+
+    def check_count(self) -> None:
+        """See that the stream has exactly the chunks that were sent.
+
+        It is asked after faults, and where the upload took so long that its settings may have
+        changed meanwhile. Else it is not: that takes a round trip, where a small put takes two.
+
+        Raises:
+            BucketConfigError: it has not, for its settings have changed.
+            ObjectCorruptError: it has not.
+        """
+        is_long = time.monotonic() >= self._begun + LONG and self._sent > 0
+        if not (self._is_resumed or is_long):
+            return
+        stored = self._count_stored()
+        if stored != self._sent:
+            self._records.known.check_after_fault()
+            raise ObjectCorruptError(f"{stored} chunks are stored, of {self._sent} that were sent")
+
+    def _count_stored(self) -> int:
+        found = self._records.jetstream.subjects(self._records.stream, self._subject)
+        return found.get(self._subject, 0)
+
+    def settle(self) -> None:
+        """After a failure: wait for what becomes of the chunks that were sent."""
+        self._channel.settle()
+
+    def close(self) -> None:
+        """Send no more. Never fails."""
+        self._channel.close()
+        self._kept.clear()
+
+    def _forget(self, stored: int) -> None:
+        """Chunks up to a number are stored, and need not be kept."""
+        while self._stored < stored:
+            self._stored += 1
+            del self._kept[self._stored]
+            self._failing_since = None
+
+    def _reopen_channel(self, stored: int, sequence: int) -> None:
+        """Go on after so many chunks with a new channel."""
+        self._channel.close()
+        self._channel = self._new_channel(stored, sequence)
+
+    def _go_on(self, cause: ObjStoreError, begun: float) -> None:
+        """After a failure: find out what is stored, and send the rest again.
+
+        Arguments:
+            cause: of it.
+            begun: when what failed was begun; it may have waited for a connection ever since.
+
+        Raises:
+            ObjStoreError: the cause, where it does not pass, or has not passed in time.
+        """
+        if self._failing_since is None:
+            self._failing_since = begun
+        deadline = self._failing_since + min(PATIENCE, self._records.jetstream.patience)
+        error = cause
+        LOG.info("an upload goes on after: %s", cause)
+        while True:
+            if isinstance(error, StorageFullError):
+                if self._made_room or not make_room(self._records):
+                    raise error
+                self._made_room = True
+            elif not is_transient(error):
+                raise error
+            elif time.monotonic() >= deadline:
+                self.gave_up = True
+                raise cause
+            try:
+                if isinstance(error, RequestTimeoutError):  # or NoRespondersError
+                    self._records.known.check_after_fault()
+                self._recover()
+                return
+            except ObjStoreError as again:
+                error = again
+            time.sleep(PAUSE)
+
+    def _recover(self) -> None:
+        """Find out what is stored, and send the rest again.
+
+        Then count. A server may still read what was sent over the connection that was lost, and
+        store it in between; what came twice is deleted, as long as the chunks are here to be
+        compared.
+        """
+        self._is_resumed = True
+        stored, sequence = self._channel.recover(self._kept)
+        if stored < self._stored:
+            raise ObjectCorruptError(f"{stored} chunks are stored, of {self._stored} acknowledged")
+        for _ in range(RECOUNTS):
+            self._reopen_channel(stored, sequence)
+            for number in range(stored + 1, self._sent + 1):
+                self._channel.send(self._kept[number])
+            self._channel.finish()
+            if self._count_stored() <= self._sent:
+                break
+            with contextlib.closing(self._new_channel(stored, sequence)) as look:
+                stored, sequence = look.recover(self._kept)
+        self.check_count()
+        self._reopen_channel(*self._channel.position)
+        self._forget(self._sent)

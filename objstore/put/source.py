@@ -1,0 +1,274 @@
+"""Payloads: whatever a user gives becomes chunks of exactly one size.
+
+Pure: it reads what it is given and knows no server. Only the last chunk may be shorter, however
+short the reads are that the payload answers with.
+
+No chunk changes once it is given away: it is hashed, sent, and maybe sent again.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from objstore.errors import (
+    InvalidPayloadError,
+    PayloadFileError,
+    PayloadFileNotFoundError,
+)
+from objstore.put.buffers import flat_view, is_immutable
+from objstore.put.lengths import Length, length_of_items, length_of_reader
+from objstore.wire.codec.memory import Memory
+
+__all__ = ["Source", "choose_chunk_size"]
+
+Buffer = bytes | bytearray | memoryview
+
+#: ADR-20's default, and what small objects get.
+DEFAULT_CHUNK_SIZE = 128 << 10
+
+#: What large objects get, where the server's ``max_payload`` allows it: 512 KiB moves 1.1 to
+#: 1.4 times faster than 128 KiB.
+LARGE_CHUNK_SIZE = 512 << 10
+LARGE_OBJECT = 8 << 20
+
+_ADVICE = (
+    "a payload is bytes-like, a binary file, an iterable of bytes-like, a path (pathlib.Path), "
+    "or None"
+)
+
+
+def choose_chunk_size(asked: int | None, size: int | None, max_payload: int) -> int:
+    """The chunk size for an object.
+
+    Arguments:
+        asked: by the caller, in bytes; it is only bounded by ``max_payload``.
+        size: of the object, where it is known, in bytes.
+        max_payload: the largest message that the server takes, in bytes.
+    """
+    if asked is None:
+        large = size is not None and size >= LARGE_OBJECT
+        asked = LARGE_CHUNK_SIZE if large else DEFAULT_CHUNK_SIZE
+    return max(1, min(asked, max_payload))
+
+
+class Source:
+    """A payload of any kind, to be read once.
+
+    Arguments:
+        payload: bytes-like, a binary file-like (only ``read`` is needed; it is read from where it
+            stands), an iterable of bytes-like, an ``os.PathLike`` (that file is opened, and closed
+            by :meth:`close`), or None (empty).
+
+    Attributes:
+        size: in bytes, where it is known beforehand.
+
+    Raises:
+        InvalidPayloadError: it is text, a text file, a mapping, memory that holds addresses, a
+            file that is not to be read or stands at its end, or something else.
+        PayloadFileError: the file of a path cannot be opened.
+    """
+
+    def __init__(self, payload: object) -> None:
+        self._file: BinaryIO | None = None
+        self._read: Any = None
+        self._items: Iterator[object] | None = None
+        self._length = _UNKNOWN
+        view = self._view = flat_view(b"" if payload is None else payload)
+        self.size = None if view is None else len(view)
+        if view is None:
+            self._take(payload)
+            self.size = self._length.size
+
+    def _take(self, payload: object) -> None:
+        """A payload that is not bytes-like."""
+        if isinstance(payload, (str, Mapping)):
+            raise InvalidPayloadError(_why_not(payload))
+        if isinstance(payload, os.PathLike):
+            payload = self._file = _open(payload)
+        if callable(getattr(payload, "read", None)):
+            self._open_reader(payload)
+        elif isinstance(payload, Iterable):
+            self._items = iter(payload)
+            self._length = length_of_items(payload)
+        else:
+            raise InvalidPayloadError(_why_not(payload))
+
+    def _open_reader(self, payload: Any) -> None:
+        if isinstance(payload, io.TextIOBase):
+            raise InvalidPayloadError(
+                'the payload is a text file; open it in binary mode ("rb"), or use its .buffer'
+            )
+        if _is_only_written(payload):
+            raise InvalidPayloadError(
+                'the payload is a file that is only written; open it for reading ("rb")'
+            )
+        self._read = payload.read
+        self._length = length_of_reader(payload)
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, if it was opened here; a user's own file stays open.
+
+        And let the user's memory go: as long as it is viewed, a bytearray cannot grow, and an
+        mmap not be closed.
+        """
+        if self._file is not None:
+            self._file.close()
+        if self._view is not None:
+            self._view.release()
+
+    def chunks(self, chunk_size: int) -> Iterator[Buffer]:
+        """All chunks, in order; each but the last has exactly ``chunk_size`` bytes, none has none.
+
+        A chunk never changes: it is a view of the user's bytes, which cannot, or a copy.
+
+        Raises:
+            InvalidPayloadError: a read or an item is not bytes; or there is nothing left of a file
+                that is not empty.
+            IncompletePayloadError: it ended before the end that it had announced.
+            Exception: whatever reading the payload raises.
+        """
+        if self._view is not None:
+            return (_cut if is_immutable(self._view) else _copy)(self._view, chunk_size)
+        if self._items is not None:
+            return self._whole(_gather(self._items, chunk_size))
+        return self._whole(_read_chunks(self._read, chunk_size))
+
+    def _whole(self, chunks: Iterator[Buffer]) -> Iterator[Buffer]:
+        """The same chunks, and at their end a look whether they are all that was announced."""
+        count = 0
+        for chunk in chunks:
+            count += len(chunk)
+            yield chunk
+        self._length.check(count)
+
+
+_UNKNOWN = Length()
+
+
+def _open(path: os.PathLike[Any]) -> BinaryIO:
+    """Open the file of a path."""
+    try:
+        return open(path, "rb", buffering=0)  # buffered, a pipe's read would not hear Ctrl-C
+    except OSError as error:
+        text = os.fsdecode(path)
+        missing = isinstance(error, FileNotFoundError)
+        kind = PayloadFileNotFoundError if missing else PayloadFileError
+        raise kind(f"cannot read the file {text}: {error.strerror}", path=text) from error
+
+
+def _is_only_written(file: Any) -> bool:
+    """Whether it says so; who has only a ``read`` of its own may be neither by ``io``'s default."""
+    try:
+        return file.readable() is False and file.writable() is True
+    except (AttributeError, TypeError, ValueError):  # it has no such methods, or it is closed
+        return False
+
+
+def _why_not(payload: object) -> str:
+    if isinstance(payload, str):
+        return (
+            f"the payload is text; {_ADVICE}. Encode text with .encode(), and wrap a file's "
+            "path in pathlib.Path()"
+        )
+    if isinstance(payload, Mapping):
+        return f"the payload is a mapping; {_ADVICE}. Use json.dumps(…).encode(), for example"
+    return f"the payload is of type {type(payload).__name__}; {_ADVICE}"
+
+
+def _cut(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
+    """Views of bytes."""
+    for start in range(0, len(view), chunk_size):
+        yield view[start : start + chunk_size]
+
+
+def _copy(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
+    """Copies of memory that may change: else the digest might not fit what is sent after.
+
+    Measured, alternating with bytes, medians: a put of 64 MiB takes 1.03 of the time and 1.18 of
+    the client's processor time, of 256 MiB 1.06 of that. With fresh memory for each chunk, in place
+    of memory that is used again, it was 1.25 and 1.36.
+    """
+    if len(view) <= chunk_size:
+        if view:
+            yield bytes(view)
+        return
+    memory = Memory()
+    for start in range(0, len(view), chunk_size):
+        copy = memory.take(min(chunk_size, len(view) - start))
+        copy[:] = view[start : start + chunk_size]
+        yield copy
+
+
+def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
+    """Read until a chunk is full: pipes and sockets give less than they are asked for."""
+    while True:
+        parts: list[bytes] = []
+        have = 0
+        while have < chunk_size:
+            part = read(chunk_size - have)
+            if part is None:
+                raise InvalidPayloadError(
+                    "read() of the payload gave None: a non-blocking file without data; "
+                    "bytes are needed"
+                )
+            if type(part) is not bytes:
+                part = _bytes_of(part, "read() of the payload gave")
+            if not part:
+                break
+            if len(part) > chunk_size - have:
+                raise InvalidPayloadError("read(n) of the payload gave more than n bytes")
+            parts.append(part)
+            have += len(part)
+        if have:
+            yield parts[0] if len(parts) == 1 else b"".join(parts)
+        if have < chunk_size:
+            return
+
+
+def _gather(items: Iterator[object], chunk_size: int) -> Iterator[Buffer]:
+    """Join small items and cut large ones."""
+    pending = bytearray()
+    for item in items:
+        data = _bytes_of(item, "an item of the payload is")
+        start = 0
+        if pending:
+            start = min(chunk_size - len(pending), len(data))
+            pending += data[:start]
+            if len(pending) < chunk_size:
+                continue
+            yield bytes(pending)
+            pending.clear()
+        whole = start + (len(data) - start) // chunk_size * chunk_size
+        for at in range(start, whole, chunk_size):
+            yield data[at : at + chunk_size]
+        pending += data[whole:]
+    if pending:
+        yield bytes(pending)
+
+
+def _bytes_of(data: object, what: str) -> bytes:
+    """As bytes: a copy, unless they are bytes, for an iterable may use its buffer again."""
+    if type(data) is bytes:
+        return data
+    view = flat_view(data)
+    if view is None:
+        kind = "None" if data is None else f"a value of type {type(data).__name__}"
+        advice = "; use bytes(payload) for numbers from 0 to 255" if type(data) is int else ""
+        raise InvalidPayloadError(f"{what} {kind}; bytes are needed{advice}")
+    with view:
+        return bytes(view)

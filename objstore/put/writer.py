@@ -1,0 +1,378 @@
+"""``open(name, "wb")``: a file that is being written into a bucket."""
+
+from __future__ import annotations
+
+import _thread
+import copy
+import io
+import sys
+import threading
+import warnings
+from collections.abc import Iterable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NoReturn
+
+from objstore.errors import InvalidPayloadError, ObjStoreError, ReentrantCallError
+from objstore.model.objects import ObjectInfo
+from objstore.put.buffers import flat_view, is_immutable
+from objstore.put.upload import Put
+from objstore.uncopied import Uncopied
+from objstore.wire.codec.protocol import Buffer
+
+__all__ = ["ObjectWriter", "TextWriter"]
+
+
+class ObjectWriter(Uncopied, io.BufferedIOBase):
+    """A binary file whose content becomes an object when it is closed.
+
+    Chunks go out while it is written. Nothing of it remains when the with-block raises, or when
+    it is forgotten without :meth:`close`. Several threads may write to it: what each call writes
+    stays together.
+
+    Once a chunk could not be sent, or a call was interrupted, there is no whole content any more:
+    nothing is stored, and every further call says so, :meth:`close` and the end of the with-block
+    too, and however often; only :meth:`abort` ends it without an error. Data of a wrong type are
+    refused before any of them is taken: such a file goes on.
+
+    Memory: one chunk, and the window of an upload (8 MiB).
+
+    Attributes:
+        info: the object as stored; None before :meth:`close`.
+    """
+
+    instead = "write the object in the process that opened it"
+
+    def __init__(
+        self, put: Put, bucket: str, name: str, chunk_size: int, resources: ExitStack
+    ) -> None:
+        super().__init__()
+        self.info: ObjectInfo | None = None
+        self._put = put
+        self._bucket = bucket
+        self._name = name
+        self._chunk_size = chunk_size
+        self._pending = bytearray()
+        self._resources = resources
+        self._written = 0
+        self._aborted = False
+        self._error: BaseException | None = None  # the first, after which nothing can be stored
+        self._lock = threading.RLock()  # whose turn it is; it knows whose
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self._name
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        self._check_open()
+        return self._written
+
+    def write(self, data: Buffer, /) -> int:  # type: ignore[override]
+        """Write some bytes; what fills a chunk is sent.
+
+        Arguments:
+            data: bytes-like; they may change as soon as this returns.
+
+        Returns:
+            How many bytes: all.
+
+        Raises:
+            ValueError: it is closed.
+            InvalidPayloadError: the data are not bytes-like, or hold addresses; none were taken.
+            ObjStoreError: a chunk was refused, now or before; nothing remains.
+            ReentrantCallError: this is a signal handler that interrupts another call of the same.
+        """
+        self._check_turn()
+        with self._lock:
+            return self._write(data)
+
+    def _write(self, data: Buffer) -> int:
+        self._check_open()
+        view = flat_view(data)
+        if view is None:
+            raise InvalidPayloadError(f"bytes are written, not {type(data).__name__}")
+        try:
+            with view:
+                self._take(view)
+                return len(view)
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _take(self, view: memoryview) -> None:
+        start = 0
+        while len(self._pending) + len(view) - start >= self._chunk_size:
+            end = start + self._chunk_size - len(self._pending)
+            piece = view[start:end]
+            kept = not self._pending and is_immutable(view)
+            chunk = piece if kept else b"".join((self._pending, piece))
+            self._pending.clear()
+            self._put.send(chunk)
+            start = end
+        self._pending += view[start:]
+        self._written += len(view)
+
+    def writelines(self, lines: Iterable[Buffer], /) -> None:  # type: ignore[override]
+        """Write several pieces.
+
+        Raises:
+            ObjStoreError: as :meth:`write`.
+            And what the iterable raises, or a piece of a wrong type: those before it were taken,
+            so nothing can be stored any more.
+        """
+        self._check_turn()
+        self._check_open()
+        try:
+            for line in lines:
+                self.write(line)
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def flush(self) -> None:
+        """Do nothing: what fills a chunk is sent already.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: a chunk was refused before.
+        """
+        self._check_open()
+
+    def close(self) -> None:
+        """Store the object. Closing twice is fine.
+
+        Raises:
+            ObjStoreError: it could not be stored, or a write before failed; nothing of it remains.
+        """
+        if not self.closed or self._error is not None:
+            self._check_turn()
+            with self._lock:
+                self._store()
+
+    def _store(self) -> None:
+        if self._error is not None:
+            self._end()
+            self._fail_again(self._error)
+        if self.closed:
+            return
+        try:
+            if self._pending:
+                self._put.send(bytes(self._pending))
+            self.info = self._put.commit()
+            self._end()
+        except BaseException as error:
+            self._fail(error)
+            self._end()
+            raise
+
+    def abort(self) -> None:
+        """Close without storing; nothing remains. After :meth:`close` it does nothing."""
+        if not self.closed:
+            self._check_turn()
+            with self._lock:
+                self._error = None  # who wants nothing stored need not be told that nothing is
+                self._discard()
+
+    def _discard(self) -> None:
+        if not self.closed:
+            if not self._aborted:
+                self._aborted = True
+                self._put.abort()
+            self._end()
+
+    def _fail(self, error: BaseException) -> None:
+        """Store nothing any more, and remember why."""
+        if self._error is not None or self.closed:
+            return
+        self._error = error
+        if isinstance(error, ObjStoreError):
+            error.bucket, error.name = self._bucket, self._name
+        self._aborted = True
+        self._put.abort()
+        self._resources.close()
+
+    def _fail_again(self, first: BaseException) -> NoReturn:
+        """Raise what was raised before, of its kind; a Ctrl-C is not raised twice."""
+        message = f"{self._name!r} is not stored, since writing it failed before: "
+        if not isinstance(first, ObjStoreError):
+            text = str(first) or type(first).__name__
+            raise ObjStoreError(message + text, bucket=self._bucket, name=self._name) from first
+        again = copy.copy(first)  # another one, for errors are linked to those before them
+        again.message = again.line = message + first.message
+        again.args = (again.message,)
+        raise again from first
+
+    def _end(self) -> None:
+        self.__class__ = _Closed
+        super().close()
+        self._resources.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with self._lock:
+                self._discard()
+
+    def __del__(self) -> None:
+        # The base class would close, and so store half an object.
+        if not self.closed and not self.__dict__.get("_aborted", True):  # it may be half made
+            if sys.is_finalizing():  # the reader thread has ended: no answer would be heard
+                self._aborted = True
+                self._end()
+            elif self._put.is_reentrant:  # the collector struck where nobody may wait
+                self._aborted = True
+                # Not threading.Thread: the collector may have struck while its lock was held.
+                _thread.start_new_thread(self._put.abort, ())
+                self._end()
+            self.abort()
+            warnings.warn(  # last: it may raise
+                f"{self._name!r} was opened for writing and never closed: it is not stored",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def _check_open(self) -> None:
+        if self._error is not None:
+            self._fail_again(self._error)
+        if self.closed:
+            raise ValueError(f"the file {self._name!r} is closed")
+
+    def _check_turn(self) -> None:
+        """Refuse to wait for what this interrupts, as Python's own files do."""
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise ReentrantCallError(
+                f"this signal handler interrupts a call of the same file {self._name!r}",
+                bucket=self._bucket,
+                name=self._name,
+            )
+
+
+class _Closed(ObjectWriter):
+    """What a file becomes when it is closed: its end runs none of this module's code.
+
+    A Ctrl-C that strikes in a finalizer is lost, for what it raises goes nowhere: one interrupt
+    of some thousands, in a process that writes file after file.
+    """
+
+    __del__ = io.BufferedIOBase.__del__
+    flush = io.BufferedIOBase.flush  # which the base class calls while it closes
+
+
+class TextWriter(Uncopied, io.TextIOWrapper):
+    """A text file whose content becomes an object when it is closed.
+
+    As :class:`ObjectWriter`, and where that differs from other files, so does this one: nothing
+    remains when the with-block raises, or when it is forgotten.
+    """
+
+    instead = ObjectWriter.instead
+
+    buffer: ObjectWriter
+
+    def write(self, text: str, /) -> int:
+        """Write some text; it is encoded, and sent a little later.
+
+        Returns:
+            How many characters: all.
+
+        Raises:
+            ValueError: it is closed.
+            TypeError, UnicodeEncodeError: it is no text, or cannot be encoded; none was taken.
+            ObjStoreError: a chunk was refused, now or before; nothing remains.
+        """
+        writer = self.buffer
+        if writer._error is not None:  # the base class would gather text for later
+            writer._fail_again(writer._error)
+        try:
+            return io.TextIOWrapper.write(self, text)
+        except Exception:
+            raise  # it took none, or the binary file knows it
+        except BaseException as error:  # interrupted: what was gathered may be lost
+            writer._fail(error)
+            raise
+
+    def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
+        """Write several pieces; as :meth:`ObjectWriter.writelines`."""
+        try:
+            for line in lines:
+                self.write(line)
+        except BaseException as error:
+            self.buffer._fail(error)
+            raise
+
+    def flush(self) -> None:
+        """Encode and send what was gathered.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: a chunk was refused, now or before.
+        """
+        writer = self.buffer
+        try:
+            super().flush()
+        except BaseException as error:  # what was gathered is lost
+            writer._fail(error)
+            raise
+
+    def close(self) -> None:
+        """Store the object. Closing twice is fine.
+
+        Raises:
+            ObjStoreError: it could not be stored, or a write before failed; nothing of it remains.
+        """
+        # Not super().close(): that would store what there is, where this flush was interrupted.
+        writer = self.buffer
+        if not writer.closed and writer._error is None:
+            try:
+                self.flush()
+            except BaseException:
+                writer._end()
+                raise
+        try:
+            writer.close()
+        finally:
+            self.__class__ = _ClosedText
+
+    @property
+    def info(self) -> ObjectInfo | None:
+        """The object as stored; None before :meth:`close`."""
+        return self.buffer.info
+
+    def abort(self) -> None:
+        """Close without storing; nothing remains. After :meth:`close` it does nothing."""
+        self.buffer.abort()
+        self.__class__ = _ClosedText
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.buffer._discard()
+            self.__class__ = _ClosedText
+
+    def __del__(self) -> None:
+        """The base class would close, and so store half an object; the binary file warns."""
+
+
+class _ClosedText(TextWriter):
+    """As :class:`_Closed`."""
+
+    __del__ = io.TextIOBase.__del__

@@ -1,0 +1,1 @@
+"""One bucket, as users see it."""

@@ -1,0 +1,64 @@
+"""Copies of whole buckets."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from objstore.errors import ObjectChangedError
+from objstore.metadata.changes import without_notes
+from objstore.metadata.listing import list_records
+from objstore.metadata.records import Records
+from objstore.model.objects import ObjectInfo, ObjectLink
+from objstore.store.store import ObjectStore
+
+__all__ = ["copy_objects"]
+
+#: How often an object is copied that is overwritten meanwhile.
+TRIES = 10
+
+
+def copy_objects(source: Records, target: ObjectStore) -> None:
+    """Copy every live object and link of a bucket into another, in their order, one at a time.
+
+    Links inside the source lead into the target; others lead where they led.
+
+    Raises:
+        ObjStoreError: as reading and writing; the target then holds a part.
+    """
+    for info in list_records(source):
+        if not info.deleted:
+            _copy(source, info, target)
+
+
+def _copy(source: Records, info: ObjectInfo, target: ObjectStore) -> None:
+    for attempt in range(TRIES):
+        try:
+            _copy_once(source, info, target)
+        except ObjectChangedError:
+            now = source.read(info.name, fresh=True)
+            if now is None or now.deleted:
+                return
+            if attempt == TRIES - 1:
+                raise
+            info = now
+        else:
+            return
+
+
+def _copy_once(source: Records, info: ObjectInfo, target: ObjectStore) -> None:
+    info = without_notes(info).with_changes(ttl=_ttl_left(info))
+    if info.link is None:
+        target._take_over(source, info, info.name)
+        return
+    link = info.link
+    if link.bucket == source.bucket:
+        link = ObjectLink(target.name, link.name)
+    described = info.with_changes(bucket=target.name, revision=0, ttl=None)
+    target._store_link(info.name, link, described, None)
+
+
+def _ttl_left(info: ObjectInfo) -> timedelta | None:
+    """What is left of an object's life time."""
+    if info.ttl is None or info.mtime is None:
+        return info.ttl
+    return max(timedelta(seconds=1), info.ttl - (datetime.now(timezone.utc) - info.mtime))

@@ -1,0 +1,304 @@
+"""Whole folders: into a bucket, and out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileError
+from objstore.get.integrity import is_same_digest
+from objstore.get.part_file import write_file
+from objstore.get.target import Target
+from objstore.model.describe import guess_mime
+from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
+from objstore.progress import ProgressOption, check_progress, start_progress, until_done
+from objstore.store.files import Files, open_steady
+
+__all__ = ["FolderReport", "Folders"]
+
+#: What is read of a file at once, to compute its digest.
+_READ = 1 << 20
+
+#: Objects up to this size are downloaded together; they have one chunk, mostly.
+_SMALL = 128 << 10
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What was done for a folder, or would be.
+
+    Attributes:
+        transferred: the names of the objects that were stored, or written into files.
+        unchanged: how many were the same on both sides.
+        deleted: the names of those that were only on the other side.
+        skipped: the names of links that lead to no content: to whole buckets, or nowhere.
+        bytes: that were transferred.
+        dry_run: whether nothing was changed.
+    """
+
+    transferred: tuple[str, ...] = ()
+    unchanged: int = 0
+    deleted: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    bytes: int = 0
+    dry_run: bool = False
+
+
+class Folders(Files):
+    """What has to do with whole folders."""
+
+    def upload_dir(
+        self,
+        folder: str | os.PathLike[str],
+        prefix: str = "",
+        *,
+        delete: bool = False,
+        dry_run: bool = False,
+        progress: ProgressOption = None,
+        **put_options: Any,
+    ) -> FolderReport:
+        """Store all files of a folder, and of those in it, that differ from what is there.
+
+        What has the same size and SHA-256 digest stays as it is. Many small files are under way
+        at once. Links to files are followed, links to folders are not.
+
+        Arguments:
+            folder: its path.
+            prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
+            delete: delete the objects below ``prefix`` that are no files in the folder.
+            dry_run: only tell what would be done.
+            progress: True for a bar, or a function of the bytes done and of all.
+            put_options: ``headers``, ``metadata``, ``ttl`` and ``timeout``, as :meth:`put_many`;
+                ``mime`` is guessed from each file's name unless given.
+
+        Returns:
+            What was done.
+
+        Raises:
+            PayloadFileError: the folder or a file cannot be read, or a file was changed while it
+                was read.
+            InvalidNameError: a path cannot be an object's name; nothing was sent.
+            And as :meth:`put_many`. What was stored before stays.
+        """
+        check_progress(progress)
+        start = _with_slash(prefix)
+        files = {start + name: path for name, path in _files_in(Path(folder))}
+        for name in files:
+            meta_subject(self.name, name)  # checks it
+        there = {info.name: (info.size, info.digest) for info in self.list(prefix=start)}
+        changed = {
+            name: path
+            for name, path in files.items()
+            if name not in there or not _has(path, *there[name])
+        }
+        gone = tuple(name for name in there if name not in files) if delete else ()
+        size = sum(path.stat().st_size for path in changed.values())
+        if not dry_run:
+            bar = start_progress(progress, start or self.name, size)
+            with until_done(bar):
+                self.put_many(_payloads(changed, bar, put_options.pop("mime", None)), **put_options)
+            for name in gone:
+                self.delete(name)
+        unchanged = len(files) - len(changed)
+        return FolderReport(tuple(changed), unchanged, gone, (), size, dry_run)
+
+    def download_dir(
+        self,
+        folder: str | os.PathLike[str],
+        prefix: str = "",
+        *,
+        delete: bool = False,
+        dry_run: bool = False,
+        progress: ProgressOption = None,
+    ) -> FolderReport:
+        """Write all objects below a prefix into files of a folder, where they differ.
+
+        Files of the same size and SHA-256 digest stay as they are; each other one is replaced
+        when the object is whole and verified, and keeps its owner and mode as in
+        :meth:`download_file`. Many small objects are under way at once. Nothing leads out of the
+        folder, no name, and no link in there: a link in the place of a file is replaced itself.
+
+        Arguments:
+            folder: its path; it is made if it is not there.
+            prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
+            delete: delete the files in the folder that are no objects below ``prefix``.
+            dry_run: only tell what would be done.
+            progress: True for a bar, or a function of the bytes done and of all.
+
+        Returns:
+            What was done.
+
+        Raises:
+            InvalidNameError: a name cannot be a path in the folder (``..``, an empty part), or is
+                that of a file and of a folder; nothing was written.
+            InvalidOptionError: the folder is a file, a link in the place of a folder leads out
+                of it, or a pipe or a device is in the place of a file.
+            OSError: a file cannot be written.
+            And as :meth:`download_file`. What was written before stays.
+        """
+        check_progress(progress)
+        root = Path(folder)
+        if root.exists() and not root.is_dir():
+            raise InvalidOptionError(f"{root} is not a folder")
+        start = _with_slash(prefix)
+        found, skipped = self._contents(start)
+        paths = _paths_for(root, start, found)
+        changed = {n: info for n, info in found.items() if not _has(paths[n], *_state(info))}
+        here = dict(_files_in(root)) if delete and root.exists() else {}
+        wanted = set(paths.values())
+        gone = {start + name: path for name, path in here.items() if path not in wanted}
+        size = sum(info.size for info in changed.values())
+        if not dry_run:
+            root.mkdir(parents=True, exist_ok=True)
+            bar = start_progress(progress, start or self.name, size)
+            with until_done(bar):
+                self._write_all(root, changed, paths, bar)
+            for path in gone.values():
+                path.unlink()
+        unchanged = len(found) - len(changed)
+        return FolderReport(tuple(changed), unchanged, tuple(gone), skipped, size, dry_run)
+
+    def _contents(self, start: str) -> tuple[dict[str, ObjectInfo], tuple[str, ...]]:
+        """What each name has, links followed; and the names that have nothing."""
+        found: dict[str, ObjectInfo] = {}
+        skipped = []
+        for info in self.list(prefix=start):
+            content: ObjectInfo | None = info
+            if info.link is not None:
+                content = None if info.link.name is None else self.resolve(info.name)
+            if content is None:
+                skipped.append(info.name)
+            else:
+                found[info.name] = content
+        return found, tuple(skipped)
+
+    def _write_all(
+        self, root: Path, changed: dict[str, ObjectInfo], paths: dict[str, Path], bar: Any
+    ) -> None:
+        inside = root.resolve()
+        for name in changed:
+            _make_parents(paths[name], inside)
+        targets = {name: Target.inside(paths[name]) for name in changed}
+        small = [name for name, info in changed.items() if info.size <= _SMALL]
+        for name, content in self.get_many(small):
+            if content is None:
+                raise self._not_found(name)
+            write_file(targets[name], content)
+            _report(bar, len(content))
+        for name, info in changed.items():
+            if info.size > _SMALL:
+                self._download(name, targets[name], True, None)
+                _report(bar, info.size)
+
+
+def _report(bar: Any, count: int) -> None:
+    if bar is not None:
+        bar.update(count)
+
+
+def _with_slash(prefix: str) -> str:
+    """What the names begin with."""
+    if not isinstance(prefix, str):
+        raise InvalidOptionError(f"prefix is text, not {type(prefix).__name__}")
+    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+
+def _state(info: ObjectInfo) -> tuple[int, str]:
+    return info.size, info.digest
+
+
+def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The regular files in a folder and below, each with its path from there, in order.
+
+    Raises:
+        PayloadFileError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise PayloadFileError(
+            f"cannot read the folder {error.filename}: {error.strerror}", path=str(error.filename)
+        ) from error
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.is_file():
+                yield path.relative_to(folder).as_posix(), path
+
+
+def _has(path: Path, size: int, digest: str) -> bool:
+    """Whether a file has exactly this content."""
+    try:
+        state = path.stat()
+        if state.st_size != size or not digest or not stat.S_ISREG(state.st_mode):
+            return False  # (to open a pipe would take until somebody writes to it)
+        hasher = hashlib.sha256()
+        with path.open("rb", buffering=0) as file:
+            while data := file.read(_READ):
+                hasher.update(data)
+    except OSError:
+        return False  # whatever it is, reading or writing it says so
+    return is_same_digest(digest, hasher.digest())
+
+
+def _payloads(
+    files: dict[str, Path], bar: Any, mime: str | None
+) -> Iterator[tuple[ObjectMeta, object]]:
+    """What to store; a file is read before the next one is asked for."""
+    for name, path in files.items():
+        with open_steady(path) as file:
+            yield ObjectMeta(name, mime=mime or guess_mime(path.name)), file
+            _report(bar, file.tell())
+
+
+def _paths_for(root: Path, start: str, names: dict[str, ObjectInfo]) -> dict[str, Path]:
+    """The file of each name.
+
+    Raises:
+        InvalidNameError: a name cannot have one.
+    """
+    paths: dict[str, Path] = {}
+    folders: dict[Path, str] = {}
+    for name in names:
+        parts = name[len(start) :].split("/")
+        if any(_is_no_part(part) for part in parts):
+            raise InvalidNameError(f"{name!r} cannot be the path of a file in {root}", name=name)
+        path = paths[name] = root.joinpath(*parts)
+        for parent in path.parents:
+            folders.setdefault(parent, name)
+    for name, path in paths.items():
+        if path in folders:
+            raise InvalidNameError(
+                f"{name!r} is a file, and a folder for {folders[path]!r}", name=name
+            )
+    return paths
+
+
+def _is_no_part(part: str) -> bool:
+    """Whether a part of a name leads elsewhere than to a file of that name."""
+    if part in ("", ".", "..") or "\0" in part:
+        return True
+    return os.name == "nt" and any(char in part for char in '\\:*?"<>|')
+
+
+def _make_parents(path: Path, inside: Path) -> None:
+    """Make the folders above a file, none of them outside.
+
+    Raises:
+        InvalidOptionError: a link leads outside.
+    """
+    missing = []
+    parent = path.parent
+    while not parent.exists():
+        missing.append(parent)
+        parent = parent.parent
+    if not parent.resolve().is_relative_to(inside):
+        raise InvalidOptionError(f"{parent} leads out of {inside}: nothing is written there")
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)

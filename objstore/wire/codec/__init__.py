@@ -1,0 +1,1 @@
+"""Bytes and messages: no socket, thread, clock or randomness."""

@@ -1,0 +1,98 @@
+"""The commands of the NATS client protocol, as bytes. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from objstore.errors import InvalidNameError
+
+__all__ = [
+    "PING",
+    "PONG",
+    "check_subject",
+    "encode_connect",
+    "encode_publish",
+    "encode_subscribe",
+    "encode_unsubscribe",
+]
+
+#: The longest line that a server accepts by default (its ``max_control_line``).
+MAX_COMMAND = 4096
+
+PING = b"PING\r\n"
+PONG = b"PONG\r\n"
+
+_NOT_IN_SUBJECTS = bytes([*range(0x21), 0x7F])
+
+
+def check_subject(subject: str, what: str = "subject") -> bytes:
+    """The bytes of a subject, when it can stand in a command.
+
+    Raises:
+        InvalidNameError: it is empty, not text, or holds white space or control characters.
+    """
+    try:
+        raw = subject.encode()
+    except (UnicodeEncodeError, AttributeError) as error:  # surrogates; bytes, None
+        raise InvalidNameError(f"the {what} {subject!r} is not valid text") from error
+    # By translate, 0.2 µs where a look at each byte in Python takes 3 µs.
+    if not raw or len(raw.translate(None, _NOT_IN_SUBJECTS)) != len(raw):
+        raise InvalidNameError(
+            f"the {what} {subject!r} is empty or holds white space or control characters",
+            subject=subject,
+        )
+    return raw
+
+
+def encode_connect(fields: Mapping[str, Any]) -> bytes:
+    """The CONNECT command."""
+    return b"CONNECT " + json.dumps(fields, separators=(",", ":")).encode() + b"\r\n"
+
+
+def encode_publish(subject: bytes, reply: bytes, size: int, header: bytes = b"") -> bytes:
+    """The line of PUB, or of HPUB with its header block; payload and CR LF follow.
+
+    Arguments:
+        subject: checked by :func:`check_subject`.
+        reply: the same, or empty.
+        size: of the payload, in bytes.
+        header: from :func:`encode_headers`, or empty.
+
+    Raises:
+        InvalidNameError: the line is longer than a server accepts (4,096 bytes).
+    """
+    if header:
+        total = len(header) + size
+        line = b"HPUB %b %b %d %d\r\n" % (subject, reply, len(header), total)
+    else:
+        line = b"PUB %b %b %d\r\n" % (subject, reply, size)
+    _check_command(line)
+    return line + header
+
+
+def encode_subscribe(subject: bytes, sid: int, queue: bytes = b"") -> bytes:
+    """The SUB command.
+
+    Raises:
+        InvalidNameError: the line is longer than a server accepts.
+    """
+    line = b"SUB %b %b %d\r\n" % (subject, queue, sid)
+    _check_command(line)
+    return line
+
+
+def encode_unsubscribe(sid: int, max_messages: int | None = None) -> bytes:
+    """The UNSUB command: at once, or after ``max_messages`` messages in all."""
+    if max_messages is None:
+        return b"UNSUB %d\r\n" % sid
+    return b"UNSUB %d %d\r\n" % (sid, max_messages)
+
+
+def _check_command(line: bytes) -> None:
+    if len(line) - 2 > MAX_COMMAND:
+        raise InvalidNameError(
+            f"a command of {len(line) - 2} bytes, where a server accepts {MAX_COMMAND}: "
+            "the name is too long"
+        )

@@ -1,0 +1,1 @@
+"""The connection: sockets, logins, one reader thread, requests, reconnects."""

@@ -1,0 +1,111 @@
+"""Connecting at the first use, of which many threads may make one at the same time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from objstore.errors import ConnectionClosedError, ConnectionLostError
+from objstore.wire.connection.dial import no_connection
+from objstore.wire.connection.outbox import Outbox
+
+__all__ = ["FirstUse"]
+
+#: Between two attempts, in seconds: doubled each time, up to the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
+
+_T = TypeVar("_T")
+
+
+class FirstUse:
+    """Lets one thread at a time connect, until :meth:`close`.
+
+    Arguments:
+        timeout: how long one attempt takes at most with one server, in seconds.
+        patience: how long a use waits for a server that is away, in seconds.
+    """
+
+    def __init__(self, timeout: float, patience: float) -> None:
+        self._timeout = timeout
+        self._patience = patience
+        self._failure: ConnectionLostError | None = None  # of the last attempt
+        self._lock = threading.RLock()  # it knows whose it is
+        self._closed = threading.Event()
+
+    def after_fork(self) -> None:
+        """In a child: another thread may have held the locks."""
+        closed = self._closed.is_set()
+        self._lock, self._closed = threading.RLock(), threading.Event()
+        if closed:
+            self._closed.set()
+
+    def close(self) -> None:
+        """Have whoever waits or comes later raise ConnectionClosedError. Waits for nobody."""
+        self._closed.set()
+
+    def reopen(self) -> None:
+        """Allow connecting again."""
+        self._closed.clear()
+
+    def connect_once(self, connect: Callable[[], _T]) -> _T:
+        """Connect, by one attempt.
+
+        Arguments:
+            connect: makes the connection, or gives the one that there is.
+
+        Raises:
+            ConnectionClosedError: it was closed meanwhile.
+            ReentrantCallError: this is a signal handler or a finalizer that interrupts the same.
+            And what ``connect`` raises.
+        """
+        self._check_turn()
+        with self._lock:
+            return self._attempt(connect)
+
+    def connect_patiently(self, connect: Callable[[], _T]) -> _T:
+        """Connect; a server that is away is tried again, one that refuses us is not.
+
+        Arguments:
+            connect: as above.
+
+        Raises:
+            ConnectionLostError: no server answered until the patience was over.
+            ConnectionClosedError: it was closed.
+            ReentrantCallError: this is a signal handler or a finalizer that interrupts the same.
+            And what else ``connect`` raises.
+        """
+        self._check_turn()
+        deadline = time.monotonic() + self._patience
+        pause, left = _FIRST_PAUSE, self._patience
+        # An attempt that another thread has begun is waited for in any case.
+        while self._lock.acquire(timeout=max(left, self._timeout)):
+            try:
+                return self._attempt(connect)
+            except ConnectionLostError as error:
+                if type(error) is not ConnectionLostError:  # closed, TLS, not NATS at all
+                    raise
+                self._failure = error
+            finally:
+                self._lock.release()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._closed.wait(min(left, pause))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        raise no_connection(self._failure, None, self._patience)
+
+    def _check_turn(self) -> None:
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise Outbox.reentrant()
+
+    def _attempt(self, connect: Callable[[], _T]) -> _T:
+        if self._closed.is_set():
+            raise ConnectionClosedError("the connection was closed")
+        return connect()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, and not opened again."""
+        return self._closed.is_set()

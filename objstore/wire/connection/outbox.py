@@ -1,0 +1,284 @@
+"""What goes to the server: one sender at a time, and short commands without ever blocking.
+
+The write lock is held by the one thread that sends. The reader thread never waits for it while
+a connection lasts: what the reader has to send (PONG) is queued, and whoever holds the lock
+sends that before or after its own. A peer that stops reading therefore blocks writers until
+their time-out, and never the reader or the session's ``close``.
+
+Requests that come while a thread is sending are sent by that thread, all at once, when it has sent
+its own: 64 threads that queue for the lock, each to send a line, got less done than 4.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from objstore.errors import ReentrantCallError
+from objstore.wire.codec.commands import PING, PONG
+from objstore.wire.codec.protocol import Buffer
+from objstore.wire.connection.dial import Link
+from objstore.wire.connection.subscriptions import (
+    Signal,
+    Subscription,
+    Subscriptions,
+    Waiting,
+    WaitingRoom,
+)
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """The sending side of a session.
+
+    Arguments:
+        subscriptions: those to announce to a server.
+        waiting: where whoever waits for an answer is registered.
+
+    Attributes:
+        link: what is sent over; None: nothing, at the moment. The session sets it.
+        pongs: who waits for the PONGs to come, in order.
+        reader: the reader thread's identity, once there is one.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, waiting: WaitingRoom) -> None:
+        self.link: Link | None = None
+        self.pongs: deque[Signal] = deque()
+        self.reader = 0
+        #: Reentrant not to be entered twice, but since such a lock knows whose it is.
+        self.lock = threading.RLock()
+        self._subscriptions = subscriptions
+        self._waiting = waiting
+        #: Short commands that must not wait for a blocked writer.
+        self._urgent: deque[bytes | Subscription | Signal] = deque()
+        self._sending = False  # a thread is, and it looks here before it leaves
+        #: To that thread, by others, for this link or (None) any; and by those who interrupt it.
+        self._entrusted: deque[tuple[Link | None, Buffer]] = deque()
+
+    def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
+        """Send whole commands, which waits while others send.
+
+        Arguments:
+            link: to send over.
+            parts: the bytes of the commands.
+            waiting: is registered before they go. Whoever loses the link tells it.
+
+        Returns:
+            False when the link is no longer the one in use: nothing was sent. True also when
+            ``waiting`` was told that it waits in vain, and when this interrupts a send: then what
+            nobody waits for goes behind that.
+
+        Raises:
+            OSError: it broke.
+            ReentrantCallError: this interrupts a send, and its answer is to be waited for.
+        """
+        mine = self.lock._is_owned()  # type: ignore[attr-defined]
+        if mine or threading.get_ident() == self.reader:
+            if waiting is not None or not mine:
+                raise self.reentrant()
+            self._entrusted.append((None, b"".join(parts)))
+            return True
+        if self._sending and len(parts) == 1 and waiting and not isinstance(waiting, Signal):
+            done = self._entrust(link, parts[0], waiting)
+            if done is not None:
+                return done
+            parts, waiting = (), None
+        with self.lock:
+            try:
+                self._sending = True
+                told = waiting is not None and not self._waiting.enter(waiting)
+                gone = not told and self.link is not link
+                if not told and not gone:
+                    if self._urgent or self._entrusted:
+                        parts = [*self._all_waiting(link), *parts]
+                    if isinstance(waiting, Signal):
+                        self.pongs.append(waiting)
+                    if parts:
+                        link.transport.send(parts)
+                self._sending = False
+                if self._entrusted:
+                    self._send_entrusted()
+            except OSError:
+                raise
+            except BaseException:
+                # Interrupted (Ctrl-C): half a command may have gone. The stream is spoilt, and
+                # ends here; the reader notices when the server has taken all before and closes.
+                for spoilt in (link, self.link):
+                    if spoilt is not None:
+                        spoilt.transport.finish()
+                raise
+            finally:
+                self._sending = False
+        if self._urgent:
+            self.send_urgent()
+        if self._entrusted:  # by a signal handler that struck just before the lock was released
+            self.push()
+        return not gone
+
+    def is_reentrant(self) -> bool:
+        """Whether this thread cannot wait for an answer: it is about to send (this is a signal
+        handler, or a finalizer), or it is the one that receives (a finalizer)."""
+        return self._is_mine() or threading.get_ident() == self.reader
+
+    @staticmethod
+    def reentrant() -> ReentrantCallError:
+        """The error that says so."""
+        return ReentrantCallError(
+            "this signal handler or finalizer interrupts a call of the same client, which cannot "
+            "go on until it returns: have it set a flag, or use a client of its own"
+        )
+
+    def send_along(self, command: bytes, waiting: Waiting) -> bool:
+        """Have a request sent with whatever is sent next; False: there is no link.
+
+        Arguments: as :meth:`write`; :meth:`push` does not wait for what comes next.
+
+        Raises:
+            ReentrantCallError: as :meth:`write`.
+        """
+        if self.is_reentrant():
+            raise self.reentrant()
+        link = self.link
+        return link is not None and self._entrust(link, command, waiting) is not False
+
+    def push(self) -> None:
+        """Send what was to go along with something else, if it has not gone. Never fails."""
+        link = self.link
+        if self._entrusted and not self._sending and link is not None and not self.is_reentrant():
+            try:
+                self.write(link, (), None)
+            except OSError:
+                link.transport.abort()
+
+    def _entrust(self, link: Link, command: Buffer, waiting: Waiting) -> bool | None:
+        """Leave a request to the thread that is sending; None: nobody is, so it waits there.
+
+        Otherwise as :meth:`write`.
+        """
+        # First in, then look: whoever takes the link away from now on tells it.
+        if not self._waiting.enter(waiting):
+            return True
+        if self.link is not link:
+            return False
+        self._entrusted.append((link, command))
+        return True if self._sending else None
+
+    def _send_entrusted(self) -> None:
+        """Send what came meanwhile, until nothing does.
+
+        That is soon: making a request takes a thread ten times as long as sending it takes this
+        one. What fails is no failure of this thread's own command: it breaks the link, and
+        whoever waits is told.
+        """
+        while self._entrusted and (link := self.link) is not None:
+            self._sending = True
+            try:
+                link.transport.send(self._all_waiting(link))
+            except OSError:
+                link.transport.abort()
+            self._sending = False
+
+    def _all_waiting(self, link: Link) -> list[Buffer]:
+        """All that waits to be sent; but what was entrusted for another link: that is lost, and
+        whoever waits for it has been told."""
+        entrusted = []
+        while self._entrusted:
+            its_link, command = self._entrusted.popleft()
+            if its_link is link or its_link is None:
+                entrusted.append(command)
+        return [self._all_urgent(), b"".join(entrusted)]
+
+    def send_soon(self, item: bytes | Subscription | Signal) -> None:
+        """Send a short command without ever blocking: at once, or with whatever is sent next.
+
+        However many PINGs come, one PONG answers them: a server that sends PINGs and does not read
+        costs no memory.
+
+        Arguments:
+            item: the command; a subscription to announce; or who waits for the PONG of a PING.
+        """
+        if item is not PONG or PONG not in self._urgent:
+            self._urgent.append(item)
+        self.send_urgent()
+
+    def begin(self, link: Link) -> None:
+        """Tell a new server of all subscriptions; the caller holds the lock.
+
+        Raises:
+            OSError: the link broke.
+        """
+        self._urgent.clear()
+        for lost in [each for each in list(self._entrusted) if each[0] is not None]:
+            self._entrusted.remove(lost)
+        self.pongs.clear()
+        commands = self._subscriptions.announce_all()
+        if commands:
+            link.transport.send([commands])
+
+    def _is_mine(self) -> bool:
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]
+
+    def send_urgent(self) -> None:
+        """Send the short commands, if that blocks neither on the lock nor on the socket.
+
+        Who finds the lock taken may leave: its holder looks into the queue after releasing it.
+        """
+        while self._urgent and not self._is_mine():
+            try:
+                if not self._send_one_if_free():
+                    return
+            finally:
+                self._release()
+
+    def _send_one_if_free(self) -> bool:
+        """Send the first short command; False: that would block, or the link is broken."""
+        try:
+            return self.lock.acquire(blocking=False) and self._send_one(self.link)
+        except OSError:
+            return False  # the reader sees the same and reconnects
+        except BaseException:
+            self._abort()  # half of it may have gone
+            raise
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Release the lock, if it is this thread's.
+
+        Asked of the lock, not of a flag, and called twice: Ctrl-C may strike just after the lock
+        was taken, and just before it is released. (A `with` has neither gap, but it blocks.)
+        """
+        if self._is_mine():
+            self.lock.release()
+
+    def _abort(self) -> None:
+        link = self.link
+        if link is not None and self._is_mine():
+            link.transport.abort()
+
+    def _send_one(self, link: Link | None) -> bool:
+        if link is None:
+            self._urgent.clear()  # a new connection begins without these
+        elif not link.transport.is_writable():
+            return False  # they go with the next send
+        elif self._urgent:
+            link.transport.send([self._next_urgent()])
+        return True
+
+    def _all_urgent(self) -> bytes:
+        commands = []
+        while self._urgent:
+            commands.append(self._next_urgent())
+        return b"".join(commands)
+
+    def _next_urgent(self) -> bytes:
+        """The next short command, to be sent now."""
+        item = self._urgent.popleft()
+        if isinstance(item, Subscription):
+            return self._subscriptions.announce(item)
+        if isinstance(item, Signal):
+            self.pongs.append(item)
+            return PING
+        return item

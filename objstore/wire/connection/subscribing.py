@@ -1,0 +1,76 @@
+"""What a session does about its subscriptions: begin, end, limit. Nothing here ever blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from objstore.errors import ObjStoreError
+from objstore.wire.codec.commands import encode_unsubscribe
+from objstore.wire.connection.outbox import Outbox
+from objstore.wire.connection.subscriptions import Handler, Subscription, Subscriptions, WaitingRoom
+
+__all__ = ["Subscribing"]
+
+
+class Subscribing:
+    """The part of a session that deals with subscriptions."""
+
+    _out: Outbox
+    _subscriptions: Subscriptions
+    _waiting: WaitingRoom
+
+    def subscribe(
+        self,
+        subject: str,
+        handler: Handler,
+        *,
+        queue: str = "",
+        max_messages: int | None = None,
+        refused: Callable[[ObjStoreError], object] | None = None,
+        prepare: Callable[[Subscription], object] | None = None,
+    ) -> Subscription:
+        """Subscribe. Never blocks; the server is told before anything that is sent later.
+
+        Without a connection the next one begins with it, as every one does after.
+
+        Arguments:
+            subject, handler, queue, max_messages, refused: see :class:`Subscription`.
+            prepare: called with the subscription before the first message can come.
+
+        Raises:
+            InvalidNameError: the subject or queue group is not one.
+        """
+        options = {"queue": queue, "limit": max_messages, "refused": refused}
+        subscription = self.new_subscription(subject, handler, **options)
+        if prepare is not None:
+            prepare(subscription)
+        self.begin(subscription)
+        return subscription
+
+    def new_subscription(self, subject: str, handler: Handler, **options: Any) -> Subscription:
+        """A subscription, for :meth:`begin`.
+
+        Arguments and errors: as :class:`Subscription`.
+        """
+        return Subscription(self._subscriptions.next_sid(), subject, handler, **options)
+
+    def begin(self, subscription: Subscription) -> None:
+        """Begin with a subscription, as :meth:`subscribe`; once more is no harm."""
+        if subscription.replies:
+            self._waiting.expect_replies()
+        self._subscriptions.add(subscription)
+        self._out.send_soon(subscription)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription. Never blocks and never fails: without a connection it is over."""
+        if self._subscriptions.remove(subscription):
+            self._out.send_soon(encode_unsubscribe(subscription.sid))
+
+    def limit(self, subscription: Subscription, messages: int) -> None:
+        """Let a subscription end after so many messages, those that have come included."""
+        subscription.limit = messages
+        if subscription.received >= messages:
+            self.unsubscribe(subscription)
+        else:
+            self._out.send_soon(subscription.limit_command())

@@ -1,0 +1,349 @@
+"""What a session is subscribed to, and who waits on it. State only: nothing here does I/O.
+
+No lock is held here: a signal handler, or the garbage collector, may run between any two steps and
+come here again in the same thread, and the reader thread must not wait for what it interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from objstore.errors import ObjStoreError, PermissionDeniedError
+from objstore.wire.codec.commands import check_subject, encode_subscribe, encode_unsubscribe
+from objstore.wire.codec.protocol import Message
+
+__all__ = [
+    "Handler",
+    "Latch",
+    "PlaceOf",
+    "Signal",
+    "Subscription",
+    "Subscriptions",
+    "Waiting",
+    "WaitingRoom",
+    "again",
+    "fail_all",
+]
+
+LOG = logging.getLogger("objstore")
+
+Handler = Callable[[Message], None]
+PlaceOf = Callable[[str, bytes, int], memoryview | None]
+
+
+class Subscription:
+    """A subscription, which lives across reconnects.
+
+    Attributes:
+        sid: its number on the wire.
+        subject: what it is to.
+        queue: the queue group, or ``""``.
+        handler: called by the reader thread for each message: must not block.
+        limit: how many messages it is for, from its beginning; None: any number.
+        replies: whether it is an inbox, to which the replies to all requests come.
+        place: where the payload of a large message shall land, by its subject, header block and
+            size; None: anywhere.
+        received: how many messages have come.
+        announced: whether the present server was told of it.
+        denied: why the present server does not let it be.
+        refused: called with that, by the reader thread; None: nobody waits for it.
+    """
+
+    __slots__ = (
+        "_before",
+        "announced",
+        "denied",
+        "handler",
+        "limit",
+        "place",
+        "queue",
+        "received",
+        "refused",
+        "replies",
+        "sid",
+        "subject",
+    )
+
+    def __init__(
+        self,
+        sid: int,
+        subject: str,
+        handler: Handler,
+        *,
+        queue: str = "",
+        limit: int | None = None,
+        replies: bool = False,
+        place: PlaceOf | None = None,
+        refused: Callable[[ObjStoreError], object] | None = None,
+    ) -> None:
+        check_subject(subject)
+        if queue:
+            check_subject(queue, "queue group")
+        self.sid = sid
+        self.subject = subject
+        self.queue = queue
+        self.handler = handler
+        self.limit = limit
+        self.replies = replies
+        self.place = place
+        self.refused = refused
+        self.received = 0
+        self.announced = False
+        self.denied: ObjStoreError | None = None
+        self._before = 0  # how many came before the present server was told: it counts from there
+        self.commands()  # raises where the subject is too long
+
+    def commands(self) -> bytes:
+        """What tells a server of it.
+
+        Raises:
+            InvalidNameError: its subject or queue group is too long.
+        """
+        subscribe = encode_subscribe(self.subject.encode(), self.sid, self.queue.encode())
+        return subscribe if self.limit is None else subscribe + self.limit_command()
+
+    def limit_command(self) -> bytes:
+        """What tells the server of the limit, in the server's counting."""
+        left = None if self.limit is None else max(self.limit - self._before, 1)
+        return encode_unsubscribe(self.sid, left)
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the present server was told of it, and has sent nothing yet."""
+        return self.announced and self.denied is None and self.received == self._before
+
+    def announce(self) -> bytes:
+        """As :meth:`commands`, and note that they are sent to a new server."""
+        self.announced = True
+        self.denied = None
+        self._before = self.received
+        return self.commands()
+
+
+class Subscriptions:
+    """All subscriptions of a session, by number."""
+
+    def __init__(self) -> None:
+        self._by_sid: dict[int, Subscription] = {}
+        self._sids = itertools.count(1)
+
+    def next_sid(self) -> int:
+        """A number that no other has."""
+        return next(self._sids)
+
+    def add(self, subscription: Subscription) -> None:
+        """From now on its messages are delivered, and reconnects restore it."""
+        self._by_sid[subscription.sid] = subscription
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Forget it; False: it was not there."""
+        return self._by_sid.pop(subscription.sid, None) is not None
+
+    def announce(self, subscription: Subscription) -> bytes:
+        """What tells the present server of one; nothing where it knows already, or need not."""
+        if subscription.announced or subscription.sid not in self._by_sid:
+            return b""
+        return subscription.announce()
+
+    def announce_all(self) -> bytes:
+        """What tells a new server of all of them."""
+        return b"".join(each.announce() for each in list(self._by_sid.values()))
+
+    def deny(self, error: ObjStoreError) -> ObjStoreError | None:
+        """Note that the server refuses those to a subject.
+
+        Returns:
+            The error of whoever waits for a reply, where an inbox is among them.
+
+        Where it does not say which one it refuses, because there are too many, it is the last
+        one that was begun: the server takes them in order.
+        """
+        everyone = list(self._by_sid.values())
+        if error.subject is None:
+            denied = [each for each in everyone if each.is_unheard][-1:]
+        else:
+            denied = [each for each in everyone if each.subject == error.subject]
+        for each in denied:
+            error.subject = each.subject
+            each.denied = error
+            if each.refused is not None:
+                each.refused(again(error))
+        inboxes = [each for each in denied if each.replies]
+        return _without_inbox(error) if inboxes else None
+
+    def place(self, sid: int, subject: str, header: bytes, size: int) -> memoryview | None:
+        """Where the payload of a large message shall land; None: anywhere."""
+        subscription = self._by_sid.get(sid)
+        if subscription is None or subscription.place is None:
+            return None
+        return subscription.place(subject, header, size)
+
+    def deliver(self, message: Message) -> None:
+        """Give a message to its handler. A handler's failure is logged and goes no further."""
+        subscription = self._by_sid.get(message.sid)
+        if subscription is None:
+            return  # it ended while the message was on its way
+        subscription.received += 1
+        if subscription.limit is not None and subscription.received >= subscription.limit:
+            self.remove(subscription)
+        try:
+            subscription.handler(message)
+        except Exception:
+            LOG.exception("a handler of messages to %s failed", subscription.subject)
+
+
+def _without_inbox(error: ObjStoreError) -> ObjStoreError:
+    """The error of whoever awaits a reply, where none can come."""
+    what = f"{error}: no reply can come"
+    if "permission" in (error.description or "").lower():
+        what += "; connect with the inbox_prefix= that this user may subscribe to"
+    return PermissionDeniedError(what, subject=error.subject, description=error.description)
+
+
+class Waiting(Protocol):
+    """Somebody who waits for the server."""
+
+    @property
+    def subject(self) -> str:
+        """The subject published to, by which a refused permission finds its operation."""
+
+    def fail(self, error: ObjStoreError) -> None:
+        """Wake up with an error. Called by any thread: must not block."""
+
+
+class Latch:
+    """What one thread waits behind until another opens it.
+
+    Rejected: ``threading.Event`` and ``Condition``. They take their locks in Python code, where
+    Ctrl-C can strike just after: the lock stays taken, and who wants to wake the waiter, the
+    reader thread, hangs. A plain lock is also a tenth of the cost.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let the thread through."""
+        # Two threads may come here at once, a reply with one and the end of the connection with
+        # the other: the second finds the lock released. (suppress() would take 0.6 µs, with the
+        # interpreter's lock held, while the thread that was woken waits for it.)
+        try:  # noqa: SIM105
+            self._lock.release()
+        except RuntimeError:
+            pass
+
+    def wait(self, timeout: float) -> bool:
+        """Wait, once; False: it was not opened in time."""
+        return self._lock.acquire(timeout=timeout)
+
+
+class Signal:
+    """A thread that waits for a PONG, woken once: by success or by failure.
+
+    Attributes:
+        subject: none.
+        error: why it failed.
+    """
+
+    __slots__ = ("_done", "_latch", "error", "subject")
+
+    def __init__(self) -> None:
+        self.subject = ""
+        self.error: ObjStoreError | None = None
+        self._done = False
+        self._latch = Latch()
+
+    def set(self) -> None:
+        """Wake it."""
+        self._done = True
+        self._latch.open()
+
+    def fail(self, error: ObjStoreError) -> None:
+        """Wake it with an error, unless it has succeeded."""
+        if not self._done:
+            self.error = error
+            self.set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait; False: nothing happened in time."""
+        return self._latch.wait(timeout)
+
+
+class WaitingRoom:
+    """Everybody who waits on the present connection. None of them is ever forgotten asleep.
+
+    Without a lock: each step is one operation of the set, which the interpreter does whole, and
+    who takes somebody out is who finds them there. Rejected: a reentrant lock. A signal handler
+    that struck while it was held, and made a request, waited for the reader thread, which waited
+    for the lock; and it costs 0.1 µs twice in each request.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[Waiting] = set()
+        self._no_replies: ObjStoreError | None = None  # why none come: the inbox is denied
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def enter(self, waiting: Waiting) -> bool:
+        """Wait from now on; False: it waits for a reply, none can come, and it was told so."""
+        # First in, then look: whoever denies the inbox from now on tells it.
+        self._waiting.add(waiting)
+        denied = self._no_replies
+        if denied is None or isinstance(waiting, Signal):
+            return True
+        if self.leave(waiting):
+            fail_all([waiting], denied)
+        return False
+
+    def leave(self, waiting: Waiting) -> bool:
+        """Wait no longer; False: it was not there, so somebody tells it or has told it."""
+        try:
+            self._waiting.remove(waiting)
+        except KeyError:
+            return False
+        return True
+
+    def empty(self) -> list[Waiting]:
+        """Send everybody out, to be told why by the caller."""
+        return self._take(lambda _: True)
+
+    def expect_no_replies(self, error: ObjStoreError) -> list[Waiting]:
+        """Send those out who wait for replies, and let nobody in who will."""
+        self._no_replies = error
+        return self._take(lambda each: not isinstance(each, Signal))
+
+    def expect_replies(self) -> None:
+        """Let everybody in again."""
+        self._no_replies = None
+
+    def concerned(self, subject: str | None) -> list[Waiting]:
+        """Send those out who published to a subject."""
+        return self._take(lambda each: each.subject == subject)
+
+    def _take(self, wanted: Callable[[Waiting], bool]) -> list[Waiting]:
+        return [each for each in list(self._waiting) if wanted(each) and self.leave(each)]
+
+
+def again(error: ObjStoreError) -> ObjStoreError:
+    """The same error, for one more thread to raise: an instance has but one traceback."""
+    another = copy.copy(error)
+    another.__cause__ = error.__cause__
+    return another
+
+
+def fail_all(waiting: Iterable[Waiting], error: ObjStoreError) -> None:
+    """Tell everybody, each with an error of its own."""
+    for each in waiting:
+        try:
+            each.fail(again(error))
+        except Exception:
+            LOG.exception("somebody who waited could not be told")

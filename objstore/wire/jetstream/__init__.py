@@ -1,0 +1,1 @@
+"""JetStream: its API, direct gets, ordered consumers."""

@@ -1,0 +1,333 @@
+"""The ways to read a bucket's messages: which there are is learned on the way.
+
+Direct gets cost least, where the bucket allows them and the user may ask. Batches of them need
+server 2.11, and an account that gets all answers of a request: JetStream of another account that
+was imported as a service with single responses gives the first one only. What is left is asked of
+the stream's leader, message by message. What is not to be had is not asked for a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from objstore.errors import (
+    ConnectionClosedError,
+    ConnectionLostError,
+    NoRespondersError,
+    ObjStoreError,
+    PermissionDeniedError,
+    RequestTimeoutError,
+)
+from objstore.wire.codec.protocol import Message
+from objstore.wire.jetstream.api import JetStream, PendingGet
+from objstore.wire.jetstream.direct import BATCH_END, NOT_FOUND, DirectPage, StoredMessage
+from objstore.wire.jetstream.reads import Way, last_of_subject, next_of_subject, read_request
+
+__all__ = ["Access", "PendingRead"]
+
+#: After so many seconds without a second answer it is asked whether there will be one. In a
+#: cluster a follower may be that slow while others answer.
+QUIET, QUIET_CLUSTER = 0.1, 0.5
+
+#: There is never a message of this number, and so the answer is short.
+_BEYOND = (1 << 63) - 1
+
+_T = TypeVar("_T", covariant=True)
+
+
+class Batch(Protocol[_T]):
+    """Several answers to one request.
+
+    Attributes:
+        count: how many have come.
+    """
+
+    count: int
+
+    def next(self, timeout: float, /) -> _T | None:
+        """What comes next; None: nothing in so many seconds."""
+
+
+class Access:
+    """How the messages of one stream can be read.
+
+    Arguments:
+        jetstream: the account.
+        stream: the stream.
+        ask_stream: asks for what the server tells of it, its configuration among that.
+
+    Attributes:
+        direct: whether the stream answers direct gets.
+        single: whether only the first of several answers arrives.
+        may_purge: whether this user may purge; None: that is not known yet.
+        commits: whether this user may store records, once that is known.
+        proved: whether it was looked at once what a put needs.
+        denied: the ways that this user may not take.
+    """
+
+    def __init__(
+        self, jetstream: JetStream, stream: str, ask_stream: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._jetstream = jetstream
+        self._stream = stream
+        self._ask_stream = ask_stream
+        self.direct = True
+        self.single = False
+        self.may_purge: bool | None = None
+        self.commits = self.proved = False
+        self._several = False  # several answers have come
+        self.denied: set[Way] = set()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether something was denied to this user."""
+        return bool(self.denied) or self.may_purge is False
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a put may turn out not to be allowed."""
+        return self.is_limited or (not self.proved and self._jetstream.user.is_limited)
+
+    def allows(self, way: Way) -> bool:
+        """Whether a way was not denied."""
+        return way not in self.denied
+
+    def deny(self, way: Way) -> None:
+        """Take note that the user may not ask so."""
+        self.denied.add(way)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether direct gets say how many messages of the subject follow."""
+        direct = self.direct and Way.BY_REQUEST not in self.denied
+        return direct and self._jetstream.supports("batched direct get")
+
+    def way_of_last(self, *, leader: bool) -> Way:
+        """How to ask for a subject's last message: the leader, or whoever answers first."""
+        if not self.denied:
+            return Way.LEADER if leader or not self.direct else Way.BY_SUBJECT
+        return self._first_allowed((Way.BY_SUBJECT, Way.BY_REQUEST), leader)
+
+    def way_of_next(self, *, leader: bool) -> Way:
+        """How to ask for a message from a sequence on."""
+        if not self.denied:
+            return Way.LEADER if leader or not self.direct else Way.BY_REQUEST
+        return self._first_allowed((Way.BY_REQUEST,), leader)
+
+    def _first_allowed(self, direct: tuple[Way, ...], leader: bool) -> Way:
+        """The first way that was not denied; where all were, the one to be refused by."""
+        ways = direct if self.direct else ()
+        ways = (Way.LEADER, *ways) if leader else (*ways, Way.LEADER)
+        return next((way for way in ways if way not in self.denied), ways[0])
+
+    # --- single messages
+
+    def last(self, subject: str, *, leader: bool) -> StoredMessage | None:
+        """The last message of a subject.
+
+        Arguments:
+            subject: the subject.
+            leader: ask the stream's leader, if that is allowed.
+
+        Raises:
+            PermissionDeniedError: no way is allowed.
+            NoRespondersError: the stream answers no direct gets, or is not there.
+            ObjStoreError: as :meth:`~objstore.wire.jetstream.api.JetStream.read`.
+        """
+        way = self.way_of_last(leader=leader)
+        while True:
+            try:
+                if way is Way.BY_SUBJECT:
+                    return self._jetstream.direct_last(self._stream, subject)
+                return self._jetstream.read(last_of_subject(self._stream, subject, way))
+            except PermissionDeniedError:
+                self.denied.add(way)
+                way = self.way_of_last(leader=leader)
+                if way in self.denied:
+                    raise
+
+    def last_from_any(self, subject: str) -> StoredMessage | None:
+        """The last message of a subject, from whichever server answers first."""
+        if self.direct:
+            try:
+                return self.last(subject, leader=False)
+            except NoRespondersError:  # no direct gets here
+                pass
+        return self.last(subject, leader=True)
+
+    def next(self, subject: str, sequence: int, *, leader: bool) -> StoredMessage | None:
+        """The first message of a subject from a sequence on; raises as :meth:`last`."""
+        way = self.way_of_next(leader=leader)
+        while True:
+            try:
+                return self._jetstream.read(next_of_subject(self._stream, subject, sequence, way))
+            except PermissionDeniedError:
+                self.denied.add(way)
+                way = self.way_of_next(leader=leader)
+                if way in self.denied:
+                    raise
+
+    def start_last(self, subject: str, *, leader: bool, along: bool = False) -> PendingRead:
+        """As :meth:`last`, for the answer to be taken later.
+
+        Arguments:
+            subject, leader: as for :meth:`last`.
+            along: the request travels with whatever is sent next.
+        """
+
+        def choose() -> Way:
+            return self.way_of_last(leader=leader)
+
+        def start(way: Way, along: bool) -> PendingGet:
+            return self._jetstream.start_read(
+                last_of_subject(self._stream, subject, way), along=along
+            )
+
+        return PendingRead(self, choose, start, along=along)
+
+    def start_next(self, subject: str, sequence: int, *, leader: bool) -> PendingRead:
+        """Ask for the first message of a subject from a sequence on."""
+
+        def choose() -> Way:
+            return self.way_of_next(leader=leader)
+
+        def start(way: Way, _along: bool) -> PendingGet:
+            return self._jetstream.start_next(self._stream, subject, sequence, way=way)
+
+        return PendingRead(self, choose, start)
+
+    def learn_direct(self) -> None:
+        """Direct gets went unanswered: does the stream allow them?
+
+        Raises:
+            BucketNotFoundError: there is no such stream.
+        """
+        config = self._ask_stream()["config"]
+        self.direct = bool(config.get("allow_direct") or config.get("mirror_direct"))
+
+    # --- several answers
+
+    def take(self, batch: Batch[_T], timeout: float) -> _T | None:
+        """What comes next of a batch.
+
+        Returns:
+            None where nothing came within ``timeout`` seconds, or where it turns out that nothing
+            will: :attr:`single` tells.
+        """
+        if self._several or batch.count > 1:
+            self._several = True
+            return batch.next(timeout)
+        quiet = QUIET_CLUSTER if self._jetstream.is_clustered else QUIET
+        item = batch.next(min(quiet, timeout))
+        if item is None and batch.count == 1 and self._answers_singly(batch):
+            self.single = True
+            return None
+        if item is not None or timeout <= quiet:
+            return item
+        return batch.next(timeout - quiet)
+
+    def complete(self, page: DirectPage, asked: int) -> list[StoredMessage] | None:
+        """Take all messages of a page, and close it.
+
+        Arguments:
+            page: what was asked for.
+            asked: bytes that it may bring.
+
+        Returns:
+            None when they did not all come, or an error did: each is to be asked for by itself,
+            where it comes or fails properly.
+        """
+        try:
+            with contextlib.closing(page):
+                messages = self._all_of(page)
+        except PermissionDeniedError:
+            self.deny(Way.BY_REQUEST)
+            return None
+        except ConnectionLostError:
+            self._jetstream.read_limit.broke(asked)
+            return None
+        except ObjStoreError:
+            return None
+        if messages is None:
+            return None
+        end = messages.pop()
+        if end.status == BATCH_END and end.value(b"Nats-Num-Pending") == b"0":
+            return [StoredMessage.of_direct(message) for message in messages]
+        return [] if end.status == NOT_FOUND and not messages else None
+
+    def _all_of(self, page: DirectPage) -> list[Message] | None:
+        """All messages of a page, the last one of them a status; None: they do not come."""
+        messages: list[Message] = []
+        while not (messages and messages[-1].status):
+            part = self.take(page, self._jetstream.timeout)
+            if part is None:
+                return None
+            messages += part
+        return messages
+
+    def _answers_singly(self, batch: Batch[object]) -> bool:
+        """Whether a later request is answered, and still nothing more comes of this one.
+
+        A server answers in order, so this is no matter of how fast it is. In a cluster another
+        one may have answered; if a batch is taken for a single answer there, reading goes on by
+        single requests, which is slower and no less right.
+        """
+        beyond = read_request(self._stream, {"seq": _BEYOND}, Way.BY_REQUEST)
+        try:
+            self._jetstream.start_read(beyond).result()
+        except ConnectionClosedError:
+            raise
+        except (ConnectionLostError, RequestTimeoutError):
+            return False
+        return batch.count == 1
+
+
+class PendingRead:
+    """A read of one message, under way; asked another way where the first is not allowed."""
+
+    def __init__(
+        self,
+        access: Access,
+        choose: Callable[[], Way],
+        start: Callable[[Way, bool], PendingGet],
+        *,
+        along: bool = False,
+    ) -> None:
+        self._access = access
+        self._choose = choose
+        self._start = start
+        self._way = choose()
+        self._pending = start(self._way, along)
+
+    def result(self) -> StoredMessage | None:
+        """The message; None where there is none.
+
+        Raises:
+            PermissionDeniedError: no way to ask for it is allowed.
+            ObjStoreError: as the call that waits at once.
+        """
+        while True:
+            try:
+                return self._pending.result()
+            except PermissionDeniedError as error:
+                refusal: ObjStoreError = error
+                self._access.deny(self._way)
+            except NoRespondersError as error:
+                refusal = error
+                if self._way is not Way.LEADER:
+                    self._access.learn_direct()
+            way = self._choose()
+            if way is self._way or not self._access.allows(way):
+                raise refusal
+            self._way = way
+            self._pending = self._start(way, False)
+
+    def push(self) -> None:
+        """Ask now, if that was to go along with something else. Never fails."""
+        self._pending.push()
+
+    def close(self) -> None:
+        """Wait no longer. Never fails."""
+        self._pending.close()

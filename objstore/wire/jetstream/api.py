@@ -1,0 +1,495 @@
+"""JetStream: typed calls of its API, acknowledged publishing, direct gets.
+
+The only room that knows ``$JS.API`` subjects. The answers have a room of their own,
+:mod:`objstore.wire.jetstream.answers`, and so have the headers that JetStream gives a meaning,
+:mod:`objstore.wire.jetstream.stored_headers`; what callers need of both is given out here as well.
+
+Sources: ADR-1 (the JSON API), ADR-31 (direct get and its batches).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from objstore.errors import (
+    APIError,
+    ConnectionClosedError,
+    ConnectionLostError,
+    InvalidOptionError,
+    NoRespondersError,
+    ObjStoreError,
+    RequestTimeoutError,
+    ServerVersionError,
+    is_transient,
+    violates_limit,
+)
+from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.protocol import Buffer, Message
+from objstore.wire.connection.arguments import api_prefix, is_token
+from objstore.wire.connection.connection import Connection
+from objstore.wire.connection.requests import PendingReply
+from objstore.wire.connection.subscriptions import PlaceOf
+from objstore.wire.jetstream.answers import (
+    PendingAck,
+    PendingGet,
+    PubAck,
+    direct_answer,
+    parse_answer,
+    parse_pub_ack,
+)
+from objstore.wire.jetstream.direct import DirectGet, DirectPage, StoredMessage
+from objstore.wire.jetstream.features import FEATURES, version_of
+from objstore.wire.jetstream.read_limit import ReadLimit
+from objstore.wire.jetstream.reads import ReadRequest, Way, next_of_subject, read_request
+from objstore.wire.jetstream.stored_headers import publish_header
+from objstore.wire.jetstream.user import User
+
+__all__ = [
+    "FEATURES",
+    "JetStream",
+    "PendingAck",
+    "PendingGet",
+    "PubAck",
+    "make_prefix",
+    "parse_answer",
+    "parse_pub_ack",
+]
+
+_NO_SUCH_MESSAGE = 10043
+
+#: How long a cluster may be silent before a call that changes nothing fails, in seconds, where
+#: the patience is not shorter. A stream whose leader was killed has another in 5 to 8 s; until
+#: then nobody answers for it.
+ELECTION = 30.0
+
+#: A cluster is asked again after so much silence, in seconds, and twice that, up to the time-out.
+ASK_AGAIN = 1.0
+
+#: How often a server may end the connection for a command that is too long for it. Another thread
+#: may have sent that; whose own it is gets no further.
+VIOLATIONS = 2
+
+#: Between two questions of which the first was answered at once by nobody, in seconds.
+PAUSE = 0.1
+
+_T = TypeVar("_T")
+
+
+class JetStream:
+    """An account's JetStream, through one connection.
+
+    Arguments:
+        connection: carries the calls.
+        prefix: of the API's subjects; a domain has one of its own.
+        timeout: for one call, in seconds.
+        patience: how long a call that changes nothing is tried again when the connection
+            breaks under it or a cluster has no leader, in seconds.
+
+    Attributes:
+        read_limit: how much may be asked for at once.
+        user: what is known of the user's rights.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        prefix: str = "$JS.API",
+        timeout: float = 5.0,
+        patience: float = 60.0,
+    ) -> None:
+        check_subject(prefix, "API prefix")
+        self.connection = connection
+        self.timeout = timeout
+        self.patience = patience
+        self.prefix = self._prefix = prefix
+        self.user = User(connection)
+        self.read_limit = ReadLimit(lambda: connection.session.info)  # not self: no cycle
+
+    # --- what the server is
+
+    @property
+    def server_version(self) -> tuple[int, int, int]:
+        """The version of the server connected to."""
+        return version_of(str(self.connection.session.info.get("version", "0.0.0")))
+
+    def supports(self, feature: str) -> bool:
+        """Whether the server has a feature of :data:`FEATURES`."""
+        return self.server_version >= FEATURES[feature]
+
+    def require(self, feature: str, what: str) -> None:
+        """Refuse what needs a feature of :data:`FEATURES` that the server lacks.
+
+        Arguments:
+            feature: its name.
+            what: needs it, to begin the error's message with.
+
+        Raises:
+            ServerVersionError: the server is too old.
+        """
+        if not self.supports(feature):
+            needed, version = (
+                ".".join(map(str, numbers)) for numbers in (FEATURES[feature], self.server_version)
+            )
+            raise ServerVersionError(
+                f"{what} needs nats-server {needed} or later; this is {version}",
+                needed=needed,
+                version=version,
+            )
+
+    @property
+    def counts_itself(self) -> bool:
+        """Whether the messages left behind one of a batch are counted with that one itself."""
+        return not self.supports("exact pending counts")
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether a stream's leader may be another server than the one connected to."""
+        return bool(self.connection.session.info.get("cluster"))
+
+    # --- calls
+
+    def call(
+        self, api: str, request: Mapping[str, Any] | None, what: str, *, repeat: bool = True
+    ) -> dict[str, Any]:
+        """Call the API.
+
+        Arguments:
+            api: the rest of the subject, such as ``STREAM.INFO.OBJ_x``.
+            request: the JSON to send, or None for an empty message.
+            what: is attempted, to begin an error's message with.
+            repeat: whether the call may be made again when no answer came.
+
+        Returns:
+            The JSON that came.
+
+        Raises:
+            NoRespondersError: JetStream is not enabled for this account, or its servers are
+                electing a leader.
+            RequestTimeoutError: no answer within the time-out.
+            ConnectionLostError: no connection, or it broke under a call not to be repeated.
+            ObjStoreError: JetStream's answer, by the table in :mod:`objstore.errors`.
+        """
+        subject = f"{self._prefix}.{api}"
+        payload = b"" if request is None else json.dumps(request).encode()
+        try:
+            return self._ask(subject, payload, lambda m: parse_answer(m, what), repeat=repeat)
+        except NoRespondersError as error:
+            raise NoRespondersError(
+                f"{what}: JetStream does not answer; is it enabled on the server "
+                f"and for this account? ({subject})",
+                subject=subject,
+                code=error.code,
+            ) from error
+
+    def _ask(
+        self, subject: str, payload: Buffer, parse: Callable[[Message], _T], *, repeat: bool = True
+    ) -> _T:
+        """Request, and repeat while connections break under it, or a cluster has no leader."""
+        begun = time.monotonic()
+        violations = 0
+        waits = self.waits()
+        wait = next(waits) if repeat else self.timeout
+        while True:
+            try:
+                return parse(self.connection.inbox.request(subject, payload, timeout=wait))
+            except (ConnectionClosedError, NoRespondersError):
+                raise
+            except ConnectionLostError as error:
+                violations += violates_limit(error)
+                if (
+                    not repeat
+                    or violations > VIOLATIONS
+                    or time.monotonic() >= begun + self.patience
+                ):
+                    raise
+            except RequestTimeoutError:
+                longer = next(waits, None) if repeat else None
+                if longer is None:
+                    raise
+                wait = longer
+            except APIError as error:  # "temporarily unavailable", said by who has lost the others
+                if not (repeat and is_transient(error)) or next(waits, None) is None:
+                    raise
+                time.sleep(PAUSE)
+
+    def waits(self) -> Iterator[float]:
+        """How long to wait for an answer, in seconds, each time that it is asked for.
+
+        A server alone is asked once. In a cluster nobody speaks for a stream without a leader,
+        and a replica that has died or is frozen gets its share of the direct gets.
+        """
+        if not self.is_clustered:
+            yield self.timeout
+            return
+        deadline = time.monotonic() + max(self.timeout, min(ELECTION, self.patience))
+        wait = min(ASK_AGAIN, self.timeout)
+        while (left := deadline - time.monotonic()) > 0:
+            yield min(wait, left)
+            wait = min(2 * wait, self.timeout)
+
+    # --- streams
+
+    def stream_info(self, stream: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The configuration and state of a stream.
+
+        Raises:
+            BucketNotFoundError: there is none; and as :meth:`call`.
+        """
+        return self.call(f"STREAM.INFO.{stream}", request, f"stream {stream}")
+
+    def stream_info_now(self, stream: str) -> dict[str, Any] | None:
+        """As :meth:`stream_info`, asked once; None where nobody says so in a second.
+
+        Raises:
+            BucketNotFoundError: there is none.
+            ObjStoreError: as :meth:`call`, but for what may pass.
+        """
+        request = self.connection.inbox.request
+        timeout = min(ASK_AGAIN, self.timeout)
+        try:
+            message = request(f"{self._prefix}.STREAM.INFO.{stream}", b"", timeout=timeout)
+            return parse_answer(message, f"stream {stream}")
+        except ObjStoreError as error:
+            if not is_transient(error):
+                raise
+        return None
+
+    def start_stream_info(self, stream: str) -> PendingReply:
+        """As :meth:`stream_info`, asked along with what is sent next; for :func:`parse_answer`."""
+        return self.connection.inbox.start_along(f"{self._prefix}.STREAM.INFO.{stream}", b"")
+
+    def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a stream; one that exists with the same configuration is fine.
+
+        Raises:
+            BucketConfigError: it exists with another, or the server refuses this one; and as
+                :meth:`call`.
+        """
+        name = config["name"]
+        return self.call(f"STREAM.CREATE.{name}", config, f"creating stream {name}")
+
+    def stream_update(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a stream's configuration.
+
+        Raises:
+            BucketNotFoundError, BucketConfigError; and as :meth:`call`.
+        """
+        name = config["name"]
+        return self.call(f"STREAM.UPDATE.{name}", config, f"changing stream {name}")
+
+    def stream_delete(self, stream: str) -> None:
+        """Delete a stream with all it holds.
+
+        Raises:
+            BucketNotFoundError: there is none; and as :meth:`call`.
+        """
+        self.call(f"STREAM.DELETE.{stream}", None, f"deleting stream {stream}", repeat=False)
+
+    def subjects(self, stream: str, pattern: str) -> dict[str, int]:
+        """The subjects of a stream that match a pattern, each with its number of messages.
+
+        Raises:
+            BucketNotFoundError: there is no such stream; and as :meth:`call`.
+        """
+        found: dict[str, int] = {}
+        offset = 0  # not len(found): one that comes meanwhile makes another come twice
+        while True:
+            answer = self.stream_info(stream, {"subjects_filter": pattern, "offset": offset})
+            page = answer["state"].get("subjects") or {}
+            found.update(page)
+            offset += len(page)
+            if not page or offset >= int(answer.get("total") or 0):
+                return found
+
+    def purge(self, stream: str, subject: str, up_to: int | None = None) -> int:
+        """Remove all messages of a subject, or those up to a sequence.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            BucketNotFoundError, BucketSealedError; and as :meth:`call`.
+        """
+        request: dict[str, Any] = {"filter": subject}
+        if up_to is not None:
+            request["seq"] = up_to + 1  # the first one that stays
+        answer = self.call(f"STREAM.PURGE.{stream}", request, f"purging {subject}")
+        return int(answer.get("purged", 0))
+
+    def purge_subject(self, stream: str) -> str:
+        """Where one has to be allowed to publish for :meth:`purge`."""
+        return f"{self._prefix}.STREAM.PURGE.{stream}"
+
+    def start_purging_nothing(self, stream: str) -> PendingReply:
+        """Ask along with what is sent next for a purge that cannot be; to be closed.
+
+        Whoever may not purge is refused by the server connected to, before it answers anything
+        that is asked later. A stream refuses a purge with both a sequence and a number to keep.
+        """
+        payload = b'{"seq":1,"keep":1}'
+        return self.connection.inbox.start_along(self.purge_subject(stream), payload)
+
+    def delete_message(self, stream: str, sequence: int) -> None:
+        """Remove one message; one that is gone already is fine.
+
+        Raises:
+            BucketNotFoundError, BucketSealedError; and as :meth:`call`.
+        """
+        request = {"seq": sequence, "no_erase": True}
+        try:
+            self.call(f"STREAM.MSG.DELETE.{stream}", request, f"deleting message {sequence}")
+        except APIError as error:
+            if error.err_code != _NO_SUCH_MESSAGE:
+                raise
+
+    # --- messages
+
+    def publish(
+        self,
+        subject: str,
+        payload: Buffer,
+        what: str,
+        *,
+        rollup: bool = False,
+        expected_sequence: int | None = None,
+        ttl: timedelta | None = None,
+    ) -> PubAck:
+        """Publish one message and wait until it is stored. It is never sent twice.
+
+        Arguments:
+            subject: of the message.
+            payload: its body.
+            what: is attempted, to begin an error's message with.
+            rollup: whether it replaces all earlier messages of its subject.
+            expected_sequence: store it only if the subject's last message is this one
+                (0: only if it has none).
+            ttl: the message's own life time.
+
+        Raises:
+            RevisionMismatchError: the subject's last message is another.
+            RequestTimeoutError, ConnectionLostError: whether it was stored is unknown.
+            NoRespondersError: no stream takes the subject: it is gone, or electing a leader.
+            BucketSealedError, StorageFullError, APIError: it was not stored.
+        """
+        return self.start_publish(
+            subject, payload, what, rollup=rollup, expected_sequence=expected_sequence, ttl=ttl
+        ).result()
+
+    def start_publish(
+        self,
+        subject: str,
+        payload: Buffer,
+        what: str,
+        *,
+        rollup: bool = False,
+        expected_sequence: int | None = None,
+        ttl: timedelta | None = None,
+        states_ttl: bool = False,
+        facts: Mapping[str, str] | None = None,
+    ) -> PendingAck:
+        """As :meth:`publish`, for the acknowledgement to be taken later.
+
+        Arguments:
+            states_ttl: say the life time in a header of our own, too: the server lengthens it
+                where the stream's delete markers live longer.
+            facts: attributes for the error, if it is one.
+
+        Raises:
+            InvalidNameError, InvalidOptionError, ConnectionLostError: nothing was sent.
+        """
+        header = publish_header(rollup, expected_sequence, ttl, states_ttl=states_ttl)
+        pending = self.connection.inbox.start(subject, payload, header=header)
+        return PendingAck(pending, what, facts or {}, self.timeout)
+
+    def read(self, request: ReadRequest) -> StoredMessage | None:
+        """Ask for one message; None: there is none.
+
+        Raises:
+            NoRespondersError: it was a direct get, and the stream allows none, or is not there.
+            BucketNotFoundError: there is no such stream; and as :meth:`call`.
+        """
+        return self._ask(f"{self._prefix}.{request.subject}", request.payload, request.parse)
+
+    def start_read(self, request: ReadRequest, *, along: bool = False) -> PendingGet:
+        """As :meth:`read`, for the answer to be taken later.
+
+        Arguments:
+            request: what is asked for.
+            along: it travels with whatever is sent next.
+        """
+        inbox = self.connection.inbox
+        start = inbox.start_along if along else inbox.start
+        pending = start(f"{self._prefix}.{request.subject}", request.payload)
+        return PendingGet(pending, request.parse, self.timeout)
+
+    def last_message(self, stream: str, subject: str) -> StoredMessage | None:
+        """The last message of a subject, from the stream's leader: what was acknowledged is seen.
+
+        Raises:
+            BucketNotFoundError: there is no such stream; and as :meth:`call`.
+        """
+        return self._message(stream, {"last_by_subj": subject})
+
+    def message(self, stream: str, sequence: int) -> StoredMessage | None:
+        """The message with a number, from the stream's leader."""
+        return self._message(stream, {"seq": sequence})
+
+    def _message(self, stream: str, what: Mapping[str, Any]) -> StoredMessage | None:
+        return self.read(read_request(stream, what, Way.LEADER))
+
+    def direct_last(self, stream: str, subject: str) -> StoredMessage | None:
+        """The last message of a subject, from whichever server answers first.
+
+        Raises:
+            NoRespondersError: there is no such stream, or it does not allow direct gets.
+            ObjStoreError: as :meth:`call`.
+        """
+        request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
+        return self._ask(request, b"", lambda message: direct_answer(message, subject))
+
+    def start_next(self, stream: str, subject: str, sequence: int, *, way: Way) -> PendingGet:
+        """Ask for a subject's first message from a sequence on; the answer is taken later."""
+        return self.start_read(next_of_subject(stream, subject, sequence, way))
+
+    def direct_batch(
+        self, stream: str, request: Mapping[str, Any], place: PlaceOf | None = None
+    ) -> DirectGet:
+        """Ask for a batch of messages (server 2.11 and later).
+
+        Arguments:
+            stream: the stream.
+            request: ``next_by_subj`` or ``multi_last``, ``seq``, ``batch``, ``max_bytes`` …
+                (ADR-31).
+            place: where large payloads shall land; None: anywhere.
+
+        Raises:
+            ConnectionLostError: there is no connection.
+        """
+        return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request, place)
+
+    def direct_page(self, stream: str, request: Mapping[str, Any]) -> DirectPage:
+        """As :meth:`direct_batch`, for messages that are taken all at once."""
+        return DirectPage(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
+
+
+def make_prefix(domain: str | None, prefix: str | None) -> str:
+    """The prefix of the API's subjects: a domain's, one given, or the usual.
+
+    Raises:
+        InvalidOptionError: a domain that cannot stand in a subject, or both were given.
+    """
+    if domain is None:
+        return "$JS.API" if prefix is None else api_prefix(prefix)
+    if prefix is not None:
+        raise InvalidOptionError("give a JetStream domain or an api_prefix, not both")
+    if not is_token(domain):
+        raise InvalidOptionError(
+            f"domain is {domain!r}; it must be the name of a JetStream domain: one word, without "
+            "dots and wildcards"
+        )
+    return f"$JS.{domain}.API"

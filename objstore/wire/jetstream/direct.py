@@ -1,0 +1,339 @@
+"""Direct gets (ADR-31): messages read from a stream by request, without a consumer."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from objstore.errors import APIError, NoRespondersError, ObjStoreError, ProtocolError
+from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.headers import decode_text
+from objstore.wire.codec.protocol import Buffer, Message
+from objstore.wire.connection.connection import Connection
+from objstore.wire.connection.requests import publish_parts
+from objstore.wire.connection.subscriptions import PlaceOf
+
+__all__ = [
+    "BATCH_END",
+    "NOT_FOUND",
+    "NO_RESPONDERS",
+    "DirectGet",
+    "DirectPage",
+    "StoredMessage",
+    "direct_error",
+    "left_behind",
+    "parse_time",
+    "position",
+]
+
+# The statuses of direct gets
+BATCH_END = 204
+NOT_FOUND = 404
+NO_RESPONDERS = 503
+
+#: A batch may bring so many times its ``max_bytes``, and this; a message counts with an overhead.
+FACTOR, LEAST, OVERHEAD = 4, 256 << 10, 64
+UNSAID = 64 << 20  # where a request has none
+
+#: How many messages of a page are handed on at once.
+PART = 64
+
+_SEQUENCE = b"Nats-Sequence"
+_TIME = b"Nats-Time-Stamp"
+_SUBJECT = b"Nats-Subject"
+_STREAM = b"\r\nNats-Stream: "
+_AT, _PENDING = b"\r\nNats-Sequence: ", b"\r\nNats-Num-Pending: "
+_OWN_HEADERS = re.compile(
+    rb"\r\nNats-Stream: [^\r]*\r\nNats-Subject: ([^\r ]+)\r\nNats-Sequence: ([0-9]+)"
+    rb"\r\nNats-Time-Stamp: ([^\r ]+)\r\n"
+)
+
+_TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z?")
+
+
+@dataclass(slots=True)  # frozen, it would take 0.9 µs more to make
+class StoredMessage:
+    """A message as a stream holds it; not to be changed.
+
+    Attributes:
+        subject: it was published to.
+        sequence: its number in the stream.
+        time: when it was stored, in the server's text.
+        header: its own headers, raw; with the direct get's among them.
+        payload: its body.
+    """
+
+    subject: str
+    sequence: int
+    time: str
+    header: bytes
+    payload: bytes | memoryview
+
+    def is_of(self, stream: str) -> bool:
+        """Whether it was read from this stream, and not from a mirror of it; of direct gets."""
+        return b"%b%b\r\n" % (_STREAM, stream.encode()) in self.header
+
+    @classmethod
+    def of_direct(cls, message: Message) -> StoredMessage:
+        """From the answer to a direct get.
+
+        Raises:
+            APIError: a header that every such answer has is missing.
+        """
+        header = message.header
+        # The server writes these four in a row; what a publisher stored stands before them.
+        found = _OWN_HEADERS.match(header, max(header.rfind(_STREAM), 0))
+        if found is not None:
+            subject, sequence, stamp = found.groups()
+        else:
+            subject, sequence = message.value(_SUBJECT), message.value(_SEQUENCE)
+            stamp = message.value(_TIME)
+        if sequence is None or not sequence.isdigit() or stamp is None or subject is None:
+            raise APIError(f"a direct get was answered without its headers: {message!r}")
+        return cls(
+            decode_text(subject),
+            int(sequence),
+            stamp.decode("ascii", "replace"),
+            header,
+            message.payload,
+        )
+
+
+def parse_time(text: str) -> datetime:
+    """A server's time, with a time zone, cut to microseconds.
+
+    Arguments:
+        text: RFC 3339 with nanoseconds, or Go's ``2006-01-02 15:04:05.999999999 +0000 UTC``,
+            which servers before 2.11 send in headers.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    text = text.strip()
+    if text.endswith(" +0000 UTC"):
+        text = text[:10] + "T" + text[11:-10] + "Z"
+    if not _TIME_TEXT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a server's time")
+    # 0.9 µs in all, where strptime takes 6. Python 3.10 reads six digits of a fraction, no fewer.
+    return datetime.fromisoformat(f"{text[:19]}.{text[20:26].rstrip('Z').ljust(6, '0')}+00:00")
+
+
+def _allowance(request: Mapping[str, Any]) -> int:
+    """How much a batch may bring: a server that sends on and on is not to fill the memory.
+
+    Generous, since servers count otherwise: the headers that they add are not in ``max_bytes``.
+    """
+    return FACTOR * int(request.get("max_bytes", UNSAID)) + LEAST
+
+
+def _too_long(subject: str) -> ProtocolError:
+    return ProtocolError(f"the answer to {subject} is longer than was asked for")
+
+
+class DirectGet:
+    """A batch of direct gets under way: its messages as they come.
+
+    The reader thread puts them into a queue; :meth:`next` takes them out. Nothing is held on
+    the server. Memory: what the request allows (``max_bytes``) and one message; where the server
+    does not keep to that, :data:`FACTOR` times as much.
+
+    Arguments:
+        connection: carries it.
+        subject: of the request.
+        request: what is asked for (ADR-31).
+        place: where the payloads of large messages shall land; None: anywhere.
+
+    Attributes:
+        subject: as above.
+        count: how many messages have come.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        subject: str,
+        request: Mapping[str, Any],
+        place: PlaceOf | None = None,
+    ) -> None:
+        self.subject = subject
+        self.count = 0
+        self._connection = connection
+        self._queue: queue.SimpleQueue[Message | ObjStoreError] = queue.SimpleQueue()
+        self._left = _allowance(request)
+        self._reply = connection.inbox.open(self._deliver, place)
+        try:
+            connection.session.transmit(_request_parts(subject, request, self._reply), self)
+        except BaseException:
+            self.close()
+            raise
+
+    def _deliver(self, message: Message) -> None:
+        self._left -= len(message.payload) + len(message.header) + OVERHEAD
+        self.count += 1
+        if self._left >= 0:
+            self._queue.put(message)
+        else:
+            self.close()
+            self.fail(_too_long(self.subject))
+
+    def fail(self, error: ObjStoreError) -> None:
+        """The connection ended, or the permission is missing."""
+        self._queue.put(error)
+
+    def next(self, timeout: float) -> Message | None:
+        """The next message, its end marker (status 204) or an error status among them.
+
+        Returns:
+            None when nothing came within ``timeout`` seconds.
+
+        Raises:
+            ObjStoreError: the connection was lost, or the request is not allowed.
+        """
+        try:
+            item = self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if isinstance(item, ObjStoreError):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Drop what still comes. Never fails."""
+        self._connection.session.forget(self)
+        self._connection.inbox.close(self._reply)
+
+
+class DirectPage:
+    """A batch of direct gets whose messages are taken many at a time.
+
+    The reader thread wakes who waits once for :data:`PART` messages. Woken for each, as by
+    :class:`DirectGet`, two threads hand the interpreter to and fro: that takes as long as reading
+    the messages. Woken at the end alone, nothing is read while the batch comes: a listing of 1,000
+    took 22 ms so, and 18 in parts. Memory: what the request allows.
+
+    Attributes:
+        subject: of the request.
+        count: how many messages have come.
+    """
+
+    def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
+        self.subject = subject
+        self.count = 0
+        self._connection = connection
+        self._part: list[Message] = []  # has come since the last one was handed on
+        self._parts: queue.SimpleQueue[list[Message] | ObjStoreError] = queue.SimpleQueue()
+        self._left = _allowance(request)
+        self._reply = connection.inbox.open(self._deliver)
+        try:
+            connection.session.transmit(_request_parts(subject, request, self._reply), self)
+        except BaseException:
+            self.close()
+            raise
+
+    def _deliver(self, message: Message) -> None:
+        self._left -= len(message.payload) + len(message.header) + OVERHEAD
+        if self._left < 0:
+            self.close()
+            self.fail(_too_long(self.subject))
+            return
+        self.count += 1
+        part = self._part
+        part.append(message)
+        if message.status or len(part) >= PART:
+            self._part = []
+            self._parts.put(part)
+
+    def fail(self, error: ObjStoreError) -> None:
+        """The connection ended, or the permission is missing."""
+        self._parts.put(error)
+
+    def next(self, timeout: float) -> list[Message] | None:
+        """The next messages. A status, its end (204) or another, is the last one of them.
+
+        Returns:
+            None when nothing came for ``timeout`` seconds.
+
+        Raises:
+            ObjStoreError: the connection was lost, or the request is not allowed.
+        """
+        have = -1
+        while True:
+            try:
+                part = self._parts.get(timeout=timeout)
+            except queue.Empty:
+                if len(self._part) == have:
+                    return None
+                have = len(self._part)
+                continue
+            if isinstance(part, ObjStoreError):
+                raise part
+            return part
+
+    def result(self, timeout: float) -> list[Message] | None:
+        """All messages, the last one of them a status. Closes it.
+
+        Returns, Raises:
+            As :meth:`next`.
+        """
+        messages: list[Message] = []
+        try:
+            while not (messages and messages[-1].status):
+                part = self.next(timeout)
+                if part is None:
+                    return None
+                messages += part
+        finally:
+            self.close()
+        return messages
+
+    def close(self) -> None:
+        """Drop what still comes. Never fails."""
+        self._connection.session.forget(self)
+        self._connection.inbox.close(self._reply)
+
+
+def _request_parts(subject: str, request: Mapping[str, Any], reply: str) -> list[Buffer]:
+    payload = json.dumps(request, separators=(",", ":")).encode()
+    return publish_parts(check_subject(subject), payload, reply.encode())
+
+
+def direct_error(message: Message, what: str) -> ObjStoreError:
+    """Translate a status of a direct get that is not an answer."""
+    text = message.header[9 : message.header.find(b"\r\n")].decode("ascii", "replace")
+    if message.status == NO_RESPONDERS:
+        return NoRespondersError(f"{what}: nobody answers direct gets", code=NO_RESPONDERS)
+    return APIError(f"{what}: {text}", code=message.status, description=text)
+
+
+def left_behind(header: bytes) -> int | None:
+    """The server's count of the messages of a subject behind one, by the header block of that."""
+    return _number(header, _PENDING)
+
+
+def _number(header: bytes, mark: bytes) -> int | None:
+    """What stands behind a mark; the last one, which is the server's own."""
+    at = header.rfind(mark)
+    digits = header[at + len(mark) : header.find(b"\r", at + 2)]
+    return int(digits) if at >= 0 and digits.isdigit() else None
+
+
+def position(message: Message, counts_itself: bool) -> tuple[int, int]:
+    """Where a message of a batch stands: its sequence, and how many of its subject follow.
+
+    Arguments:
+        message: of a batch.
+        counts_itself: whether the server's count of those that follow has the message in it, as
+            that of servers before 2.12 has.
+
+    Raises:
+        APIError: the headers that say so are missing.
+    """
+    sequence, pending = _number(message.header, _AT), _number(message.header, _PENDING)
+    if sequence is None or pending is None:
+        raise APIError(f"a message of a batch without its position: {message!r}")
+    return sequence, pending - counts_itself

@@ -1,0 +1,220 @@
+"""What one consumer of a stream sends, as the reader thread takes it in (ADR-15)."""
+
+from __future__ import annotations
+
+import queue
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from objstore.errors import APIError, NoRespondersError, ObjStoreError, ProtocolError
+from objstore.wire.codec.protocol import Message
+from objstore.wire.connection.session import Session
+from objstore.wire.connection.subscriptions import Subscription
+from objstore.wire.jetstream.direct import NO_RESPONDERS, StoredMessage
+
+__all__ = ["MOST_WAITING", "Delivery", "Feed", "FlowControl", "Idle", "Item", "size_of"]
+
+#: Bytes that may wait for a user, each item counted with an overhead. A server stops at 32 MiB
+#: (its flow control); one that does not is not to fill the memory.
+MOST_WAITING, OVERHEAD = 96 << 20, 256
+
+CONTROL = 100  # the status of heartbeats and of requests for flow control
+ACK = "$JS.ACK."
+
+
+@dataclass(slots=True)
+class Delivery(StoredMessage):
+    """A message that a consumer sent.
+
+    Attributes:
+        consumer_sequence: its number among those that this consumer sent.
+        pending: how many the consumer had left to send then.
+    """
+
+    consumer_sequence: int
+    pending: int
+
+    @classmethod
+    def of(cls, message: Message) -> Delivery:
+        """From what came.
+
+        Raises:
+            APIError: its reply subject is none of a consumer's.
+        """
+        place = _parse_reply(message.reply)
+        seconds, nanoseconds = divmod(place.nanoseconds, 10**9)
+        moment = datetime.fromtimestamp(seconds, timezone.utc)
+        return cls(
+            message.subject,
+            place.stream_sequence,
+            f"{moment.isoformat()[:19]}.{nanoseconds:09d}Z",
+            message.header,
+            message.payload,
+            place.consumer_sequence,
+            place.pending,
+        )
+
+
+class _Place(NamedTuple):
+    """The numbers in the reply subject of what a consumer sends."""
+
+    delivered: int
+    stream_sequence: int
+    consumer_sequence: int
+    nanoseconds: int
+    pending: int
+
+
+def _parse_reply(reply: str) -> _Place:
+    """Read ``$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<numbers>[.<more>]`` (ADR-15)."""
+    tokens = reply.split(".")
+    first = 4 if len(tokens) == 9 else 6
+    try:
+        if len(tokens) == 10:
+            raise ValueError(reply)
+        return _Place(*map(int, tokens[first : first + 5]))
+    except (ValueError, TypeError):
+        raise APIError(f"a message of a consumer with the reply subject {reply!r}") from None
+
+
+class FlowControl(NamedTuple):
+    """The server stops soon unless something is published to a subject.
+
+    Attributes:
+        subject: that one.
+    """
+
+    subject: str
+
+
+class Idle(NamedTuple):
+    """The server has nothing to send, or believes so.
+
+    Attributes:
+        sequence: of the stream, up to which it has looked.
+    """
+
+    sequence: int
+
+
+#: What the queue between the reader thread and the user's is of.
+Item = Message | FlowControl | Idle | ObjStoreError
+
+
+class Feed:
+    """What one consumer sends, as the reader thread takes it in.
+
+    The connection holds this, and not the :class:`OrderedConsumer`, which can so be forgotten.
+
+    Attributes:
+        session: carries it.
+        reply: the subject that the consumer sends to.
+        name: the consumer's name.
+        subject: what was published to last.
+        subscription: to ``reply``.
+        asked: when the last question was asked.
+        heard: when the server was last heard of.
+        created: whether the server was asked for the consumer, and not only for the stream.
+        live: whether the server has said that there is the consumer.
+        proved: whether it has sent anything.
+        snapshot: whether it begins with the last message of each subject.
+        again: whether it does so once more, when a part of that was received before.
+        ended: whether it is over, so that nothing more is taken in.
+        answered: the last request for flow control that was answered.
+        idle: whether there is an :class:`Idle` in the queue.
+        taken: bytes of what was taken out of the queue; the user's thread counts.
+    """
+
+    def __init__(
+        self, session: Session, items: queue.SimpleQueue[tuple[Feed | None, Item]], reply: str
+    ) -> None:
+        self.session = session
+        self.reply = reply
+        self.name = reply.rpartition(".")[2]
+        self.subject = reply
+        self.subscription: Subscription | None = None
+        self.asked = self.heard = time.monotonic()
+        self.created = self.live = self.proved = self.ended = self.idle = False
+        self.snapshot = self.again = False
+        self.answered = ""
+        self.taken = 0
+        self._given = 0  # bytes of what was put into the queue
+        self._items = items
+        self._sequence = 0  # the consumer's number of the last message
+        self._flow = ""  # the last request for flow control
+
+    def fail(self, error: ObjStoreError) -> None:
+        """It is over: no more is taken in. Also called when the connection ends."""
+        self.ended = True
+        self._items.put((self, error))
+
+    def _put(self, item: Item) -> None:
+        """Hand on what came, unless too much of it waits already."""
+        self._given += size_of(item)
+        if self._given - self.taken > MOST_WAITING:
+            self.fail(ProtocolError("a consumer sends on, though nobody lets it"))
+        else:
+            self._items.put((self, item))
+
+    def deliver(self, message: Message) -> None:
+        """Take in what came. Called by the reader thread."""
+        if self.ended:
+            return
+        self.heard = time.monotonic()
+        if message.reply.startswith(ACK):
+            self._check(message)
+        elif message.status == CONTROL:
+            self._control(message)
+        elif message.status == NO_RESPONDERS:
+            self.fail(NoRespondersError("JetStream does not answer", code=NO_RESPONDERS))
+        elif message.status:
+            self.fail(ProtocolError(f"the consumer ended: {message.header!r}"))
+        else:
+            self._put(message)  # an answer of the API
+
+    def _check(self, message: Message) -> None:
+        try:
+            sequence = _parse_reply(message.reply).consumer_sequence
+        except APIError as error:
+            self.fail(error)
+            return
+        if sequence != self._sequence + 1:
+            self.fail(_missing(self._sequence + 1, sequence - 1))
+            return
+        self._sequence = sequence
+        self.proved = True
+        self._put(message)
+
+    def _control(self, message: Message) -> None:
+        if message.reply:
+            self._request_flow(message.reply)
+            return
+        last = int(message.value(b"Nats-Last-Consumer") or self._sequence)
+        stalled = (message.value(b"Nats-Consumer-Stalled") or b"").decode()
+        if last != self._sequence:
+            self.fail(_missing(self._sequence + 1, last))
+        elif not stalled:
+            self.proved = True
+            if not self.idle:
+                self.idle = True
+                looked_at = int(message.value(b"Nats-Last-Stream") or 0)
+                self._put(Idle(looked_at))
+        elif stalled != self._flow or stalled == self.answered:  # the request, or its answer,
+            self._request_flow(stalled)  # was lost
+
+    def _request_flow(self, subject: str) -> None:
+        self._flow, self.answered = subject, ""
+        self._put(FlowControl(subject))
+
+
+def size_of(item: Item) -> int:
+    """Of something in the queue, in bytes."""
+    if isinstance(item, Message):
+        return len(item.payload) + len(item.header) + OVERHEAD
+    return OVERHEAD
+
+
+def _missing(first: int, last: int) -> ProtocolError:
+    return ProtocolError(f"messages {first} to {last} of a consumer did not come")

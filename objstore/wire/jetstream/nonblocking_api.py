@@ -1,0 +1,78 @@
+"""JetStream calls that never wait: the answers come to a subject of the asker's own.
+
+What watches a stream is to be stopped at any moment, by any thread, a signal handler or the
+garbage collector; so nothing here blocks, and what is to be waited for is waited for elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from objstore.wire.codec.commands import check_subject
+from objstore.wire.connection.requests import publish_parts
+from objstore.wire.connection.subscriptions import Waiting
+from objstore.wire.jetstream.api import JetStream
+
+__all__ = ["Asker", "Asking"]
+
+
+class Asker(Waiting, Protocol):
+    """Who awaits answers. It is told of the connection's end, and of refused permissions.
+
+    Attributes:
+        reply: where the answers go.
+        subject: what was published to last.
+    """
+
+    reply: str
+    subject: str
+
+
+class Asking:
+    """Calls of JetStream's API, whose answers :func:`~.api.parse_answer` reads.
+
+    Arguments:
+        jetstream: the account.
+    """
+
+    def __init__(self, jetstream: JetStream) -> None:
+        self._connection = jetstream.connection
+        self._prefix = jetstream.prefix
+
+    def stream_info(self, stream: str, count: str | None, asker: Asker) -> bool:
+        """Ask for a stream's state, with the number of subjects that match ``count``.
+
+        Returns:
+            False: there is no connection.
+        """
+        request = {"subjects_filter": count or "", "offset": 1 << 40}  # how many, and none of them
+        return self._ask(f"{self._prefix}.STREAM.INFO.{stream}", request, asker)
+
+    def create_consumer(self, stream: str, config: Mapping[str, Any], asker: Asker) -> bool:
+        """Ask for a consumer.
+
+        Returns:
+            False: there is no connection.
+        """
+        subject = f"{self._prefix}.CONSUMER.CREATE.{stream}.{config['name']}"
+        return self._ask(subject, {"stream_name": stream, "config": config}, asker)
+
+    def delete_consumer(self, stream: str, name: str) -> None:
+        """Have a consumer deleted, if it is there; no answer is awaited. Never fails."""
+        self._publish(f"{self._prefix}.CONSUMER.DELETE.{stream}.{name}")
+
+    def answer_flow_control(self, subject: str, asker: Asker) -> None:
+        """Let a consumer send more."""
+        asker.subject = subject
+        self._publish(subject)
+
+    def _ask(self, subject: str, request: Mapping[str, Any], asker: Asker) -> bool:
+        asker.subject = subject  # first: a refusal may come at once
+        return self._publish(subject, json.dumps(request).encode(), asker)
+
+    def _publish(self, subject: str, payload: bytes = b"", asker: Asker | None = None) -> bool:
+        reply = b"" if asker is None else asker.reply.encode()
+        command = b"".join(publish_parts(check_subject(subject), payload, reply))
+        return self._connection.session.send_soon(command, asker)

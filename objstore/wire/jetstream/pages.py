@@ -1,0 +1,63 @@
+"""What comes in pages from JetStream's API: an account's streams, a stream's subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from objstore.wire.jetstream.api import JetStream
+
+__all__ = ["all_streams", "subject_pages"]
+
+#: How often the listing of streams begins again when some came or went meanwhile.
+ROUNDS = 3
+
+
+def all_streams(jetstream: JetStream) -> Iterator[dict[str, Any]]:
+    """All streams of the account, page by page; each one comes once.
+
+    Pages count from the first stream, so one that goes meanwhile moves the others up, past the
+    page that comes next. When the number of streams changes, the listing is therefore made
+    again, for those not seen yet. Memory: one page, and the names.
+
+    Raises:
+        ObjStoreError: as :meth:`~objstore.wire.jetstream.api.JetStream.call`.
+    """
+    seen: set[str] = set()
+    for _ in range(ROUNDS):
+        offset = 0
+        totals: set[int] = set()
+        while True:
+            page = jetstream.call("STREAM.LIST", {"offset": offset}, "listing streams")
+            streams = page.get("streams") or []
+            totals.add(int(page.get("total") or 0))
+            for stream in streams:
+                if stream["config"]["name"] not in seen:
+                    seen.add(stream["config"]["name"])
+                    yield stream
+            offset += len(streams)
+            if not streams or offset >= max(totals):
+                break
+        if len(totals) == 1:
+            return
+
+
+def subject_pages(jetstream: JetStream, stream: str, pattern: str) -> Iterator[dict[str, int]]:
+    """The subjects of a stream with their numbers of messages, a page (100,000) at a time.
+
+    Each page is what the stream holds when it is asked for: subjects that go meanwhile move
+    others past the next page, and those that come make others come twice.
+
+    Raises:
+        BucketNotFoundError: there is no such stream; and as
+            :meth:`~objstore.wire.jetstream.api.JetStream.call`.
+    """
+    offset = 0
+    while True:
+        answer = jetstream.stream_info(stream, {"subjects_filter": pattern, "offset": offset})
+        page: dict[str, int] = answer["state"].get("subjects") or {}
+        if page:
+            yield page
+        offset += len(page)
+        if not page or offset >= int(answer.get("total") or 0):
+            return

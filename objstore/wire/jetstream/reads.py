@@ -1,0 +1,59 @@
+"""Requests for single messages of a stream, and the ways there are to ask for them."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.wire.codec.protocol import Message
+from objstore.wire.jetstream.answers import direct_answer, leader_answer
+from objstore.wire.jetstream.direct import StoredMessage
+
+__all__ = ["ReadRequest", "Way", "last_of_subject", "next_of_subject", "read_request"]
+
+
+class Way(enum.Enum):
+    """How a message of a stream is asked for; each has a permission of its own."""
+
+    BY_SUBJECT = "DIRECT.GET.<stream>.<subject>, without a payload"
+    BY_REQUEST = "DIRECT.GET.<stream>, the subject in the payload"
+    LEADER = "STREAM.MSG.GET.<stream>: the stream's leader answers"
+
+
+class ReadRequest(NamedTuple):
+    """A request for one message.
+
+    Attributes:
+        subject: where it goes; below the API's prefix.
+        payload: what it says.
+        parse: reads the answer; None where there is no such message.
+    """
+
+    subject: str
+    payload: bytes
+    parse: Callable[[Message], StoredMessage | None]
+
+
+def read_request(stream: str, what: Mapping[str, Any], way: Way) -> ReadRequest:
+    """Ask for what a request's JSON says; not by subject."""
+    payload = json.dumps(what).encode()
+    if way is Way.LEADER:
+        subject = f"STREAM.MSG.GET.{stream}"
+        return ReadRequest(subject, payload, lambda message: leader_answer(message, stream))
+    of = f"stream {stream}"
+    return ReadRequest(f"DIRECT.GET.{stream}", payload, lambda message: direct_answer(message, of))
+
+
+def last_of_subject(stream: str, subject: str, way: Way) -> ReadRequest:
+    """Ask for the last message of a subject."""
+    if way is not Way.BY_SUBJECT:
+        return read_request(stream, {"last_by_subj": subject}, way)
+    target = f"DIRECT.GET.{stream}.{subject}"
+    return ReadRequest(target, b"", lambda message: direct_answer(message, subject))
+
+
+def next_of_subject(stream: str, subject: str, sequence: int, way: Way) -> ReadRequest:
+    """Ask for the first message of a subject from a sequence on; not by subject."""
+    return read_request(stream, {"next_by_subj": subject, "seq": sequence}, way)

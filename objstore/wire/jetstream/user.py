@@ -1,0 +1,65 @@
+"""What the server says of the user that is logged in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from objstore.errors import ObjStoreError, PermissionDeniedError
+from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.protocol import Message
+from objstore.wire.connection.connection import Connection
+from objstore.wire.connection.requests import publish_parts
+
+__all__ = ["User"]
+
+_INFO = "$SYS.REQ.USER.INFO"
+
+
+class User:
+    """Whether the user may do everything: asked along with something else, and never waited for.
+
+    Arguments:
+        connection: of the user.
+
+    Attributes:
+        is_limited: whether some things are not allowed, as far as is known by now.
+        subject: where the question goes.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.is_limited = False
+        self.subject = _INFO
+        self._connection = connection
+        self._reply = ""  # where the answer goes, once it was asked
+
+    def ask(self) -> None:
+        """Ask, with whatever is sent next. Nothing, if that was done."""
+        if self._reply:
+            return
+        connection = self._connection
+        self._reply = connection.inbox.open(self._deliver)
+        command = b"".join(publish_parts(check_subject(_INFO), b"", self._reply.encode()))
+        if not connection.session.send_along(command, self):
+            self._close()
+            self._reply = ""  # there is no connection: next time
+
+    def fail(self, error: ObjStoreError) -> None:
+        """There will be no answer. Called by the reader thread."""
+        self._close()
+        if isinstance(error, PermissionDeniedError):
+            self.is_limited = True
+        else:
+            self._reply = ""
+
+    def _deliver(self, message: Message) -> None:
+        """Take the answer, in the reader thread."""
+        self._close()
+        with contextlib.suppress(
+            ValueError, LookupError, TypeError, AttributeError
+        ):  # unknown there
+            self.is_limited = bool(json.loads(bytes(message.payload))["data"].get("permissions"))
+
+    def _close(self) -> None:
+        self._connection.session.forget(self)
+        self._connection.inbox.close(self._reply)

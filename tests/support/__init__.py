@@ -1,0 +1,1 @@
+"""What tests share: servers, proxies, waiting, programs that are killed or interrupted."""
