@@ -37,6 +37,7 @@ from objstore.model.metrics import StoreMetrics, measure
 from objstore.model.objects import check_bucket_name, stream_name
 from objstore.model.stream_info import parse_stream_info
 from objstore.store.clone import copy_objects
+from objstore.store.handle import BucketHandle
 from objstore.store.store import ObjectStore
 from objstore.uncopied import Uncopied
 from objstore.wire.connection.connection import Connection
@@ -135,15 +136,15 @@ class Client(Uncopied):
                 raise _no_bucket(name)
             config = self._create(name, asked)
         check_existing(name, asked, config)
-        return self._store(name, config, consistency)
+        return ObjectStore(self._handle(name, config, consistency))
 
-    def _store(self, name: str, config: Mapping[str, Any], consistency: str) -> ObjectStore:
+    def _handle(self, name: str, config: Mapping[str, Any], consistency: str) -> BucketHandle:
         with self._lock:
             known = self._known.get(name)
             if known is None:
                 known = self._known[name] = KnownStream(self._jetstream, name)
         known.learn(config)
-        return ObjectStore(self._jetstream, name, known, eventual=consistency == "eventual")
+        return BucketHandle(self._jetstream, name, known, eventual=consistency == "eventual")
 
     def _checked(self, name: str, consistency: object, options: dict[str, Any]) -> BucketOptions:
         """A bucket's options, checked before anything is sent."""
@@ -265,7 +266,7 @@ class Client(Uncopied):
                 raise _no_bucket(source)
         changed = updated_stream(name, asked, config, self._supports())
         answer = self._ask(name, self._jetstream.stream_update, changed)
-        return self._store(name, answer["config"], consistency)
+        return ObjectStore(self._handle(name, answer["config"], consistency))
 
     def list_stores(self) -> Iterator[ObjectStoreStatus]:
         """The account's buckets, in the order of their names.
@@ -327,15 +328,15 @@ class Client(Uncopied):
             if error.err_code == NAME_IN_USE:
                 raise _exists(target) from error
             raise
-        store = self._store(target, created["config"], consistency)
+        handle = self._handle(target, created["config"], consistency)
         try:
-            copy_objects(Records(self._jetstream, source), store)
+            copy_objects(Records(self._jetstream, source), handle)
             self._ask(target, self._jetstream.stream_update, wanted)
         except BaseException:
             with contextlib.suppress(ObjStoreError):
                 self.delete_store(target)
             raise
-        return store
+        return ObjectStore(handle)
 
     def store_metrics(self, name: str) -> StoreMetrics:
         """Count a bucket's live objects, their bytes and their media types.

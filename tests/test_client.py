@@ -36,6 +36,8 @@ from objstore.model.bucket_config import CLONING, cloned_stream
 from objstore.model.bucket_options import BucketOptions
 from objstore.model.objects import meta_subject
 from objstore.model.record_json import encode_info
+from objstore.store.handle import BucketHandle
+from objstore.store.write import take_over
 from objstore.wire.jetstream import pages
 from objstore.wire.jetstream.api import JetStream
 from tests.support.streams import api, chunk_counts, orphans
@@ -553,22 +555,21 @@ def test_a_source_that_changes_meanwhile(client: Client, monkeypatch: pytest.Mon
     source = client.object_store("orig")
     for name in ("over", "gone", "same"):
         source.put(name, b"12345" * 10, chunk_size=5)
-    take_over = ObjectStore._take_over
     seen: set[str] = set()
 
-    def change_then(self: ObjectStore, records: Any, info: Any, name: str) -> Any:
+    def change_then(target: BucketHandle, records: Any, info: Any, name: str) -> Any:
         if name not in seen:
             seen.add(name)
             if name == "over":
                 source.put("over", b"new", chunk_size=1)
             elif name == "gone":
                 source.delete("gone")
-        return take_over(self, records, info, name)
+        return take_over(target, records, info, name)
 
-    monkeypatch.setattr(ObjectStore, "_take_over", change_then)
-    clone = client.clone_store("orig", "copy")
-    assert {i.name: i.size for i in clone} == {"over": 3, "same": 50}
-    assert orphans(client, clone) == set()
+    monkeypatch.setattr("objstore.store.clone.take_over", change_then)
+    copy = client.clone_store("orig", "copy")
+    assert {i.name: i.size for i in copy} == {"over": 3, "same": 50}
+    assert orphans(client, copy) == set()
     for name in ("orig", "copy"):
         client.delete_store(name)
 
@@ -578,13 +579,12 @@ def test_a_source_that_never_stops_changing(
 ) -> None:
     source = client.object_store("orig")
     source.put("x", b"12345", chunk_size=1)
-    take_over = ObjectStore._take_over
 
-    def change_then(self: ObjectStore, records: Any, info: Any, name: str) -> Any:
+    def change_then(target: BucketHandle, records: Any, info: Any, name: str) -> Any:
         source.put("x", b"12345", chunk_size=1)
-        return take_over(self, records, info, name)
+        return take_over(target, records, info, name)
 
-    monkeypatch.setattr(ObjectStore, "_take_over", change_then)
+    monkeypatch.setattr("objstore.store.clone.take_over", change_then)
     with pytest.raises(objstore.ObjectChangedError):
         client.clone_store("orig", "copy")
     assert client.delete_store("copy") is False

@@ -86,7 +86,7 @@ def test_conditions_are_entered_by_their_locks(
     entered: list[str] = []
     monkeypatch.setattr(threading.Condition, "__enter__", spy)
     bucket.put("x", DATA)
-    bucket._jetstream.connection.reconnect()
+    bucket._handle.jetstream.connection.reconnect()
     assert bucket.read_bytes("x") == DATA
     assert entered == []
 

@@ -691,7 +691,7 @@ def test_p18_results_that_are_not_closed(
     subscriptions: list[Line] = []
     store.put("x", pattern(500_000), chunk_size=1000)
     far_store.read_bytes("x")
-    handlers = far_store._jetstream.connection.inbox._handlers
+    handlers = far_store._handle.jetstream.connection.inbox._handlers
     proxy.up.observe(lambda line: subscriptions.append(line) if line.verb == "SUB" else None)
     results = [far_store.get("x") for _ in range(20)]
     for result in results:
@@ -848,6 +848,7 @@ def test_p22_short_reads_become_whole_chunks(store: ObjectStore) -> None:
     with store.open("writer", "wb") as file:
         for i in range(0, 200_000, 1000):
             file.write(content[i : i + 1000])
+    assert file.info is not None
     assert file.info.chunks == 2
     for name in ("file", "items", "writer"):
         assert store.read_bytes(name) == content

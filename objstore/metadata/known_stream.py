@@ -7,17 +7,17 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from objstore.bucket import max_object_size
 from objstore.errors import (
     BucketConfigError,
     BucketNotFoundError,
     ObjStoreError,
     PermissionDeniedError,
 )
-from objstore.objects import bucket_subjects, stream_name
-from objstore.unwritable import harm_of, refusal
-from objstore.wire.jetstream import JetStream, parse_answer
-from objstore.wire.requests import PendingReply
+from objstore.model.bucket_config import max_object_size
+from objstore.model.objects import bucket_subjects, stream_name
+from objstore.model.unwritable import harm_of, refusal
+from objstore.wire.connection.requests import PendingReply
+from objstore.wire.jetstream.api import JetStream, parse_answer
 
 __all__ = ["KnownStream", "PendingSettings"]
 
@@ -188,8 +188,8 @@ class KnownStream:
         """
         if self.config.get("allow_msg_ttl"):
             return
-        self._jetstream.require("message TTL", f"an object with a ttl in bucket {self.bucket}")
         try:
+            self._jetstream.require("message TTL", f"an object with a ttl in bucket {self.bucket}")
             config = self.ask()["config"]  # as it is now, so that nothing else changes
             self._refuse()
             if not config.get("allow_msg_ttl"):
@@ -203,6 +203,9 @@ class KnownStream:
                 bucket=self.bucket,
                 subject=error.subject,
             ) from error
+        except ObjStoreError as error:
+            error.bucket = self.bucket
+            raise
 
     def check_harmless(self) -> None:
         """Refuse to remove chunks where the metadata that name them may be hidden.

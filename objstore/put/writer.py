@@ -11,14 +11,16 @@ import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from objstore.errors import InvalidPayloadError, ObjStoreError, ReentrantCallError
 from objstore.model.objects import ObjectInfo
 from objstore.put.buffers import flat_view, is_immutable
 from objstore.put.upload import Put
 from objstore.uncopied import Uncopied
-from objstore.wire.codec.protocol import Buffer
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["ObjectWriter", "TextWriter"]
 
@@ -73,7 +75,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._check_open()
         return self._written
 
-    def write(self, data: Buffer, /) -> int:  # type: ignore[override]
+    def write(self, data: Buffer, /) -> int:
         """Write some bytes; what fills a chunk is sent.
 
         Arguments:
@@ -118,7 +120,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._pending += view[start:]
         self._written += len(view)
 
-    def writelines(self, lines: Iterable[Buffer], /) -> None:  # type: ignore[override]
+    def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write several pieces.
 
         Raises:

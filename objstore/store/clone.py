@@ -9,7 +9,8 @@ from objstore.metadata.changes import without_notes
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, ObjectLink
-from objstore.store.store import ObjectStore
+from objstore.store.handle import BucketHandle
+from objstore.store.write import store_link, take_over
 
 __all__ = ["copy_objects"]
 
@@ -17,7 +18,7 @@ __all__ = ["copy_objects"]
 TRIES = 10
 
 
-def copy_objects(source: Records, target: ObjectStore) -> None:
+def copy_objects(source: Records, target: BucketHandle) -> None:
     """Copy every live object and link of a bucket into another, in their order, one at a time.
 
     Links inside the source lead into the target; others lead where they led.
@@ -30,7 +31,7 @@ def copy_objects(source: Records, target: ObjectStore) -> None:
             _copy(source, info, target)
 
 
-def _copy(source: Records, info: ObjectInfo, target: ObjectStore) -> None:
+def _copy(source: Records, info: ObjectInfo, target: BucketHandle) -> None:
     for attempt in range(TRIES):
         try:
             _copy_once(source, info, target)
@@ -45,16 +46,16 @@ def _copy(source: Records, info: ObjectInfo, target: ObjectStore) -> None:
             return
 
 
-def _copy_once(source: Records, info: ObjectInfo, target: ObjectStore) -> None:
+def _copy_once(source: Records, info: ObjectInfo, target: BucketHandle) -> None:
     info = without_notes(info).with_changes(ttl=_ttl_left(info))
     if info.link is None:
-        target._take_over(source, info, info.name)
+        take_over(target, source, info, info.name)
         return
     link = info.link
     if link.bucket == source.bucket:
         link = ObjectLink(target.name, link.name)
     described = info.with_changes(bucket=target.name, revision=0, ttl=None)
-    target._store_link(info.name, link, described, None)
+    store_link(target, info.name, link, described, None)
 
 
 def _ttl_left(info: ObjectInfo) -> timedelta | None:

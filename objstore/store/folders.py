@@ -17,9 +17,12 @@ from objstore.get.target import Target
 from objstore.model.describe import guess_mime
 from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import ProgressOption, check_progress, start_progress, until_done
-from objstore.store.files import Files, open_steady
+from objstore.store import files, read, write
+from objstore.store.files import open_steady
+from objstore.store.handle import BucketHandle
+from objstore.store.put_many import put_many
 
-__all__ = ["FolderReport", "Folders"]
+__all__ = ["FolderReport", "download_dir", "upload_dir"]
 
 #: What is read of a file at once, to compute its digest.
 _READ = 1 << 20
@@ -49,151 +52,111 @@ class FolderReport:
     dry_run: bool = False
 
 
-class Folders(Files):
-    """What has to do with whole folders."""
+def upload_dir(
+    handle: BucketHandle,
+    folder: str | os.PathLike[str],
+    prefix: str = "",
+    *,
+    delete: bool = False,
+    dry_run: bool = False,
+    progress: ProgressOption = None,
+    **put_options: Any,
+) -> FolderReport:
+    """Store all files of a folder, and of those in it, that differ from what is there."""
+    check_progress(progress)
+    start = _with_slash(prefix)
+    files = {start + name: path for name, path in _files_in(Path(folder))}
+    for name in files:
+        meta_subject(handle.name, name)  # checks it
+    there = {
+        info.name: (info.size, info.digest) for info in read.list_objects(handle, prefix=start)
+    }
+    changed = {
+        name: path
+        for name, path in files.items()
+        if name not in there or not _has(path, *there[name])
+    }
+    gone = tuple(name for name in there if name not in files) if delete else ()
+    size = sum(path.stat().st_size for path in changed.values())
+    if not dry_run:
+        bar = start_progress(progress, start or handle.name, size)
+        with until_done(bar):
+            put_many(handle, _payloads(changed, bar, put_options.pop("mime", None)), **put_options)
+        for name in gone:
+            write.delete(handle, name)
+    unchanged = len(files) - len(changed)
+    return FolderReport(tuple(changed), unchanged, gone, (), size, dry_run)
 
-    def upload_dir(
-        self,
-        folder: str | os.PathLike[str],
-        prefix: str = "",
-        *,
-        delete: bool = False,
-        dry_run: bool = False,
-        progress: ProgressOption = None,
-        **put_options: Any,
-    ) -> FolderReport:
-        """Store all files of a folder, and of those in it, that differ from what is there.
 
-        What has the same size and SHA-256 digest stays as it is. Many small files are under way
-        at once. Links to files are followed, links to folders are not.
+def download_dir(
+    handle: BucketHandle,
+    folder: str | os.PathLike[str],
+    prefix: str = "",
+    *,
+    delete: bool = False,
+    dry_run: bool = False,
+    progress: ProgressOption = None,
+) -> FolderReport:
+    """Write all objects below a prefix into files of a folder, where they differ."""
+    check_progress(progress)
+    root = Path(folder)
+    if root.exists() and not root.is_dir():
+        raise InvalidOptionError(f"{root} is not a folder")
+    start = _with_slash(prefix)
+    found, skipped = _contents(handle, start)
+    paths = _paths_for(root, start, found)
+    changed = {n: info for n, info in found.items() if not _has(paths[n], *_state(info))}
+    here = dict(_files_in(root)) if delete and root.exists() else {}
+    wanted = set(paths.values())
+    gone = {start + name: path for name, path in here.items() if path not in wanted}
+    size = sum(info.size for info in changed.values())
+    if not dry_run:
+        root.mkdir(parents=True, exist_ok=True)
+        bar = start_progress(progress, start or handle.name, size)
+        with until_done(bar):
+            _write_all(handle, root, changed, paths, bar)
+        for path in gone.values():
+            path.unlink()
+    unchanged = len(found) - len(changed)
+    return FolderReport(tuple(changed), unchanged, tuple(gone), skipped, size, dry_run)
 
-        Arguments:
-            folder: its path.
-            prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
-            delete: delete the objects below ``prefix`` that are no files in the folder.
-            dry_run: only tell what would be done.
-            progress: True for a bar, or a function of the bytes done and of all.
-            put_options: ``headers``, ``metadata``, ``ttl`` and ``timeout``, as :meth:`put_many`;
-                ``mime`` is guessed from each file's name unless given.
 
-        Returns:
-            What was done.
+def _contents(handle: BucketHandle, start: str) -> tuple[dict[str, ObjectInfo], tuple[str, ...]]:
+    """What each name has, links followed; and the names that have nothing."""
+    found: dict[str, ObjectInfo] = {}
+    skipped = []
+    for info in read.list_objects(handle, prefix=start):
+        content: ObjectInfo | None = info
+        if info.link is not None:
+            content = None if info.link.name is None else read.resolve(handle, info.name)
+        if content is None:
+            skipped.append(info.name)
+        else:
+            found[info.name] = content
+    return found, tuple(skipped)
 
-        Raises:
-            PayloadFileError: the folder or a file cannot be read, or a file was changed while it
-                was read.
-            InvalidNameError: a path cannot be an object's name; nothing was sent.
-            And as :meth:`put_many`. What was stored before stays.
-        """
-        check_progress(progress)
-        start = _with_slash(prefix)
-        files = {start + name: path for name, path in _files_in(Path(folder))}
-        for name in files:
-            meta_subject(self.name, name)  # checks it
-        there = {info.name: (info.size, info.digest) for info in self.list(prefix=start)}
-        changed = {
-            name: path
-            for name, path in files.items()
-            if name not in there or not _has(path, *there[name])
-        }
-        gone = tuple(name for name in there if name not in files) if delete else ()
-        size = sum(path.stat().st_size for path in changed.values())
-        if not dry_run:
-            bar = start_progress(progress, start or self.name, size)
-            with until_done(bar):
-                self.put_many(_payloads(changed, bar, put_options.pop("mime", None)), **put_options)
-            for name in gone:
-                self.delete(name)
-        unchanged = len(files) - len(changed)
-        return FolderReport(tuple(changed), unchanged, gone, (), size, dry_run)
 
-    def download_dir(
-        self,
-        folder: str | os.PathLike[str],
-        prefix: str = "",
-        *,
-        delete: bool = False,
-        dry_run: bool = False,
-        progress: ProgressOption = None,
-    ) -> FolderReport:
-        """Write all objects below a prefix into files of a folder, where they differ.
-
-        Files of the same size and SHA-256 digest stay as they are; each other one is replaced
-        when the object is whole and verified, and keeps its owner and mode as in
-        :meth:`download_file`. Many small objects are under way at once. Nothing leads out of the
-        folder, no name, and no link in there: a link in the place of a file is replaced itself.
-
-        Arguments:
-            folder: its path; it is made if it is not there.
-            prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
-            delete: delete the files in the folder that are no objects below ``prefix``.
-            dry_run: only tell what would be done.
-            progress: True for a bar, or a function of the bytes done and of all.
-
-        Returns:
-            What was done.
-
-        Raises:
-            InvalidNameError: a name cannot be a path in the folder (``..``, an empty part), or is
-                that of a file and of a folder; nothing was written.
-            InvalidOptionError: the folder is a file, a link in the place of a folder leads out
-                of it, or a pipe or a device is in the place of a file.
-            OSError: a file cannot be written.
-            And as :meth:`download_file`. What was written before stays.
-        """
-        check_progress(progress)
-        root = Path(folder)
-        if root.exists() and not root.is_dir():
-            raise InvalidOptionError(f"{root} is not a folder")
-        start = _with_slash(prefix)
-        found, skipped = self._contents(start)
-        paths = _paths_for(root, start, found)
-        changed = {n: info for n, info in found.items() if not _has(paths[n], *_state(info))}
-        here = dict(_files_in(root)) if delete and root.exists() else {}
-        wanted = set(paths.values())
-        gone = {start + name: path for name, path in here.items() if path not in wanted}
-        size = sum(info.size for info in changed.values())
-        if not dry_run:
-            root.mkdir(parents=True, exist_ok=True)
-            bar = start_progress(progress, start or self.name, size)
-            with until_done(bar):
-                self._write_all(root, changed, paths, bar)
-            for path in gone.values():
-                path.unlink()
-        unchanged = len(found) - len(changed)
-        return FolderReport(tuple(changed), unchanged, tuple(gone), skipped, size, dry_run)
-
-    def _contents(self, start: str) -> tuple[dict[str, ObjectInfo], tuple[str, ...]]:
-        """What each name has, links followed; and the names that have nothing."""
-        found: dict[str, ObjectInfo] = {}
-        skipped = []
-        for info in self.list(prefix=start):
-            content: ObjectInfo | None = info
-            if info.link is not None:
-                content = None if info.link.name is None else self.resolve(info.name)
-            if content is None:
-                skipped.append(info.name)
-            else:
-                found[info.name] = content
-        return found, tuple(skipped)
-
-    def _write_all(
-        self, root: Path, changed: dict[str, ObjectInfo], paths: dict[str, Path], bar: Any
-    ) -> None:
-        inside = root.resolve()
-        for name in changed:
-            _make_parents(paths[name], inside)
-        targets = {name: Target.inside(paths[name]) for name in changed}
-        small = [name for name, info in changed.items() if info.size <= _SMALL]
-        for name, content in self.get_many(small):
-            if content is None:
-                raise self._not_found(name)
-            write_file(targets[name], content)
-            _report(bar, len(content))
-        for name, info in changed.items():
-            if info.size > _SMALL:
-                self._download(name, targets[name], True, None)
-                _report(bar, info.size)
+def _write_all(
+    handle: BucketHandle,
+    root: Path,
+    changed: dict[str, ObjectInfo],
+    paths: dict[str, Path],
+    bar: Any,
+) -> None:
+    inside = root.resolve()
+    for name in changed:
+        _make_parents(paths[name], inside)
+    targets = {name: Target.inside(paths[name]) for name in changed}
+    small = [name for name, info in changed.items() if info.size <= _SMALL]
+    for name, content in read.get_many(handle, small):
+        if content is None:
+            raise handle.not_found(name)
+        write_file(targets[name], content)
+        _report(bar, len(content))
+    for name, info in changed.items():
+        if info.size > _SMALL:
+            files.download_to(handle, name, targets[name], True, None)
+            _report(bar, info.size)
 
 
 def _report(bar: Any, count: int) -> None:

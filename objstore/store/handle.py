@@ -1,4 +1,4 @@
-"""What the rooms of a bucket's face share: the bucket itself."""
+"""A client's hold on one bucket: what all its methods work with."""
 
 from __future__ import annotations
 
@@ -6,33 +6,37 @@ from objstore.errors import ObjectNotFoundError
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.records import Records
 from objstore.model.objects import check_bucket_name
-from objstore.uncopied import Uncopied
 from objstore.wire.jetstream.api import JetStream
 
-__all__ = ["Bound"]
+__all__ = ["BucketHandle"]
 
 
-class Bound(Uncopied):
-    """A client's hold on one bucket.
+class BucketHandle:
+    """What is known of a bucket, and the way to it.
+
+    Arguments:
+        jetstream: the account.
+        name: of the bucket.
+        known: what is known of its stream.
+        eventual: read metadata from any replica, not from the leader.
 
     Attributes:
-        name: of the bucket.
+        name, jetstream, known: as above.
+        records: the bucket's metadata.
     """
 
-    instead = "pass its name on, and call objstore.connect(...).object_store(name) in each process"
+    __slots__ = ("jetstream", "known", "name", "records")
 
     def __init__(
         self, jetstream: JetStream, name: str, known: KnownStream, *, eventual: bool = False
     ) -> None:
         self.name = check_bucket_name(name)
-        self._jetstream = jetstream
-        self._known = known
-        self._records = Records(jetstream, name, eventual=eventual, known=known)
+        self.jetstream = jetstream
+        self.known = known
+        self.records = Records(jetstream, name, eventual=eventual, known=known)
 
-    def __repr__(self) -> str:
-        return f"<objstore.{type(self).__name__} {self.name!r}>"
-
-    def _not_found(self, name: str) -> ObjectNotFoundError:
+    def not_found(self, name: str) -> ObjectNotFoundError:
+        """Make the error for an object that is not there."""
         return ObjectNotFoundError(
             f"there is no object {name!r} in bucket {self.name}", bucket=self.name, name=name
         )

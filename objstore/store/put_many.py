@@ -15,9 +15,10 @@ from objstore.model.describe import check_timeout, describe
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.put.source import Source, choose_chunk_size
 from objstore.put.upload import Put
-from objstore.store.write import Writing
+from objstore.store import write
+from objstore.store.handle import BucketHandle
 
-__all__ = ["WritingMany"]
+__all__ = ["put_many"]
 
 LOG = logging.getLogger("objstore")
 
@@ -33,109 +34,85 @@ AHEAD, PUBLISHED = 64, 32
 SMALL, AHEAD_BYTES = 128 << 10, 4 << 20
 
 
-class WritingMany(Writing):
-    """What stores many objects in one call."""
-
-    def put_many(
-        self,
-        items: Iterable[tuple[str | ObjectMeta, object]],
-        *,
-        mime: str | None = None,
-        headers: Headers | None = None,
-        metadata: Mapping[str, str] | None = None,
-        ttl: timedelta | float | None = None,
-        timeout: float | None = None,
-    ) -> list[ObjectInfo]:
-        """Store objects, in order, with many requests under way at once.
-
-        It does not wait for a round trip after each, which pays the more, the farther the server
-        is. Each is as safe as with :meth:`put`: it appears whole or not at all, its chunks are
-        acknowledged before its metadata are published, and these replace exactly the revision
-        that was found. A name may come several times; the last one stays.
-
-        The first failure ends the call. All objects before the one that failed are stored then;
-        of those after it some may be, each of them whole, and nothing remains of the others.
-        What the iterable itself raises counts as a failure of the item that it was asked for.
-        After Ctrl-C, too, each object is stored whole or not at all.
-
-        Memory: 64 objects or 4 MiB of them under way, or one larger one; and the results.
-
-        Arguments:
-            items: pairs of a name, or an :class:`~objstore.ObjectMeta`, and a payload of any
-                kind that :meth:`put` takes. They are asked for as the others get done; a payload
-                is read before the next item is asked for.
-            mime, headers, metadata, ttl: of all of them, as for :meth:`put`.
-            timeout: for one acknowledgement, in seconds; None: the connection's.
-
-        Returns:
-            The objects as stored, in the order of the items.
-
-        Raises:
-            InvalidOptionError: this is no iterable of pairs.
-            And as :meth:`put`, for the first item that fails; the error's ``name`` says which.
-
-        Source: ADR-20; ADR-43 for ``ttl``.
-        """
-        if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
-            hint = "; use .items()" if isinstance(items, Mapping) else ""
-            raise InvalidOptionError(
-                f"items are an iterable of pairs (name, payload), not {type(items).__name__}{hint}"
-            )
-        timeout = check_timeout(timeout)
-        options = {"mime": mime, "headers": headers, "metadata": metadata, "ttl": ttl}
-        under_way = _UnderWay(self._jetstream.patience)
-        source = iter(items)
-        try:
-            while self._start_next(source, under_way, options, timeout):
-                if under_way.is_full:
-                    under_way.make_room()
-            under_way.finish()
-        except BaseException:
-            under_way.abort()
-            raise
-        return under_way.stored
-
-    def _start_next(
-        self,
-        items: Iterator[object],
-        under_way: _UnderWay,
-        options: dict[str, Any],
-        timeout: float | None,
-    ) -> bool:
-        """Send the next item's chunks, or store it alone; False: there is none."""
-        with under_way.finished_before_failing():
-            item = next(items, _END)
-            if item is _END:
-                return False
-            meta, payload = _pair(item)
-            is_link = isinstance(meta, ObjectMeta) and meta.options and meta.options.link
-            info = None if is_link else describe(self.name, meta, **options)
-        if info is not None:
-            if info.name in under_way:
-                under_way.finish()  # in order, each replaces the one before
-            with under_way.finished_before_failing(), Source(payload) as source:
-                if source.size is not None and source.size <= SMALL:
-                    self._start(info, source, under_way, timeout)
-                    return True
+def put_many(
+    handle: BucketHandle,
+    items: Iterable[tuple[str | ObjectMeta, object]],
+    *,
+    mime: str | None = None,
+    headers: Headers | None = None,
+    metadata: Mapping[str, str] | None = None,
+    ttl: timedelta | float | None = None,
+    timeout: float | None = None,
+) -> list[ObjectInfo]:
+    """Store objects, in order, with many requests under way at once."""
+    if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
+        hint = "; use .items()" if isinstance(items, Mapping) else ""
+        raise InvalidOptionError(
+            f"items are an iterable of pairs (name, payload), not {type(items).__name__}{hint}"
+        )
+    timeout = check_timeout(timeout)
+    options = {"mime": mime, "headers": headers, "metadata": metadata, "ttl": ttl}
+    under_way = _UnderWay(handle.jetstream.patience)
+    source = iter(items)
+    try:
+        while _start_next(handle, source, under_way, options, timeout):
+            if under_way.is_full:
+                under_way.make_room()
         under_way.finish()
-        under_way.stored.append(self.put(meta, payload, timeout=timeout, **options))
-        return True
+    except BaseException:
+        under_way.abort()
+        raise
+    return under_way.stored
 
-    def _start(
-        self, info: ObjectInfo, source: Source, under_way: _UnderWay, timeout: float | None
-    ) -> None:
-        """Ask for the record that an object replaces, and send its chunks."""
-        size = choose_chunk_size(info.options.chunk_size, source.size, self._max_payload(info))
-        put = self._begin(info, size, None, None, None, timeout, source.size)
-        under_way.add(put, source.size or 0)
-        try:
-            for chunk in source.chunks(size):
-                put.send(chunk)
-        except Exception as error:
-            under_way.drop_last()
-            put.abort()
-            _note(error, put)
-            raise
+
+def _start_next(
+    handle: BucketHandle,
+    items: Iterator[object],
+    under_way: _UnderWay,
+    options: dict[str, Any],
+    timeout: float | None,
+) -> bool:
+    """Send the next item's chunks, or store it alone; False: there is none."""
+    with under_way.finished_before_failing():
+        item = next(items, _END)
+        if item is _END:
+            return False
+        meta, payload = _pair(item)
+        is_link = isinstance(meta, ObjectMeta) and meta.options and meta.options.link
+        info = None if is_link else describe(handle.name, meta, **options)
+    if info is not None:
+        if info.name in under_way:
+            under_way.finish()  # in order, each replaces the one before
+        with under_way.finished_before_failing(), Source(payload) as source:
+            if source.size is not None and source.size <= SMALL:
+                _start(handle, info, source, under_way, timeout)
+                return True
+    under_way.finish()
+    under_way.stored.append(write.put(handle, meta, payload, timeout=timeout, **options))
+    return True
+
+
+def _start(
+    handle: BucketHandle,
+    info: ObjectInfo,
+    source: Source,
+    under_way: _UnderWay,
+    timeout: float | None,
+) -> None:
+    """Ask for the record that an object replaces, and send its chunks."""
+    size = choose_chunk_size(
+        info.options.chunk_size, source.size, write.largest_chunk(handle, info)
+    )
+    put = write.begin_put(handle, info, size, None, None, None, timeout, source.size)
+    under_way.add(put, source.size or 0)
+    try:
+        for chunk in source.chunks(size):
+            put.send(chunk)
+    except Exception as error:
+        under_way.drop_last()
+        put.abort()
+        _note(error, put)
+        raise
 
 
 #: After the last item.

@@ -1,32 +1,39 @@
-"""``ObjectStore``: one bucket, as users see it."""
+"""``ObjectStore``: one bucket, as users see it. Each method hands on to the room that does it."""
 
 from __future__ import annotations
 
-import codecs
 import io
-from contextlib import ExitStack
-from typing import Any, cast
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from objstore.errors import BucketNotFoundError, InvalidOptionError, ObjectExistsError
+from objstore.care.garbage import GarbageReport
+from objstore.care.verify import VerifyReport
+from objstore.errors import InvalidOptionError
 from objstore.get.reader import ObjectResult
-from objstore.metadata.current import find_current
 from objstore.metadata.watch import Watcher
-from objstore.model.bucket_config import ObjectStoreStatus, status_of
-from objstore.model.describe import check_revision, check_timeout, describe
-from objstore.model.objects import ObjectInfo, is_free
-from objstore.progress import ProgressOption, start_progress
-from objstore.put.source import choose_chunk_size
-from objstore.put.upload import Put
+from objstore.model.bucket_config import ObjectStoreStatus
+from objstore.model.describe import UNSET, Unset
+from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
+from objstore.progress import ProgressOption
 from objstore.put.writer import ObjectWriter, TextWriter
-from objstore.store.folders import Folders
-from objstore.store.maintenance import Caring
+from objstore.store import files, folders, maintenance, read, write
+from objstore.store import put_many as many
+from objstore.store.folders import FolderReport
+from objstore.store.handle import BucketHandle
+from objstore.store.opening import open_object
+from objstore.uncopied import Uncopied
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from objstore.put.options import PutOptions
 
 __all__ = ["ObjectStore"]
 
-MODES = ("rb", "wb", "xb", "r", "w", "x", "rt", "wt", "xt")
 
-
-class ObjectStore(Folders, Caring):
+class ObjectStore(Uncopied):
     """One bucket. Thread-safe, and so is what it opens: threads take turns, as with Python's files.
 
     Got from :meth:`objstore.Client.object_store`. Iterating it lists its objects, and
@@ -35,6 +42,199 @@ class ObjectStore(Folders, Caring):
     Attributes:
         name: of the bucket.
     """
+
+    instead = "pass its name on, and call objstore.connect(...).object_store(name) in each process"
+
+    def __init__(self, handle: BucketHandle) -> None:
+        self.name = handle.name
+        self._handle = handle
+
+    def __repr__(self) -> str:
+        return f"<objstore.{type(self).__name__} {self.name!r}>"
+
+    def __contains__(self, name: object) -> bool:
+        return read.contains(self._handle, name)
+
+    def __iter__(self) -> Iterator[ObjectInfo]:
+        return self.list()
+
+    def put(
+        self,
+        meta: str | ObjectMeta,
+        payload: object = None,
+        *,
+        description: str | None = None,
+        mime: str | None = None,
+        headers: Headers | None = None,
+        metadata: Mapping[str, str] | None = None,
+        chunk_size: int | None = None,
+        ttl: timedelta | float | None = None,
+        if_revision: int | None = None,
+        progress: ProgressOption = None,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Store an object, in place of the one of that name if there is one.
+
+        The object appears whole or not at all. Until then, and after any failure, Ctrl-C
+        included, the old one is there and readable; nothing of the new one remains.
+
+        In a bucket that is full, the older half of the tombstones makes room first, once.
+
+        What stands in its place and is no readable record is overwritten, with a warning in the
+        log; ``collect_garbage`` finds the chunks. A name that an older client stored under another
+        subject is stored under its own.
+
+        Where an interrupted rename of another client (nats.go, nats.js) left two names on the
+        same chunks, a put over one takes the other's content along; delete one of them first,
+        which leaves the other whole. :meth:`verify` finds such names.
+
+        Arguments:
+            meta: the name, or an :class:`~objstore.ObjectMeta`, whose fields the arguments
+                below override. With ``meta.options.link``: a link, see :meth:`link`.
+            payload: bytes-like; a binary file-like (only ``read`` is needed), which is read from
+                where it stands to its end; an iterable of bytes-like; an ``os.PathLike``, whose
+                file is streamed; None: empty. Memory that may change (all but bytes) is copied
+                chunk by chunk. A file that grows is stored as far as it is when its end is
+                reached; :meth:`upload_file` refuses any change.
+            description: free text.
+            mime: the media type, stored as the header ``Content-Type``.
+            headers: one value or several for each name.
+            metadata: pairs of text.
+            chunk_size: in bytes; None: by the object's size. What the server's
+                ``max_payload`` does not allow is cut to it.
+            ttl: after which the object expires by itself, a timedelta or seconds, at least
+                one (server 2.11 or later). The first such object in a bucket turns
+                ``object_ttl`` on, which needs the permission to change its stream, and which
+                cannot be turned off again. Where the stream's delete markers live longer, the
+                server keeps it as long; to this client it is gone, by this computer's clock.
+            if_revision: store it only if the object's revision is this (0: only if there is
+                no such object).
+            progress: True for a bar, or a function of the bytes done and of all (or None).
+            timeout: for one acknowledgement, in seconds; None: the connection's.
+
+        Returns:
+            The object as stored.
+
+        Raises:
+            InvalidNameError, InvalidOptionError, InvalidPayloadError, PayloadFileError: an
+                argument cannot be used; nothing was sent. A payload can be text, memory that
+                holds addresses, or a file that is not empty and stands at its end.
+            IncompletePayloadError: the payload ended before the length that it announced: by
+                ``seek`` and ``tell``, ``len()`` or ``len``, ``length``, ``size``,
+                ``content_length``, or a header. (Where that is no length in bytes, give
+                ``iter(lambda: payload.read(65536), b"")``.)
+            RevisionMismatchError: the revision is not ``if_revision``.
+            ObjectTooLargeError: the payload exceeds the bucket's ``max_object_size``.
+            ServerVersionError: the server cannot let single objects expire.
+            BucketConfigError: the bucket's stream would lose or refuse what is put (see
+                ``docs/buckets.rst``), which the error names; nothing was sent.
+            StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError:
+                the server refuses it.
+            RequestTimeoutError, ConnectionLostError: the server does not answer. Before the
+                commit nothing has changed; an answer lost in the commit itself leaves the
+                object old or new, never damaged.
+            And whatever reading the payload raises.
+
+        Source: ADR-20; ADR-43 for ``ttl``.
+        """
+        return write.put(
+            self._handle,
+            meta,
+            payload,
+            description=description,
+            mime=mime,
+            headers=headers,
+            metadata=metadata,
+            chunk_size=chunk_size,
+            ttl=ttl,
+            if_revision=if_revision,
+            progress=progress,
+            timeout=timeout,
+        )
+
+    def put_many(
+        self,
+        items: Iterable[tuple[str | ObjectMeta, object]],
+        *,
+        mime: str | None = None,
+        headers: Headers | None = None,
+        metadata: Mapping[str, str] | None = None,
+        ttl: timedelta | float | None = None,
+        timeout: float | None = None,
+    ) -> list[ObjectInfo]:
+        """Store objects, in order, with many requests under way at once.
+
+        It does not wait for a round trip after each, which pays the more, the farther the server
+        is. Each is as safe as with :meth:`put`: it appears whole or not at all, its chunks are
+        acknowledged before its metadata are published, and these replace exactly the revision
+        that was found. A name may come several times; the last one stays.
+
+        The first failure ends the call. All objects before the one that failed are stored then;
+        of those after it some may be, each of them whole, and nothing remains of the others.
+        What the iterable itself raises counts as a failure of the item that it was asked for.
+        After Ctrl-C, too, each object is stored whole or not at all.
+
+        Memory: 64 objects or 4 MiB of them under way, or one larger one; and the results.
+
+        Arguments:
+            items: pairs of a name, or an :class:`~objstore.ObjectMeta`, and a payload of any
+                kind that :meth:`put` takes. They are asked for as the others get done; a payload
+                is read before the next item is asked for.
+            mime, headers, metadata, ttl: of all of them, as for :meth:`put`.
+            timeout: for one acknowledgement, in seconds; None: the connection's.
+
+        Returns:
+            The objects as stored, in the order of the items.
+
+        Raises:
+            InvalidOptionError: this is no iterable of pairs.
+            And as :meth:`put`, for the first item that fails; the error's ``name`` says which.
+
+        Source: ADR-20; ADR-43 for ``ttl``.
+        """
+        return many.put_many(
+            self._handle,
+            items,
+            mime=mime,
+            headers=headers,
+            metadata=metadata,
+            ttl=ttl,
+            timeout=timeout,
+        )
+
+    @overload
+    def open(self, name: str, mode: Literal["rb"] = "rb") -> ObjectResult: ...
+
+    @overload
+    def open(
+        self, name: str, mode: Literal["wb", "xb"], **put_options: Unpack[PutOptions]
+    ) -> ObjectWriter: ...
+
+    @overload
+    def open(
+        self,
+        name: str,
+        mode: Literal["r", "rt"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> io.TextIOWrapper: ...
+
+    @overload
+    def open(
+        self,
+        name: str,
+        mode: Literal["w", "wt", "x", "xt"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **put_options: Unpack[PutOptions],
+    ) -> TextWriter: ...
+
+    @overload
+    def open(self, name: str, mode: str, **options: Any) -> Any: ...
 
     def open(
         self,
@@ -68,60 +268,464 @@ class ObjectStore(Folders, Caring):
             InvalidOptionError: another mode; or an option of another kind.
             And as :meth:`get` and :meth:`put`.
         """
-        if mode not in MODES:
-            raise InvalidOptionError(
-                f'the mode is {mode!r}; it must be "r", "w" or "x", with "b" for bytes', name=name
-            )
-        text = _text_options(mode, encoding=encoding, errors=errors, newline=newline)
-        if mode[0] == "r":
-            if put_options:
-                raise InvalidOptionError(f"reading takes no {', '.join(put_options)}")
-            result = self._open_to_read(name)
-            return result if text is None else io.TextIOWrapper(result, **text)
-        writer = self._open_to_write(name, mode[0] == "x", **put_options)
-        return writer if text is None else TextWriter(cast("Any", writer), **text)
+        return open_object(
+            self._handle,
+            name,
+            mode,
+            encoding=encoding,
+            errors=errors,
+            newline=newline,
+            **put_options,
+        )
 
-    def _open_to_read(self, name: str) -> ObjectResult:
-        result = self.get(name)
-        if result is None:
-            raise self._not_found(name)
-        return result
-
-    def _open_to_write(
+    def get(
         self,
         name: str,
-        exclusive: bool,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        progress: ProgressOption = None,
+    ) -> ObjectResult | None:
+        """Open an object for reading; links are followed. It costs the server no consumer.
+
+        Arguments:
+            name: of the object.
+            start, end: read only a part, as in ``data[start:end]``; see :meth:`read_range`. Its
+                positions count from its own beginning, ``info`` is the whole object's.
+            progress: True for a bar, or a function of the bytes done and of all.
+
+        Returns:
+            A seekable binary file; None when there is no such object, or a link leads to none.
+
+        Raises:
+            InvalidOptionError: ``start`` or ``end`` is no whole number, or ``progress`` cannot be
+                used.
+            LinkError: a link leads to a whole bucket, or links lead in a circle.
+            And as :meth:`info`; while reading also ObjectChangedError (overwritten or deleted
+            in between), ObjectCorruptError, DigestMismatchError.
+
+        Source: ADR-20; ADR-31 for the batches of direct gets.
+        """
+        return read.get(self._handle, name, start=start, end=end, progress=progress)
+
+    def get_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Whole objects, in the order of their names; links are followed.
+
+        Many requests are under way at once, so small objects come much faster than one by one.
+        Memory: 64 small objects, or one large one.
+
+        Arguments:
+            names: of the objects; taken as the results are.
+
+        Returns:
+            Each name with its content, or with None when there is no such object.
+
+        Raises:
+            InvalidOptionError: one name was given, not several.
+            As :meth:`read_bytes`, for the first object that fails.
+        """
+        return read.get_many(self._handle, names)
+
+    def read_bytes(self, name: str) -> bytes:
+        """The whole object. One that is overwritten meanwhile is read again.
+
+        One whose digest differs is read a second time, maybe from another server.
+
+        Arguments:
+            name: of the object, or of a link to one.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            And as :meth:`get`.
+        """
+        return read.read_part(self._handle, name, None, None)
+
+    def read_text(self, name: str, encoding: str = "utf-8") -> str:
+        """The whole object as text.
+
+        Arguments:
+            name: of the object, or of a link to one.
+            encoding: of the text, as Python calls it.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            UnicodeDecodeError: it is not text in that encoding.
+            And as :meth:`get`.
+        """
+        return self.read_bytes(name).decode(encoding)
+
+    def read_range(self, name: str, start: int | None, end: int | None) -> bytes:
+        """Some bytes of an object; only the chunks that hold them are fetched.
+
+        Arguments:
+            name: of the object.
+            start, end: as in ``data[start:end]``: ``end`` is exclusive, negative numbers count
+                from the end, and what is beyond it is not there.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            InvalidOptionError: ``start`` or ``end`` is no whole number.
+            And as :meth:`get`. One that is overwritten meanwhile is read again.
+
+        Cost: the metadata, the chunks, and the last chunk, which tells whether all are of one
+        size. A few requests more where the metadata or other messages stand between the chunks,
+        and what :class:`~objstore.ObjectResult` says of chunks of several sizes.
+        """
+        return read.read_part(self._handle, name, start, end)
+
+    def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
+        """What the bucket says of an object; links are not followed.
+
+        Where there is none, it is looked for under the subjects that older clients used, which
+        costs one round trip more.
+
+        Arguments:
+            name: of the object.
+            include_deleted: give a tombstone too, or the server's delete marker of what has expired
+                (ADR-43).
+
+        Returns:
+            None when there is no such object.
+
+        Raises:
+            InvalidNameError: the name cannot be one.
+            BucketNotFoundError: there is no such bucket.
+            ObjectCorruptError: its metadata are malformed.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError: no answer.
+
+        Source: ADR-20.
+        """
+        return read.info(self._handle, name, include_deleted=include_deleted)
+
+    def list(
+        self, *, prefix: str | None = None, include_deleted: bool = False
+    ) -> Iterator[ObjectInfo]:
+        """The objects, in the order in which they were stored; links are among them.
+
+        Lazily: one request, then a stream of batches. An object that is changed meanwhile comes
+        once, as it was before or after. Malformed metadata of others are logged and left out; what
+        older clients stored under another subject comes last.
+
+        Arguments:
+            prefix: only names that begin so.
+            include_deleted: tombstones too.
+
+        Raises:
+            InvalidOptionError: the prefix is not text.
+            BucketNotFoundError: there is no such bucket.
+            RequestTimeoutError, ConnectionLostError: the listing could not be completed.
+        """
+        return read.list_objects(self._handle, prefix=prefix, include_deleted=include_deleted)
+
+    def resolve(self, name: str) -> ObjectInfo | None:
+        """What the bucket says of the object that a name leads to, through links.
+
+        Arguments:
+            name: of the object, or of a link.
+
+        Returns:
+            None when there is no such object, or a link leads to none.
+
+        Raises:
+            LinkError: a link leads to a whole bucket, or links lead in a circle.
+            And as :meth:`info`.
+        """
+        return read.resolve(self._handle, name)
+
+    def update(
+        self,
+        name: str,
+        meta: ObjectMeta | None = None,
+        *,
+        new_name: str | None = None,
+        description: str | Unset | None = UNSET,
+        mime: str | Unset | None = UNSET,
+        headers: Headers | Unset | None = UNSET,
+        metadata: Mapping[str, str] | Unset | None = UNSET,
+        if_revision: int | None = None,
+    ) -> ObjectInfo:
+        """Change what describes an object, or its name. Only what is given changes.
+
+        A rename that is interrupted leaves both names, and each can be deleted without the
+        other.
+
+        Arguments:
+            name: of the object, or link.
+            meta: its fields that are not None are taken as if given below.
+            new_name: the name that it shall have.
+            description, mime, headers, metadata: as :meth:`put`; None clears.
+            if_revision: change it only if its revision is this.
+
+        Returns:
+            The object as it is now.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            ObjectCorruptError: its metadata are malformed.
+            ObjectExistsError: a live object has the new name.
+            RevisionMismatchError: the revision is not ``if_revision``.
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
+            RequestTimeoutError, ConnectionLostError: the server does not answer.
+
+        Source: ADR-20.
+        """
+        return write.update(
+            self._handle,
+            name,
+            meta,
+            new_name=new_name,
+            description=description,
+            mime=mime,
+            headers=headers,
+            metadata=metadata,
+            if_revision=if_revision,
+        )
+
+    def copy(self, name: str, new_name: str, *, target: ObjectStore | None = None) -> ObjectInfo:
+        """Copy an object, streamed, with all that describes it; links are followed.
+
+        Arguments:
+            name: of the object.
+            new_name: of the copy; an object of that name is replaced.
+            target: the bucket that the copy goes into; None: this one.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            And as :meth:`get` and :meth:`put`.
+        """
+        into = self if target is None else target
+        if not isinstance(into, ObjectStore):
+            raise InvalidOptionError(f"target is {target!r}; it must be an ObjectStore")
+        return write.copy(self._handle, name, into._handle, new_name)
+
+    def link(
+        self,
+        name: str,
+        target: ObjectInfo | tuple[str, str],
         *,
         if_revision: int | None = None,
+    ) -> ObjectInfo:
+        """Store a link to an object, in this bucket or another.
+
+        Arguments:
+            name: of the link. A deleted object's name may be taken, and another link's.
+            target: what :meth:`info` gave of the object, or its bucket and name.
+            if_revision: only if the revision of what has the name is this.
+
+        Returns:
+            The link.
+
+        Raises:
+            ObjectExistsError: a live object that is not a link has the name.
+            ObjectNotFoundError, BucketNotFoundError: there is no such target.
+            LinkError: the target is itself a link.
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            And as :meth:`update`.
+
+        Source: ADR-20 (AddLink).
+        """
+        return write.link(self._handle, name, target, if_revision=if_revision)
+
+    def link_store(
+        self, name: str, bucket: ObjectStore | str, *, if_revision: int | None = None
+    ) -> ObjectInfo:
+        """Store a link to a whole bucket, like to a directory.
+
+        Arguments:
+            name: of the link, as for :meth:`link`.
+            bucket: the bucket, or its name.
+            if_revision: only if the revision of what has the name is this.
+
+        Returns:
+            The link.
+
+        Raises:
+            ObjectExistsError: a live object that is not a link has the name.
+            BucketNotFoundError: there is no such bucket.
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            And as :meth:`update`.
+
+        Source: ADR-20 (AddBucketLink).
+        """
+        target = bucket.name if isinstance(bucket, ObjectStore) else bucket
+        return write.link_store(self._handle, name, target, if_revision=if_revision)
+
+    def delete(self, name: str, *, if_revision: int | None = None) -> bool:
+        """Delete an object: its record becomes a tombstone, then its chunks go.
+
+        The tombstone has a nuid of its own, for other clients purge by it. In a bucket that is too
+        full for it older ones make room; where there are none, the object goes first, and then the
+        tombstone is stored. It stays until :meth:`collect_garbage`.
+
+        The first call looks through the bucket's records once, for another name that another
+        client's interrupted rename left on the same chunks; such chunks stay.
+
+        Arguments:
+            name: of the object.
+            if_revision: delete it only if its revision is this.
+
+        Returns:
+            True if it was there, or a record that nobody can read. What somebody else puts in its
+            place meanwhile stays, where the server says that it was put right over it.
+
+        Raises:
+            InvalidNameError, InvalidOptionError: an argument cannot be used.
+            RevisionMismatchError: the revision is not ``if_revision``.
+            BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
+            RequestTimeoutError, ConnectionLostError: the server does not answer. Where an answer
+                was lost and somebody has put the name anew since, nobody can tell whether it was
+                deleted by this call.
+        """
+        return write.delete(self._handle, name, if_revision=if_revision)
+
+    def upload_file(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        **put_options: Unpack[PutOptions],
+    ) -> ObjectInfo:
+        """Store a file.
+
+        Arguments:
+            path: of the file.
+            name: of the object; None: the file's own name, without its folders.
+            put_options: as :meth:`put`; ``mime`` is guessed from the file's name.
+
+        Returns:
+            The object as stored.
+
+        Raises:
+            PayloadFileError: the file cannot be opened, or was changed while it was read;
+                nothing is stored then.
+            And as :meth:`put`.
+        """
+        return files.upload_file(self._handle, path, name, **put_options)
+
+    def download_file(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
         progress: ProgressOption = None,
-        timeout: float | None = None,
-        **description: Any,
-    ) -> ObjectWriter:
-        try:
-            info = describe(self.name, name, **description)
-        except TypeError as error:
-            raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
-        if_revision = check_revision(if_revision)
-        timeout = check_timeout(timeout)
+    ) -> ObjectInfo:
+        """Write an object into a file, which appears only when it is whole and verified.
 
-        def refuse(found: ObjectInfo | None) -> ObjectInfo:
-            if not is_free(found):
-                raise ObjectExistsError(
-                    f"{name!r} exists already in bucket {self.name}", bucket=self.name, name=name
-                )
-            return info if put is None else put.described
+        A file that is replaced keeps what its owner gave it: owner, group, mode, extended
+        attributes. One that has other names (hard links), that this user may write but not
+        replace (a mounted file, a folder that cannot be written), or whose owner or attributes
+        this user cannot give to another, is written over once the content is verified. A
+        symbolic link stays, and what it leads to is replaced. A new file has the mode that the
+        umask allows.
 
-        put: Put | None = None
-        with ExitStack() as resources:
-            bar = start_progress(progress, name, None)
-            if bar is not None:
-                resources.callback(bar.close)
-            if exclusive:
-                refuse(find_current(self._records, name))
-            size = choose_chunk_size(info.options.chunk_size, None, self._max_payload(info))
-            again = refuse if exclusive else None
-            put = self._begin(info, size, if_revision, again, bar, timeout)
-            return ObjectWriter(put, self.name, name, size, resources.pop_all())
+        A device, a pipe, or an open file (``/dev/stdout``, ``/dev/fd/3``) is written to as the
+        content comes, its last chunk after the digest was verified; there is no going on later.
+
+        Arguments:
+            name: of the object.
+            path: of the file; one that exists is replaced, and left alone after a failure.
+            resume: go on where an earlier download of the same content was cut off, by the end
+                of its process or of the connection. What it had is in a hidden file beside
+                the target, which stays until the download is completed; the digest is computed
+                over all of it. (On systems with ``fcntl``, of objects with several chunks.)
+            progress: True for a bar, or a function of the bytes done and of all.
+
+        Returns:
+            The object's metadata.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            InvalidOptionError: the path is a folder, a socket, or a link that leads nowhere;
+                nothing was asked for.
+            OSError: the file cannot be written, or must not be (it is read-only).
+            And as :meth:`get`.
+        """
+        return files.download_file(self._handle, name, path, resume=resume, progress=progress)
+
+    def upload_dir(
+        self,
+        folder: str | os.PathLike[str],
+        prefix: str = "",
+        *,
+        delete: bool = False,
+        dry_run: bool = False,
+        progress: ProgressOption = None,
+        **put_options: Any,
+    ) -> FolderReport:
+        """Store all files of a folder, and of those in it, that differ from what is there.
+
+        What has the same size and SHA-256 digest stays as it is. Many small files are under way
+        at once. Links to files are followed, links to folders are not.
+
+        Arguments:
+            folder: its path.
+            prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
+            delete: delete the objects below ``prefix`` that are no files in the folder.
+            dry_run: only tell what would be done.
+            progress: True for a bar, or a function of the bytes done and of all.
+            put_options: ``headers``, ``metadata``, ``ttl`` and ``timeout``, as :meth:`put_many`;
+                ``mime`` is guessed from each file's name unless given.
+
+        Returns:
+            What was done.
+
+        Raises:
+            PayloadFileError: the folder or a file cannot be read, or a file was changed while it
+                was read.
+            InvalidNameError: a path cannot be an object's name; nothing was sent.
+            And as :meth:`put_many`. What was stored before stays.
+        """
+        return folders.upload_dir(
+            self._handle,
+            folder,
+            prefix,
+            delete=delete,
+            dry_run=dry_run,
+            progress=progress,
+            **put_options,
+        )
+
+    def download_dir(
+        self,
+        folder: str | os.PathLike[str],
+        prefix: str = "",
+        *,
+        delete: bool = False,
+        dry_run: bool = False,
+        progress: ProgressOption = None,
+    ) -> FolderReport:
+        """Write all objects below a prefix into files of a folder, where they differ.
+
+        Files of the same size and SHA-256 digest stay as they are; each other one is replaced
+        when the object is whole and verified, and keeps its owner and mode as in
+        :meth:`download_file`. Many small objects are under way at once. Nothing leads out of the
+        folder, no name, and no link in there: a link in the place of a file is replaced itself.
+
+        Arguments:
+            folder: its path; it is made if it is not there.
+            prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
+            delete: delete the files in the folder that are no objects below ``prefix``.
+            dry_run: only tell what would be done.
+            progress: True for a bar, or a function of the bytes done and of all.
+
+        Returns:
+            What was done.
+
+        Raises:
+            InvalidNameError: a name cannot be a path in the folder (``..``, an empty part), or is
+                that of a file and of a folder; nothing was written.
+            InvalidOptionError: the folder is a file, a link in the place of a folder leads out
+                of it, or a pipe or a device is in the place of a file.
+            OSError: a file cannot be written.
+            And as :meth:`download_file`. What was written before stays.
+        """
+        return folders.download_dir(
+            self._handle, folder, prefix, delete=delete, dry_run=dry_run, progress=progress
+        )
 
     def watch(
         self,
@@ -157,7 +761,7 @@ class ObjectStore(Folders, Caring):
         Source: ADR-20 (watch), ADR-17 (ordered consumer).
         """
         return Watcher(
-            self._records,
+            self._handle.records,
             include_history=include_history,
             ignore_deletes=ignore_deletes,
             updates_only=updates_only,
@@ -177,12 +781,69 @@ class ObjectStore(Folders, Caring):
 
         Source: ADR-20.
         """
-        info = self._known.ask()
-        size = total_size = 0
-        for each in self.list():
-            size += 1
-            total_size += each.size
-        return status_of(self.name, info, size=size, total_size=total_size)
+        return maintenance.status(self._handle)
+
+    def verify(self, name: str | None = None) -> VerifyReport:
+        """Read everything, or one object, and compare it with what was stored.
+
+        Objects are read whole and their size and digest checked, nothing of them is kept; links
+        are followed to where they lead, and what they lead to in other buckets is not read.
+        Objects that are overwritten meanwhile are read again, those that are deleted are left
+        out.
+
+        Arguments:
+            name: of one object; None: the whole bucket, where malformed metadata, chunks
+                without an owner and names that share chunks are looked for too.
+
+        Returns:
+            What was found; ``report.ok`` tells whether all is well.
+
+        Raises:
+            InvalidNameError: the name cannot be one.
+            ObjectNotFoundError: there is no object of that name.
+            BucketNotFoundError: there is no such bucket.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError: no answer.
+
+        Cost: all the bucket's bytes travel here. Memory: 8 bytes for each object, and what a
+        read takes.
+        """
+        return maintenance.verify(self._handle, name)
+
+    def collect_garbage(
+        self, *, min_age: timedelta | float = timedelta(hours=1), dry_run: bool = False
+    ) -> GarbageReport:
+        """Remove chunks that no object owns: a killed program's, another client's, a mirror's.
+
+        Chunks that any live object names stay, and those of which a malformed record's text
+        speaks. Right before each removal the records are looked at once more.
+
+        And remove old tombstones, which stay where an object was deleted, to tell watchers and
+        mirrors. Then ``include_deleted`` and a watcher's history do not tell of the object any
+        more, and a mirror that was not in touch for so long keeps it. What is stored over a
+        tombstone meanwhile stays. (A put removes some as well where they fill the bucket.)
+
+        Arguments:
+            min_age: how old the newest chunk of an upload, or a tombstone, must be by the
+                server's clock, a timedelta or seconds. An upload in progress is safe as long as
+                none of its pauses is so long. In a mirror the clock is the newest message's time.
+            dry_run: only tell what would be removed.
+
+        Returns:
+            What was removed.
+
+        Raises:
+            InvalidOptionError: an argument cannot be used.
+            BucketConfigError: the bucket's stream moves or drops messages, so that chunks may
+                have an owner that cannot be seen.
+            BucketNotFoundError, BucketSealedError, PermissionDeniedError: the server refuses.
+            RequestTimeoutError, ConnectionLostError: the server does not answer. What was
+                removed until then is gone, and nothing else.
+
+        Cost: a listing of the bucket, a page of subjects for each 100,000 uploads, a few requests
+        for each that is garbage, and one for each old tombstone. Memory: 8 bytes for each object,
+        one page, and 100 bytes for each old tombstone.
+        """
+        return maintenance.collect_garbage(self._handle, min_age=min_age, dry_run=dry_run)
 
     def seal(self) -> ObjectStoreStatus:
         """Make the bucket unchangeable, for good.
@@ -198,11 +859,7 @@ class ObjectStore(Folders, Caring):
 
         Source: ADR-20.
         """
-        config = self._known.ask()["config"]
-        self._known.check_harmless()
-        answer = self._jetstream.stream_update({**config, "sealed": True})
-        self._known.learn(answer["config"])
-        return self.status()
+        return maintenance.seal(self._handle)
 
     def destroy(self) -> bool:
         """Delete the bucket with all its objects.
@@ -213,28 +870,4 @@ class ObjectStore(Folders, Caring):
         Raises:
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
         """
-        try:
-            self._jetstream.stream_delete(self._records.stream)
-        except BucketNotFoundError:
-            return False
-        return True
-
-
-def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:
-    """How to wrap a binary file for text; None: it is not for text.
-
-    Raises:
-        InvalidOptionError: an option is for text and the file is not, or it is none.
-    """
-    if mode.endswith("b"):
-        given = [option for option, value in options.items() if value is not None]
-        if given:
-            raise InvalidOptionError(f"binary mode takes no {', '.join(given)}")
-        return None
-    options["encoding"] = options["encoding"] or "utf-8"
-    try:
-        codecs.lookup_error(options["errors"] or "strict")
-        io.TextIOWrapper(io.BytesIO(), **cast("Any", options))
-    except (LookupError, ValueError, TypeError) as error:
-        raise InvalidOptionError(f"text mode: {error}") from None
-    return options
+        return maintenance.destroy(self._handle)

@@ -86,7 +86,7 @@ def test_the_newest_chunk_counts(
     """Of an upload that began before and goes on."""
     leave(shared_client, store, "both", [1])
     leave(shared_client, store, "old", [1])
-    middle = garbage._clock(store._records)
+    middle = garbage._clock(store._handle.records)
     with monkeypatch.context() as patched:
         patched.setattr(garbage, "_clock", lambda _records: middle)
         leave(shared_client, store, "both", [1])

@@ -23,6 +23,7 @@ from objstore import (
     PermissionDeniedError,
 )
 from objstore.metadata.known_stream import KnownStream
+from objstore.store.handle import BucketHandle
 from tests.support.proxy import Proxy, chunks_of, nth
 from tests.support.streams import api, chunk_counts
 from tests.support.waiting import make_impatient
@@ -69,7 +70,7 @@ def frozen(server: LocalServer) -> Iterator[None]:
 
 def count_chunks(store: ObjectStore) -> int:
     """Of the bucket's only object."""
-    (count,) = chunk_counts(Client(store._jetstream.connection), store).values()
+    (count,) = chunk_counts(Client(store._handle.jetstream.connection), store).values()
     return count
 
 
@@ -254,7 +255,7 @@ def test_a_call_that_is_not_permitted(
     with objstore.connect(url, user=refused, password="p", timeout=600.0) as client:
         known = KnownStream(client._jetstream, "bucket")
         known.learn(config)
-        store = ObjectStore(client._jetstream, "bucket", known)
+        store = ObjectStore(BucketHandle(client._jetstream, "bucket", known))
         with pytest.raises(PermissionDeniedError) as caught:
             operation(store)
         assert str(caught.value.subject).startswith(REFUSED[refused][:-1])

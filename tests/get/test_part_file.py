@@ -247,7 +247,9 @@ def test_the_digest_is_of_everything(
     info = store.info(big)
     assert info is not None
     monkeypatch.setattr(
-        store._records, "parse", lambda _: info.with_changes(digest="SHA-256=" + "A" * 43 + "=")
+        store._handle.records,
+        "parse",
+        lambda _: info.with_changes(digest="SHA-256=" + "A" * 43 + "="),
     )
     with pytest.raises(DigestMismatchError):
         store.download_file(big, tmp_path / "file")

@@ -253,7 +253,7 @@ def test_whatever_is_done_is_as_with_bytesio(store: ObjectStore, shared_client: 
 
 
 def test_without_direct_gets_too(store: ObjectStore, shared_client: Client) -> None:
-    store._records.access.direct = False
+    store._handle.records.access.direct = False
     assert run_machine(store, shared_client, 25, 20).steps > 100  # type: ignore[attr-defined]
 
 
@@ -265,7 +265,7 @@ def test_without_direct_gets_too(store: ObjectStore, shared_client: Client) -> N
 def test_random_reads(kind: str, direct: bool, store: ObjectStore, shared_client: Client) -> None:
     """1,000 in one opened object, and some in objects that were just opened."""
     content = pattern(300_000)
-    store._records.access.direct = direct
+    store._handle.records.access.direct = direct
     name = store_kind(kind, content, shared_client, store, "x")
     chance = random.Random(kind)
     with opened(store, name) as file:
@@ -353,7 +353,7 @@ def test_missing_chunks_are_noticed(
 ) -> None:
     """Never other bytes in their place: right ones, or an error."""
     content = pattern(12_345)
-    store._records.access.direct = direct
+    store._handle.records.access.direct = direct
     name = store_kind(kind, content, shared_client, store, "x")
     info = store.info(name)
     assert info is not None
@@ -377,7 +377,7 @@ def test_changed_between_jumps(
 ) -> None:
     """What is at hand stays; what is not raises, whatever is there now."""
     content = pattern(300_000)
-    store._records.access.direct = direct
+    store._handle.records.access.direct = direct
     store_kind(kind, content, shared_client, store, "x")
     with opened(store, "x") as file:
         for start in (200_500, 500):
@@ -626,7 +626,7 @@ def test_buffered_and_text_on_top(store: ObjectStore) -> None:
 
 def test_what_is_forgotten_lets_go(far_store: ObjectStore, store: ObjectStore) -> None:
     store.put("x", pattern(500_000), chunk_size=CHUNK)
-    handlers = far_store._jetstream.connection.inbox._handlers
+    handlers = far_store._handle.jetstream.connection.inbox._handlers
     files = [opened(far_store, "x") for _ in range(10)]
     for file in files:
         file.seek(250_000)

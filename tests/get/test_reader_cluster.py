@@ -63,7 +63,7 @@ def replicated() -> Iterator[ObjectStore]:
 @pytest.mark.parametrize("kind", ["even", "updated", "interleaved", "uneven, interleaved"])
 def test_jumps_right_after_a_put(kind: str, replicated: ObjectStore) -> None:
     """Followers may not have all of it yet, and then take a chunk for a later one."""
-    client = objstore.Client(replicated._jetstream.connection)
+    client = objstore.Client(replicated._handle.jetstream.connection)
     chance = random.Random(kind)
     for number in range(4):
         content = pattern(100_000 + number)
@@ -77,7 +77,7 @@ def test_jumps_right_after_a_put(kind: str, replicated: ObjectStore) -> None:
 
 def test_metadata_far_behind_the_chunks(replicated: ObjectStore) -> None:
     """Uneven chunks, and an update since: the leader tells where the last one is."""
-    client = objstore.Client(replicated._jetstream.connection)
+    client = objstore.Client(replicated._handle.jetstream.connection)
     content = pattern(100_000)
     put_pieces(client, replicated, "far", cut(content, [1000, 700, 999]))
     for _ in range(50):

@@ -34,7 +34,7 @@ class Counted:
     def __init__(self, store: ObjectStore, monitor: str) -> None:
         self.store = store
         self._monitor = monitor
-        self._number = store._jetstream.connection.server_info["client_id"]
+        self._number = store._handle.jetstream.connection.server_info["client_id"]
 
     def _count(self) -> Count:
         url = f"{self._monitor}/connz?cid={self._number}"

@@ -20,8 +20,8 @@ def test_somebody_else_is_always_faster(
 ) -> None:
     """So many times, or so long; a connection that is not waited for allows one time-out."""
     monkeypatch.setattr("objstore.metadata.commit._TRIES", tries)
-    monkeypatch.setattr(store._jetstream, "patience", patience)
-    monkeypatch.setattr(store._jetstream, "timeout", 0.5 if patience == 0 else 5.0)
+    monkeypatch.setattr(store._handle.jetstream, "patience", patience)
+    monkeypatch.setattr(store._handle.jetstream, "timeout", 0.5 if patience == 0 else 5.0)
     made = 0
 
     def again(_found: ObjectInfo | None) -> ObjectInfo:
@@ -33,7 +33,7 @@ def test_somebody_else_is_always_faster(
     current = store.put("x")
     store.put("x")
     with pytest.raises(RevisionMismatchError, match="changed by somebody else") as caught:
-        commit(store._records, ObjectInfo(store.name, "x", nuid=next_nuid()), current, again)
+        commit(store._handle.records, ObjectInfo(store.name, "x", nuid=next_nuid()), current, again)
     assert caught.value.actual != caught.value.expected
     assert made == tries - 1 or (patience == 0 and made > 0)
 
@@ -54,7 +54,7 @@ def test_subjects_that_come_while_they_are_listed(
         return {"total": 4, "state": {"subjects": dict.fromkeys(page, 1)}}
 
     monkeypatch.setattr(JetStream, "stream_info", stream_info)
-    assert store._jetstream.subjects("S", ">") == {"b": 1, "c": 1, "d": 1}
+    assert store._handle.jetstream.subjects("S", ">") == {"b": 1, "c": 1, "d": 1}
     assert asked == [0, 3]
 
 
@@ -65,7 +65,7 @@ def test_a_flood_of_what_is_passed_over(
     store.put("x", b"1")
     store.delete("x")
     with store.watch(ignore_deletes=True) as watcher:
-        delivery = store._records.jetstream.last_message(
+        delivery = store._handle.records.jetstream.last_message(
             f"OBJ_{store.name}", f"$O.{store.name}.M.>"
         )
         assert delivery is not None
@@ -78,7 +78,7 @@ def test_garbage_is_not_chased(
     store: ObjectStore, shared_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last look at the records goes as far as they went when it began."""
-    owners = Owners(store._records)
+    owners = Owners(store._handle.records)
     list(owners.load())
     start_next = JetStream.start_next
     looked = 0

@@ -153,13 +153,13 @@ def test_a_marker_that_expires_during_a_guarded_put(
     """The name was free all along."""
     subject = meta_subject(store.name, "gone")
     sequence = publish(shared_client, subject, b"", MARKER)
-    start = store._records.start_publish
+    start = store._handle.records.start_publish
 
     def expire_first(*arguments: Any) -> Any:
         shared_client._jetstream.purge(f"OBJ_{store.name}", subject, sequence)
         return start(*arguments)
 
-    monkeypatch.setattr(store._records, "start_publish", expire_first)
+    monkeypatch.setattr(store._handle.records, "start_publish", expire_first)
     assert store.put("gone", b"again", if_revision=0).size == 5
     assert store.read_bytes("gone") == b"again"
 

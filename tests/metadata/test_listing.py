@@ -42,9 +42,9 @@ def test_a_page_that_was_asked_for_ahead_is_lost(
     assert cut.happened.is_set()
     listing = far_store.list()
     assert next(listing).name == "o0"
-    assert far_store._jetstream.connection.inbox._handlers
+    assert far_store._handle.jetstream.connection.inbox._handlers
     listing.close()  # type: ignore[attr-defined]
-    assert far_store._jetstream.connection.inbox._handlers == {}
+    assert far_store._handle.jetstream.connection.inbox._handlers == {}
 
 
 def test_several_records_of_a_name(store: ObjectStore, shared_client: Client) -> None:

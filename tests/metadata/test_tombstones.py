@@ -163,7 +163,7 @@ def test_the_age_of_a_tombstone_counts(store: ObjectStore, monkeypatch: pytest.M
     """By the server's clock."""
     store.put("old")
     store.delete("old")
-    middle = garbage._clock(store._records)
+    middle = garbage._clock(store._handle.records)
     store.put("young")
     store.delete("young")
     with monkeypatch.context() as patched:

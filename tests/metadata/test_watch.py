@@ -36,6 +36,7 @@ from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.records import Records
 from objstore.model.objects import meta_subject
 from objstore.model.record_json import encode_info
+from objstore.store.handle import BucketHandle
 from objstore.wire.codec.protocol import Message
 from objstore.wire.jetstream.api import JetStream
 from objstore.wire.jetstream.feed import Delivery, Feed
@@ -786,12 +787,12 @@ def test_permissions() -> None:
         ):
             with objstore.connect(server.url, user=name, password="p") as denied:
                 jetstream = JetStream(denied.connection)
-                store = ObjectStore(jetstream, "b", KnownStream(jetstream, "b"))
+                store = ObjectStore(BucketHandle(jetstream, "b", KnownStream(jetstream, "b")))
                 with pytest.raises(PermissionDeniedError, match=subject):
                     store.watch()
         with objstore.connect(server.url, user="flow", password="p") as denied:
             jetstream = JetStream(denied.connection)
-            store = ObjectStore(jetstream, "b", KnownStream(jetstream, "b"))
+            store = ObjectStore(BucketHandle(jetstream, "b", KnownStream(jetstream, "b")))
             with (
                 store.watch() as watcher,
                 pytest.raises(PermissionDeniedError, match=r"\$JS\.FC\."),

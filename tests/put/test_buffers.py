@@ -354,12 +354,12 @@ def test_addresses_are_stored_nowhere(store: ObjectStore) -> None:
         pytest.raises(InvalidPayloadError, match="holds addresses"),
         store.open("x", "wb") as file,
     ):
-        file.write(objects)
+        file.write(objects)  # type: ignore[arg-type]
     with store.open("x", "wb") as file:
         with pytest.raises(InvalidPayloadError, match="holds addresses"):
-            file.write(objects)  # none of it was taken, so the file goes on
-        file.write(np.arange(3, dtype="<i2"))
-        file.write(np.zeros((2, 2), dtype=[("a", "u1"), ("b", "u1")]))
+            file.write(objects)  # type: ignore[arg-type] # none of it was taken, so the file goes on
+        file.write(np.arange(3, dtype="<i2"))  # type: ignore[arg-type]
+        file.write(np.zeros((2, 2), dtype=[("a", "u1"), ("b", "u1")]))  # type: ignore[arg-type]
     assert store.read_bytes("x") == bytes([0, 0, 1, 0, 2, 0]) + bytes(8)
 
 

@@ -263,7 +263,7 @@ def test_what_was_refused_before_it_was_taken_is_no_failure(store: ObjectStore) 
         file.write(b"a")
         for wrong in ("text", None, 5, [b"b"]):
             with pytest.raises(InvalidPayloadError, match="bytes are written, not"):
-                file.write(wrong)
+                file.write(wrong)  # type: ignore[arg-type]
         file.write(b"b")
     assert store.read_bytes("b") == b"ab"
     with store.open("t", "w", encoding="ascii") as file:
@@ -271,7 +271,7 @@ def test_what_was_refused_before_it_was_taken_is_no_failure(store: ObjectStore) 
         with pytest.raises(UnicodeEncodeError):
             file.write("ä")
         with pytest.raises(TypeError):
-            file.write(b"b")
+            file.write(b"b")  # type: ignore[arg-type]
         file.write("b")
     assert store.read_bytes("t") == b"ab"
 

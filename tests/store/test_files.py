@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -77,17 +77,18 @@ def test_text(store: ObjectStore) -> None:
         file.writelines(lines)
     info = store.info("x")
     assert info is not None
+    assert file.info is not None
     assert (file.info.revision, info.mime) == (info.revision, "text/plain")
     assert store.read_bytes("x") == "".join(lines).encode()
-    with store.open("x", "r") as file:
-        assert list(file) == lines
-        file.seek(0)
-        assert file.read(9) == lines[0][:9]
+    with store.open("x", "r") as text:
+        assert list(text) == lines
+        text.seek(0)
+        assert text.read(9) == lines[0][:9]
     with store.open("y", "xt", encoding="latin-1", errors="replace", newline="\r\n") as file:
         file.write("é☃\n")
     assert store.read_bytes("y") == b"\xe9?\r\n"
-    with store.open("y", "rt", encoding="latin-1", newline="") as file:
-        assert file.readline() == "é?\r\n"
+    with store.open("y", "rt", encoding="latin-1", newline="") as text:
+        assert text.readline() == "é?\r\n"
     with pytest.raises(ObjectExistsError):
         store.open("y", "x")
 
@@ -197,6 +198,7 @@ def test_open_to_write(store: ObjectStore, shared_client: Client) -> None:
         file.flush()
         assert store.read_bytes("x") == b"old"
     assert file.closed
+    assert file.info is not None
     assert (file.info.size, file.info.chunks, file.info.mime) == (5000, 5, "a/b")
     assert store.info("x") == file.info.with_changes(mtime=store.info("x").mtime)  # type: ignore[union-attr]
     assert store.read_bytes("x") == CONTENT
@@ -307,13 +309,15 @@ def test_a_closed_file(store: ObjectStore) -> None:
     with store.open("x", "wb") as file:
         file.write(b"1")
     file.close()
-    for act in (lambda: file.write(b"2"), file.tell, file.flush):
+    acts: list[Callable[[], object]] = [lambda: file.write(b"2"), file.tell, file.flush]
+    for act in acts:
         with pytest.raises(ValueError, match="closed"):
             act()
     with store.open("x") as reader:
         pass
     reader.close()
-    for act in (reader.read, reader.readline, reader.read1, reader.tell, reader.__next__):
+    acts = [reader.read, reader.readline, reader.read1, reader.tell, reader.__next__]
+    for act in acts:
         with pytest.raises(ValueError, match="closed"):
             act()
     assert store.read_bytes("x") == b"1"
@@ -335,10 +339,10 @@ def test_a_file_that_grows_too_large(shared_client: Client) -> None:
     with pytest.raises(ObjectTooLargeError) as caught:
         file.write(CONTENT[2000:])
     assert (caught.value.bucket, caught.value.name, caught.value.limit) == ("grows", "x", 2500)
-    assert not file.closed
+    assert not bool(file.closed)
     with pytest.raises(ObjectTooLargeError):
         file.close()
-    assert file.closed
+    assert bool(file.closed)
     assert subjects(shared_client, store) == {}
     shared_client.delete_store("grows")
 
@@ -392,6 +396,7 @@ def test_if_revision_of_a_file(store: ObjectStore, shared_client: Client) -> Non
         file.write(b"2")
     with pytest.raises(RevisionMismatchError):
         store.open("x", "wb", if_revision=first.revision)
+    assert file.info is not None
     file = store.open("x", "wb", if_revision=file.info.revision)
     file.write(b"3")
     store.put("x", b"theirs")
@@ -518,7 +523,7 @@ def test_names_that_end_in_an_error(far_store: ObjectStore, store: ObjectStore) 
 
     with pytest.raises(RuntimeError, match="no more"):
         list(far_store.get_many(names()))
-    assert far_store._jetstream.connection.inbox._handlers == {}
+    assert far_store._handle.jetstream.connection.inbox._handlers == {}
 
 
 @pytest.mark.parametrize("names", ["name", b"name"])
@@ -539,7 +544,7 @@ def test_get_many_given_up_early(far_store: ObjectStore, store: ObjectStore) -> 
     """Nobody waits any more for the answers to come."""
     for i in range(200):
         store.put(f"o{i}", b"1")
-    inbox = far_store._jetstream.connection.inbox
+    inbox = far_store._handle.jetstream.connection.inbox
     results = far_store.get_many(f"o{i}" for i in range(200))
     assert next(results) == ("o0", b"1")
     assert inbox._handlers
@@ -601,6 +606,7 @@ def test_the_life_time_is_told_and_kept(store: ObjectStore, shared_client: Clien
     assert timedelta(minutes=59) < renamed.ttl <= timedelta(hours=1)
     with store.open("z", "wb", ttl=7200) as file:
         file.write(b"1")
+    assert file.info is not None
     assert file.info.ttl == timedelta(hours=2)
     assert store.put("y", b"2").ttl is None
 

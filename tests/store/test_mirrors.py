@@ -106,10 +106,10 @@ def test_jumps_in_what_is_fed(
     store = shared_client.object_store(fed, **options)
     eventually(lambda: same_content(source, store))
     for name, content in contents.items():
-        with store.open(name) as file:
+        with store.open(name) as result:
             for start in (150_000, 299_999, 1, 77_777, 200_000, 0):
-                file.seek(start)
-                assert file.read(1500) == content[start : start + 1500]
+                result.seek(start)
+                assert result.read(1500) == content[start : start + 1500]
         assert store.read_range(name, 123_456, 125_000) == content[123_456:125_000]
 
 

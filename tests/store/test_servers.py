@@ -242,10 +242,10 @@ def test_the_bucket_of_another_account(response: str) -> None:
 def test_single_answers_are_noticed_once() -> None:
     with imported("", crossing=False) as store:
         assert store.read_bytes("x") == CONTENT
-        assert store._records.access.single
+        assert store._handle.records.access.single
     with imported("stream", crossing=False) as store:
         assert store.read_bytes("x") == CONTENT
-        assert not store._records.access.single
+        assert not store._handle.records.access.single
 
 
 def test_a_watch_that_cannot_hear_says_what_is_missing() -> None:

@@ -347,7 +347,7 @@ def test_the_first_life_time_turns_them_on(
 ) -> None:
     """On a copy of the stream's settings as they are now: nothing else changes."""
     store = make({})
-    change(client, description="changed since", max_consumers=9)
+    change(client, description="changed since", max_bytes=1 << 30)
     before = api(client.connection, "STREAM.INFO.OBJ_odd")["config"]
     write(store)
     after = api(client.connection, "STREAM.INFO.OBJ_odd")["config"]
@@ -362,7 +362,7 @@ def test_the_first_life_time_turns_them_on(
 def test_a_life_time_on_an_older_server(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jetstream = type(store._jetstream)
+    jetstream = type(store._handle.jetstream)
     monkeypatch.setattr(jetstream, "server_version", (2, 10, 9))
     with pytest.raises(ServerVersionError, match=r"needs nats-server 2\.11\.0.*this is 2\.10\.9"):
         store.put("x", b"1", ttl=60)

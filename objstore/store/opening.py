@@ -1,0 +1,113 @@
+"""``open``: an object as a file, to be read or written, of bytes or of text."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from contextlib import ExitStack
+from typing import Any, cast
+
+from objstore.errors import InvalidOptionError, ObjectExistsError
+from objstore.get.reader import ObjectResult
+from objstore.metadata.current import find_current
+from objstore.model.describe import check_revision, check_timeout, describe
+from objstore.model.objects import ObjectInfo, is_free
+from objstore.progress import ProgressOption, start_progress
+from objstore.put.source import choose_chunk_size
+from objstore.put.upload import Put
+from objstore.put.writer import ObjectWriter, TextWriter
+from objstore.store import read, write
+from objstore.store.handle import BucketHandle
+
+__all__ = ["open_object"]
+
+MODES = ("rb", "wb", "xb", "r", "w", "x", "rt", "wt", "xt")
+
+
+def open_object(
+    handle: BucketHandle,
+    name: str,
+    mode: str = "rb",
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    **put_options: Any,
+) -> Any:
+    """Open an object as a file."""
+    if mode not in MODES:
+        raise InvalidOptionError(
+            f'the mode is {mode!r}; it must be "r", "w" or "x", with "b" for bytes', name=name
+        )
+    text = _text_options(mode, encoding=encoding, errors=errors, newline=newline)
+    if mode[0] == "r":
+        if put_options:
+            raise InvalidOptionError(f"reading takes no {', '.join(put_options)}")
+        result = _open_to_read(handle, name)
+        return result if text is None else io.TextIOWrapper(result, **text)
+    writer = _open_to_write(handle, name, mode[0] == "x", **put_options)
+    return writer if text is None else TextWriter(cast("Any", writer), **text)
+
+
+def _open_to_read(handle: BucketHandle, name: str) -> ObjectResult:
+    result = read.get(handle, name)
+    if result is None:
+        raise handle.not_found(name)
+    return result
+
+
+def _open_to_write(
+    handle: BucketHandle,
+    name: str,
+    exclusive: bool,
+    *,
+    if_revision: int | None = None,
+    progress: ProgressOption = None,
+    timeout: float | None = None,
+    **description: Any,
+) -> ObjectWriter:
+    try:
+        info = describe(handle.name, name, **description)
+    except TypeError as error:
+        raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
+    if_revision = check_revision(if_revision)
+    timeout = check_timeout(timeout)
+
+    def refuse(found: ObjectInfo | None) -> ObjectInfo:
+        if not is_free(found):
+            raise ObjectExistsError(
+                f"{name!r} exists already in bucket {handle.name}", bucket=handle.name, name=name
+            )
+        return info if put is None else put.described
+
+    put: Put | None = None
+    with ExitStack() as resources:
+        bar = start_progress(progress, name, None)
+        if bar is not None:
+            resources.callback(bar.close)
+        if exclusive:
+            refuse(find_current(handle.records, name))
+        size = choose_chunk_size(info.options.chunk_size, None, write.largest_chunk(handle, info))
+        again = refuse if exclusive else None
+        put = write.begin_put(handle, info, size, if_revision, again, bar, timeout)
+        return ObjectWriter(put, handle.name, name, size, resources.pop_all())
+
+
+def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:
+    """How to wrap a binary file for text; None: it is not for text.
+
+    Raises:
+        InvalidOptionError: an option is for text and the file is not, or it is none.
+    """
+    if mode.endswith("b"):
+        given = [option for option, value in options.items() if value is not None]
+        if given:
+            raise InvalidOptionError(f"binary mode takes no {', '.join(given)}")
+        return None
+    options["encoding"] = options["encoding"] or "utf-8"
+    try:
+        codecs.lookup_error(options["errors"] or "strict")
+        io.TextIOWrapper(io.BytesIO(), **cast("Any", options))
+    except (LookupError, ValueError, TypeError) as error:
+        raise InvalidOptionError(f"text mode: {error}") from None
+    return options
