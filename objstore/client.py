@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from objstore.errors import (
@@ -44,6 +44,11 @@ from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.nuid import next_nuid
 from objstore.wire.jetstream.api import FEATURES, JetStream, make_prefix
 from objstore.wire.jetstream.pages import all_streams
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from objstore.model.bucket_options import BucketKeywords
 
 __all__ = ["Client"]
 
@@ -106,7 +111,12 @@ class Client(Uncopied):
         self.connection.close()
 
     def object_store(
-        self, name: str, *, create: bool = True, consistency: str = "strong", **options: Any
+        self,
+        name: str,
+        *,
+        create: bool = True,
+        consistency: str = "strong",
+        **options: Unpack[BucketKeywords],
     ) -> ObjectStore:
         """A bucket, which is created if it does not exist.
 
@@ -146,7 +156,7 @@ class Client(Uncopied):
         known.learn(config)
         return BucketHandle(self._jetstream, name, known, eventual=consistency == "eventual")
 
-    def _checked(self, name: str, consistency: object, options: dict[str, Any]) -> BucketOptions:
+    def _checked(self, name: str, consistency: object, options: BucketKeywords) -> BucketOptions:
         """A bucket's options, checked before anything is sent."""
         asked = _checked(name, consistency, options)
         if asked.object_ttl:
@@ -227,7 +237,7 @@ class Client(Uncopied):
             raise
 
     def update_store(
-        self, name: str, *, consistency: str = "strong", **options: Any
+        self, name: str, *, consistency: str = "strong", **options: Unpack[BucketKeywords]
     ) -> ObjectStore:
         """Change a bucket's settings. Only what is given changes.
 
@@ -284,7 +294,12 @@ class Client(Uncopied):
                 yield status_of(bucket, stream)
 
     def clone_store(
-        self, source: str, target: str, *, consistency: str = "strong", **options: Any
+        self,
+        source: str,
+        target: str,
+        *,
+        consistency: str = "strong",
+        **options: Unpack[BucketKeywords],
     ) -> ObjectStore:
         """Copy a bucket: its settings and every live object, with all that describes it.
 
@@ -373,7 +388,7 @@ class Client(Uncopied):
         return True
 
 
-def _checked(name: str, consistency: object, options: dict[str, Any]) -> BucketOptions:
+def _checked(name: str, consistency: object, options: BucketKeywords) -> BucketOptions:
     """A bucket's options, checked before anything is sent."""
     check_bucket_name(name)
     if consistency not in ("strong", "eventual"):
@@ -393,7 +408,7 @@ def _exists(name: str) -> BucketConfigError:
     return BucketConfigError(f"bucket {name} exists already", bucket=name)
 
 
-def _options(options: dict[str, Any]) -> BucketOptions:
+def _options(options: BucketKeywords) -> BucketOptions:
     try:
         return BucketOptions(**options)
     except TypeError:

@@ -669,7 +669,7 @@ def test_bad_names(name: Any, server: LocalServer) -> None:
         lambda: client.clone_store("a", "b", mirror="c"),
         lambda: client.clone_store("a", "b", sources=["c"]),
         lambda: client.update_store("a", placement=Placement()),
-        lambda: client.update_store("a", nonsense=1),
+        lambda: client.update_store("a", nonsense=1),  # type: ignore[call-arg]
     ]
     for act in bad:
         with pytest.raises(InvalidOptionError):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from objstore.errors import InvalidOptionError
 from objstore.model.arguments import description_text, metadata_dict
@@ -22,6 +22,7 @@ from objstore.wire.connection.arguments import to_seconds, to_whole, whole
 __all__ = [
     "MAX_OBJECT_SIZE",
     "SERVER_METADATA",
+    "BucketKeywords",
     "BucketOptions",
     "Placement",
     "Republish",
@@ -161,7 +162,7 @@ class BucketOptions:
     batched: bool | None = None
 
     def fields(self, bucket: str = "") -> dict[str, Any]:
-        """The stream's configuration, of what was said.
+        """Give the stream's configuration, of what was said.
 
         Arguments:
             bucket: its name, which mirrors and sources need.
@@ -214,6 +215,25 @@ class BucketOptions:
         if self.max_object_size is not None:
             pairs[MAX_OBJECT_SIZE] = str(_positive("max_object_size", self.max_object_size))
         return pairs
+
+
+class BucketKeywords(TypedDict, total=False):
+    """The fields of :class:`BucketOptions` as keyword arguments, for editors and type checkers."""
+
+    description: str | None
+    max_object_size: int | None
+    max_bytes: int | None
+    storage: StorageType | str | None
+    replicas: int | None
+    ttl: timedelta | float | None
+    compression: StoreCompression | str | bool | None
+    placement: Placement | None
+    republish: Republish | None
+    mirror: StreamSource | str | None
+    sources: Sequence[StreamSource | str] | None
+    metadata: Mapping[str, str] | None
+    object_ttl: bool | None
+    batched: bool | None
 
 
 def _positive(option: str, value: object) -> int:
