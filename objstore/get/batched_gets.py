@@ -23,7 +23,7 @@ from objstore.errors import (
 )
 from objstore.get.integrity import Payload, check_count, why_incomplete
 from objstore.get.layout import Layout
-from objstore.get.whole_buffer import Landing
+from objstore.get.whole_buffer import WholeObjectBuffer
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject
 from objstore.wire.codec.protocol import Message
@@ -39,7 +39,7 @@ from objstore.wire.jetstream.direct import (
 from objstore.wire.jetstream.read_limit import MOST
 from objstore.wire.jetstream.reads import Way
 
-__all__ = ["Batches"]
+__all__ = ["BatchedGets"]
 
 #: What the server counts for a message beside its payload, in bytes, at most.
 OVERHEAD = 512
@@ -86,7 +86,7 @@ class _Batch:
         self.left = count
 
 
-class Batches:
+class BatchedGets:
     """The chunks of an object from any one on, in order, each exactly once.
 
     Arguments:
@@ -103,7 +103,11 @@ class Batches:
     """
 
     def __init__(
-        self, records: Records, info: ObjectInfo, layout: Layout, landing: Landing | None = None
+        self,
+        records: Records,
+        info: ObjectInfo,
+        layout: Layout,
+        landing: WholeObjectBuffer | None = None,
     ) -> None:
         self._records = records
         self._jetstream = records.jetstream
@@ -112,7 +116,7 @@ class Batches:
         self._layout = layout
         self._place = None if landing is None else landing.place
         self._subject = chunk_subject(records.bucket, info.nuid)
-        self._counts_itself = self._jetstream.counts_itself
+        self._pending_includes_self = self._jetstream.pending_includes_self
         self._batches: deque[_Batch] = deque()
         self.index = self.asked = 0
         self._guesses = 1  # how many batches of one chunk may be under way on a guess
@@ -315,7 +319,7 @@ class Batches:
         One that is not the next is too far on: the batch before ended early, since chunks are
         larger than stated, or a server lacks some. Then the next one is asked for by itself.
         """
-        sequence, pending = position(message, self._counts_itself)
+        sequence, pending = position(message, self._pending_includes_self)
         index = self._info.chunks - 1 - pending
         batch.left -= 1
         if self._last is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from objstore.errors import DigestMismatchError, ObjectCorruptError
-from objstore.get.batched_gets import Batches
+from objstore.get.batched_gets import BatchedGets
 from objstore.get.integrity import (
     Digester,
     Payload,
@@ -20,8 +20,8 @@ from objstore.get.integrity import (
     wrong_size,
 )
 from objstore.get.layout import Layout
-from objstore.get.single_gets import Steps
-from objstore.get.whole_buffer import Landing
+from objstore.get.single_gets import SingleGets
+from objstore.get.whole_buffer import WholeObjectBuffer
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject
 from objstore.wire.jetstream.read_limit import MOST
@@ -51,11 +51,11 @@ class Chunks:
         self._records = records
         self._info = info
         self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
-        self.landing: Landing | None = None
-        if lands and records.access.numbered and Landing.can_hold(self.layout):
-            self.landing = Landing(self.layout, records.jetstream.counts_itself)
+        self.landing: WholeObjectBuffer | None = None
+        if lands and records.access.numbered and WholeObjectBuffer.can_hold(self.layout):
+            self.landing = WholeObjectBuffer(self.layout, records.jetstream.pending_includes_self)
         self.full = max(2, MOST // self.layout.typical)
-        self._road: Batches | Steps | None = None  # None: not needed yet
+        self._road: BatchedGets | SingleGets | None = None  # None: not needed yet
         self._index = 0
 
     @property
@@ -76,7 +76,7 @@ class Chunks:
 
     def ask(self, ahead: int) -> None:
         """Ask for the next chunks, if that can be done without waiting."""
-        if isinstance(road := self._choose(), Batches):
+        if isinstance(road := self._choose(), BatchedGets):
             road.ask(ahead)
 
     def next(self, ahead: int) -> Payload:
@@ -130,12 +130,12 @@ class Chunks:
         if self._road is not None:
             self._road.close()
 
-    def _choose(self) -> Batches | Steps:
+    def _choose(self) -> BatchedGets | SingleGets:
         """The road. That there are no direct gets may be learned on the way."""
         road, numbered = self._road, self._records.access.numbered
-        if road is None or (isinstance(road, Batches) and not numbered):
+        if road is None or (isinstance(road, BatchedGets) and not numbered):
             what = self._records, self._info, self.layout
-            road = self._road = Batches(*what, self.landing) if numbered else Steps(*what)
+            road = self._road = BatchedGets(*what, self.landing) if numbered else SingleGets(*what)
             road.seek(self._index)
         return road
 

@@ -18,7 +18,7 @@ from objstore.errors import (
 from objstore.get.chunks import only_chunk
 from objstore.get.integrity import Digester
 from objstore.get.readahead import Piece, ReadAhead
-from objstore.get.whole_buffer import Landing
+from objstore.get.whole_buffer import WholeObjectBuffer
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo
 from objstore.uncopied import Uncopied
@@ -256,7 +256,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         self._drop()  # who looks at the memory keeps it from being given away
         return landing.content()
 
-    def _land(self, wanted: int) -> Landing | None:
+    def _land(self, wanted: int) -> WholeObjectBuffer | None:
         """Memory for the whole object, where nothing was read of it, and all shall be now."""
         info = self.info
         if self._ahead is not None or info.chunks < 2 or wanted != info.size:

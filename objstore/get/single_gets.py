@@ -25,7 +25,7 @@ from objstore.model.objects import ObjectInfo, chunk_subject
 from objstore.wire.jetstream.access import PendingRead
 from objstore.wire.jetstream.direct import StoredMessage
 
-__all__ = ["Steps"]
+__all__ = ["SingleGets"]
 
 #: Requests under way at once, where the places are known; and on a guess, so that at most as many
 #: bring a chunk again as were right before.
@@ -35,7 +35,7 @@ AHEAD, GUESSES = 32, 8
 LOSSES = 4
 
 
-class Steps:
+class SingleGets:
     """The chunks of an object from any one on, in order, each exactly once.
 
     Arguments:

@@ -8,7 +8,7 @@ import io
 from objstore.get.layout import Layout
 from objstore.wire.jetstream.direct import left_behind
 
-__all__ = ["Landing"]
+__all__ = ["WholeObjectBuffer"]
 
 #: Larger objects are collected in memory that grows with what comes: whoever wrote the metadata
 #: said the size, and it is not believed beyond this.
@@ -24,7 +24,7 @@ class _Memory(io.BytesIO):
             super().close()
 
 
-class Landing:
+class WholeObjectBuffer:
     """The content of an object, as it comes: each chunk is received into its place, once.
 
     That saves a copy, and the system clears fresh memory in the reader thread, while this one
@@ -35,13 +35,13 @@ class Landing:
 
     Arguments:
         layout: of the object's chunks.
-        counts_itself: see :func:`~objstore.wire.jetstream.direct.position`.
+        pending_includes_self: see :func:`~objstore.wire.jetstream.direct.position`.
     """
 
-    def __init__(self, layout: Layout, counts_itself: bool) -> None:
+    def __init__(self, layout: Layout, pending_includes_self: bool) -> None:
         assert layout.chunk_size is not None  # noqa: S101 - see can_hold
         self._size, self._chunks, self._chunk_size = layout.size, layout.chunks, layout.chunk_size
-        self._counts_itself = counts_itself
+        self._pending_includes_self = pending_includes_self
         # Gives its memory away as the result, uncopied; a bytearray would have to be copied.
         self._memory = _Memory(bytes(layout.size))
         self._view = self._memory.getbuffer()
@@ -57,7 +57,7 @@ class Landing:
         left = left_behind(header)
         if left is None:
             return None
-        index = self._chunks - 1 - (left - self._counts_itself)
+        index = self._chunks - 1 - (left - self._pending_includes_self)
         start = index * self._chunk_size
         if index < self._next or size != min(self._chunk_size, self._size - start):
             return None

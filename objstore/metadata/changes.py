@@ -53,17 +53,19 @@ class _Gone(Exception):  # noqa: N818 - not an error: it ends a retry
     """There is nothing to delete any more; the argument says whether there was."""
 
 
-def change(records: Records, make: _Make, current: ObjectInfo | None, *, only: bool) -> ObjectInfo:
+def change(
+    records: Records, make: _Make, current: ObjectInfo | None, *, fail_on_conflict: bool
+) -> ObjectInfo:
     """Store what ``make`` makes of the present record, and of a newer one if that is overtaken.
 
     Arguments:
         records: the bucket.
         make: gives the new record for the present one, or raises.
         current: the present record.
-        only: raise RevisionMismatchError in place of looking again.
+        fail_on_conflict: raise RevisionMismatchError in place of looking again.
     """
     stored, _ = commit(
-        records, fresh_record(make(current)), current, None if only else _again(make)
+        records, fresh_record(make(current)), current, None if fail_on_conflict else _again(make)
     )
     return stored
 
@@ -75,7 +77,9 @@ def _again(make: _Make) -> _Make:
 # --- delete
 
 
-def delete_object(records: Records, name: str, current: ObjectInfo | None, *, only: bool) -> bool:
+def delete_object(
+    records: Records, name: str, current: ObjectInfo | None, *, fail_on_conflict: bool
+) -> bool:
     """Put a tombstone in an object's place, then remove its chunks; False: it was not there.
 
     A full bucket takes no tombstone. There the record is purged, up to just the revision that
@@ -86,7 +90,7 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
     # All that our tombstone may have replaced: where an answer was lost, more than one.
     seen: list[ObjectInfo] = []
 
-    def after_loss(found: ObjectInfo | None) -> ObjectInfo | None:
+    def on_lost_ack(found: ObjectInfo | None) -> ObjectInfo | None:
         _check_overwritten(records, found, seen[-1])
         if found is None or (found.deleted and _is_deletion_of(records, found, seen[-1])):
             raise _Gone(False)
@@ -98,7 +102,7 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
         seen.append(found)
         return _tombstone(found)
 
-    def again(found: ObjectInfo | None) -> ObjectInfo:
+    def on_conflict(found: ObjectInfo | None) -> ObjectInfo:
         if seen:
             _check_overwritten(records, found, seen[-1])
         if found is None or found.deleted:
@@ -110,11 +114,11 @@ def delete_object(records: Records, name: str, current: ObjectInfo | None, *, on
         check_rights_to_remove(records, current)
     was_there, owed = True, None
     try:
-        first = again(current)
-        if only:
+        first = on_conflict(current)
+        if fail_on_conflict:
             commit(records, first, current, None)
         else:
-            commit(records, first, current, again, after_loss=after_loss)
+            commit(records, first, current, on_conflict, on_lost_ack=on_lost_ack)
     except _Gone as gone:
         was_there = gone.args[0]
     except StorageFullError:
@@ -216,7 +220,12 @@ def without_notes(info: ObjectInfo) -> ObjectInfo:
 
 
 def rename(
-    records: Records, make: _Make, current: ObjectInfo | None, new_name: str, *, only: bool
+    records: Records,
+    make: _Make,
+    current: ObjectInfo | None,
+    new_name: str,
+    *,
+    fail_on_conflict: bool,
 ) -> ObjectInfo:
     """Give an object another name: a note in the old record, the new one, the old tombstone.
 
@@ -229,17 +238,17 @@ def rename(
     """
     meta_subject(records.bucket, new_name)  # checks the name
     make(current)
-    there = _free(find_current(records, new_name), new_name)
+    there = _require_free(find_current(records, new_name), new_name)
 
     def noted(found: ObjectInfo | None) -> ObjectInfo:
         info = make(found)
         return info.with_changes(extra={**info.extra, MOVED_TO: new_name})
 
     def renamed(found: ObjectInfo | None) -> ObjectInfo:
-        _free(found, new_name)
+        _require_free(found, new_name)
         return new
 
-    old = change(records, noted, current, only=only)
+    old = change(records, noted, current, fail_on_conflict=fail_on_conflict)
     extra = {key: value for key, value in old.extra.items() if key != MOVED_TO}
     new = fresh_record(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
     stored, _ = commit(records, new, there, renamed)
@@ -249,7 +258,7 @@ def rename(
         # Somebody overwrote the old name in between, and may have removed the chunks. So the
         # object was replaced, not renamed.
         with contextlib.suppress(RevisionMismatchError):
-            delete_object(records, new_name, stored, only=True)
+            delete_object(records, new_name, stored, fail_on_conflict=True)
         raise ObjectChangedError(
             f"{old.name!r} was overwritten or deleted while it was being renamed",
             bucket=records.bucket,
@@ -258,7 +267,7 @@ def rename(
     return stored
 
 
-def _free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
+def _require_free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
     """The record in a place that is free: none, a tombstone, or one that nobody can read."""
     if found is not None and not is_free(found):
         raise ObjectExistsError(
@@ -298,7 +307,7 @@ def link_to(records: Records, link: ObjectLink, name: str) -> None:
 
 
 def overwrite_link(
-    records: Records, info: ObjectInfo, current: ObjectInfo | None, *, only: bool
+    records: Records, info: ObjectInfo, current: ObjectInfo | None, *, fail_on_conflict: bool
 ) -> ObjectInfo:
     """Store a link where nothing is, or a tombstone, or a link.
 
@@ -309,7 +318,7 @@ def overwrite_link(
 
     def make(found: ObjectInfo | None) -> ObjectInfo:
         if found is None or found.link is None:
-            _free(found, info.name)
+            _require_free(found, info.name)
         return info
 
-    return change(records, make, current, only=only)
+    return change(records, make, current, fail_on_conflict=fail_on_conflict)

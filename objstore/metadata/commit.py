@@ -35,7 +35,7 @@ from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject, stor
 from objstore.wire.jetstream.api import PendingAck, PubAck
 from objstore.wire.jetstream.stored_headers import stored_ttl
 
-__all__ = ["Again", "commit", "overtake", "remove_chunks", "revision_of", "settled"]
+__all__ = ["OnConflict", "commit", "fence", "read_after_fence", "remove_chunks", "revision_of"]
 
 LOG = logging.getLogger("objstore")
 
@@ -50,19 +50,19 @@ _TRIES = 1000
 _IMPOSSIBLE = (1 << 63) - 1
 
 #: Called with what is stored, when somebody else was faster: gives what to store now, or raises.
-Again = Callable[[ObjectInfo | None], ObjectInfo]
+OnConflict = Callable[[ObjectInfo | None], ObjectInfo]
 
 #: The same where an answer was lost; None: nobody can tell whether it was stored in between.
-AfterLoss = Callable[[ObjectInfo | None], ObjectInfo | None]
+OnLostAck = Callable[[ObjectInfo | None], ObjectInfo | None]
 
 
 def commit(
     records: Records,
     info: ObjectInfo,
     current: ObjectInfo | None,
-    again: Again | None,
+    on_conflict: OnConflict | None,
     *,
-    after_loss: AfterLoss | None = None,
+    on_lost_ack: OnLostAck | None = None,
     published: PendingAck | None = None,
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """Publish a record in place of the one that is stored.
@@ -71,14 +71,14 @@ def commit(
         records: the bucket's metadata.
         info: what to store.
         current: what is stored now, tombstones included; None: nothing.
-        again: decides when somebody else was faster; None: RevisionMismatchError.
+        on_conflict: decides when somebody else was faster; None: RevisionMismatchError.
         after_loss: decides where an answer was lost and another's record is found; where there is
             no such function, or it gives None, the loss is raised.
         published: it was published already, by :meth:`Records.start_publish`; None: it was not.
 
     Where an answer was lost and another's record is found, this one may have been there in
-    between. Nobody can tell, so ``again`` is not for that: its chunks may have been removed by
-    who replaced it, and a change would be made twice, the second time to what was put since.
+    between. Nobody can tell, so ``on_conflict`` is not for that: its chunks may have been removed
+    by who replaced it, and a change would be made twice, the second time to what was put since.
 
     Where the bucket is full, tombstones make room, and it is tried once more.
 
@@ -95,19 +95,19 @@ def commit(
         ObjStoreError: it was not stored.
     """
     try:
-        return _commit(records, info, current, again, after_loss, published)
+        return _commit(records, info, current, on_conflict, on_lost_ack, published)
     except StorageFullError:
         if not make_room(records):
             raise
-        return _commit(records, info, current, again, after_loss, None)
+        return _commit(records, info, current, on_conflict, on_lost_ack, None)
 
 
 def _commit(
     records: Records,
     info: ObjectInfo,
     current: ObjectInfo | None,
-    again: Again | None,
-    after_loss: AfterLoss | None,
+    on_conflict: OnConflict | None,
+    on_lost_ack: OnLostAck | None,
     published: PendingAck | None,
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """As :func:`commit`, in a bucket that is not full."""
@@ -151,17 +151,18 @@ def _commit(
         if overtaken == _TRIES or time.monotonic() >= begun + _longest(records):
             raise lost or _overtaken(info, expected, stored)
         if lost is not None:
-            wanted = None if after_loss is None else after_loss(stored)
+            wanted = None if on_lost_ack is None else on_lost_ack(stored)
             if wanted is None:
                 raise lost
             info, current = wanted, stored
             continue
-        if again is None and not (_is_absent(current) and _is_absent(stored)):
+        if on_conflict is None and not (_is_absent(current) and _is_absent(stored)):
             raise _overtaken(info, expected, stored)
         if revision_of(stored) == expected:
             _await_other(records)
-        # Without ``again`` a marker has expired, or a tombstone was collected: nothing was there.
-        info, current = info if again is None else again(stored), stored
+        # Without ``on_conflict``: a marker has expired, or a tombstone was collected. Nothing was
+        # there.
+        info, current = info if on_conflict is None else on_conflict(stored), stored
 
 
 def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
@@ -253,17 +254,17 @@ def _overtaken(info: ObjectInfo, expected: int, stored: ObjectInfo | None) -> Re
     )
 
 
-def settled(records: Records, info: ObjectInfo) -> ObjectInfo | None:
+def read_after_fence(records: Records, info: ObjectInfo) -> ObjectInfo | None:
     """What is stored where the publication of ``info`` was interrupted.
 
     Raises:
         ObjStoreError: that could not be found out.
     """
-    overtake(records, meta_subject(records.bucket, info.name))
+    fence(records, meta_subject(records.bucket, info.name))
     return own_record(records, info.name)
 
 
-def overtake(records: Records, subject: str) -> None:
+def fence(records: Records, subject: str) -> None:
     """Wait until what was sent to a subject before is stored, or never will be.
 
     A stream stores what it is sent from a queue, in order. So something is sent that it must
@@ -306,7 +307,7 @@ def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> N
     try:
         if unanswered:
             with contextlib.suppress(ObjStoreError):  # the purge says why, if it fails too
-                overtake(records, subject)
+                fence(records, subject)
         records.jetstream.purge(records.stream, subject)
     except BucketNotFoundError:
         pass

@@ -142,7 +142,7 @@ class KnownStream:
             And as :meth:`check_writable`.
         """
         try:
-            pending.push()
+            pending.flush_piggybacked()
             with pending:
                 message = pending.result(min(LATE, self._jetstream.timeout))
             config = parse_answer(message, f"stream {self.stream}")["config"]

@@ -88,7 +88,7 @@ class Paging:
         self._batch: DirectPage | None = None  # under way
         self._asked = 0  # the bytes that it may bring
         self._has_ended = False  # all of it has come
-        self._counts_itself = jetstream.counts_itself
+        self._pending_includes_self = jetstream.pending_includes_self
 
     def __iter__(self) -> Iterator[Page]:
         """Yield what has come, never nothing; less than all where batches are not to be had.
@@ -184,6 +184,6 @@ class Paging:
             messages.pop()
         if not messages:
             return Page([], 0, 0)
-        total = position(messages[0], self._counts_itself)[1] + 1
-        left = position(messages[-1], self._counts_itself)[1]
+        total = position(messages[0], self._pending_includes_self)[1] + 1
+        left = position(messages[-1], self._pending_includes_self)[1]
         return Page(map(StoredMessage.of_direct, messages), total, left)

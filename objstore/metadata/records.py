@@ -427,7 +427,7 @@ class PendingRecord:
 
     def _record(self) -> ObjectInfo | None:
         try:
-            self._pending.push()
+            self._pending.flush_piggybacked()
             stored = self._pending.result()
         except ObjStoreError as error:
             if not is_transient(error):

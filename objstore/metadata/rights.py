@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Iterator
 
 from objstore.errors import PermissionDeniedError
-from objstore.metadata.commit import overtake
+from objstore.metadata.commit import fence
 from objstore.metadata.current import Current
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, meta_subject
@@ -54,7 +54,7 @@ def check_rights_to_put(records: Records, name: str, current: Current) -> Object
     with learning_to_purge(records):
         found = current.result()
     if not access.commits:
-        overtake(records, meta_subject(records.bucket, name))
+        fence(records, meta_subject(records.bucket, name))
         access.commits = True
     if found is not None:
         check_rights_to_remove(records, found)

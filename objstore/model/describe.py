@@ -14,9 +14,9 @@ from objstore.model.objects import (
     ObjectInfo,
     ObjectMeta,
     ObjectMetaOptions,
-    chunked,
     meta_subject,
     new_info,
+    options_for,
 )
 from objstore.wire.connection.arguments import to_seconds, to_timedelta, whole
 
@@ -76,7 +76,7 @@ def describe(
         description=description_text(said.description if description is None else description),
         header_values=with_mime(lists, said.mime if mime is None else mime),
         metadata=metadata_dict(said.metadata if metadata is None else metadata),
-        options=chunked(chunk_size),
+        options=options_for(chunk_size),
         ttl=check_ttl(ttl),
     )
 

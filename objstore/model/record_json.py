@@ -12,7 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from objstore.errors import ObjectCorruptError
-from objstore.model.objects import BUCKET, ObjectInfo, ObjectLink, ObjectMetaOptions, chunked, made
+from objstore.model.objects import (
+    BUCKET,
+    ObjectInfo,
+    ObjectLink,
+    ObjectMetaOptions,
+    from_fields,
+    options_for,
+)
 
 __all__ = ["encode_info", "parse_info"]
 
@@ -119,7 +126,7 @@ def _parse_usual(
         text = name.decode()
     except UnicodeDecodeError:
         return None
-    return made(
+    return from_fields(
         {
             "bucket": bucket,
             "name": text,
@@ -130,7 +137,7 @@ def _parse_usual(
             "mtime": mtime,
             "metadata": {},
             "deleted": False,
-            "options": chunked(int(chunk_size)),
+            "options": options_for(int(chunk_size)),
             "nuid": nuid.decode(),
             "revision": revision,
             "ttl": None,
@@ -166,7 +173,7 @@ def _parse_any(data: bytes, bucket: str, revision: int, mtime: datetime | None) 
         parsed_options, unknown_options = _parse_options(options)
         if unknown_options:
             extra["options"] = unknown_options
-        return made(
+        return from_fields(
             {
                 "bucket": bucket,
                 "name": name,
@@ -243,7 +250,7 @@ def _parse_options(options: dict[str, Any]) -> tuple[ObjectMetaOptions, dict[str
     if chunk_size is not None and chunk_size < 0:
         raise ValueError(f"the chunk size {chunk_size}")
     if len(options) == 1 and chunk_size is not None:
-        return chunked(chunk_size), {}
+        return options_for(chunk_size), {}
     link = None
     fields = _typed(options, "link", dict)
     if fields:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from objstore.errors import ObjStoreError
-from objstore.metadata.commit import overtake
+from objstore.metadata.commit import fence
 from objstore.metadata.records import Records
 from objstore.put.ack_window import WINDOW, AckWindow, OutOfStepError
 from objstore.wire.codec.commands import check_subject
@@ -139,7 +139,7 @@ class ChunkChannel:
         """
         self.settle()
         jetstream, stream = self._records.jetstream, self._records.stream
-        overtake(self._records, self._window.subject)
+        fence(self._records, self._window.subject)
         number, last = self._window.position
         at = last
         while True:

@@ -111,7 +111,7 @@ class ChunkSender:
         try:
             self._channel.send(chunk)
         except ObjStoreError as error:
-            self._go_on(error, begun)
+            self._retry_after(error, begun)
         self._forget(self._channel.position[0])
 
     def finish(self) -> None:
@@ -126,7 +126,7 @@ class ChunkSender:
                 self._channel.finish()
                 break
             except ObjStoreError as error:
-                self._go_on(error, begun)
+                self._retry_after(error, begun)
         self._forget(self._sent)
 
     def check_count(self) -> None:
@@ -172,7 +172,7 @@ class ChunkSender:
         self._channel.close()
         self._channel = self._new_channel(stored, sequence)
 
-    def _go_on(self, cause: ObjStoreError, begun: float) -> None:
+    def _retry_after(self, cause: ObjStoreError, begun: float) -> None:
         """After a failure: find out what is stored, and send the rest again.
 
         Arguments:

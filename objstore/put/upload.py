@@ -24,7 +24,13 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.metadata.changes import is_shared
-from objstore.metadata.commit import Again, commit, remove_chunks, revision_of, settled
+from objstore.metadata.commit import (
+    OnConflict,
+    commit,
+    read_after_fence,
+    remove_chunks,
+    revision_of,
+)
 from objstore.metadata.current import Current
 from objstore.metadata.records import PendingElsewhere, Records
 from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest
@@ -49,7 +55,7 @@ class Put:
         info: what is known of the object; its nuid is where the chunks go.
         current: what it will replace; its answer may come while the first chunk travels.
         limit: the largest size allowed, in bytes.
-        again: decides when somebody else changed the object meanwhile, see
+        on_conflict: decides when somebody else changed the object meanwhile, see
             :func:`objstore.metadata.commit.commit`.
         progress: told the bytes of each chunk that was sent.
         timeout: for one acknowledgement, in seconds; None: the connection's.
@@ -63,7 +69,7 @@ class Put:
         current: Current,
         *,
         limit: int | None,
-        again: Again | None,
+        on_conflict: OnConflict | None,
         progress: Callable[[int], object] | None,
         timeout: float | None = None,
         expected_size: int | None = None,
@@ -73,7 +79,7 @@ class Put:
         self._awaited: Current | None = current
         self._current: ObjectInfo | None = None  # what will be replaced, once it is known
         self._limit = limit
-        self._again = again
+        self._again = on_conflict
         self._progress = progress
         # Here, not in a thread of its own: on two cores that the server needs too, that gave 670 in
         # place of 682 MB/s (128 KiB chunks), 360 in place of 360 without SHA instructions.
@@ -149,7 +155,7 @@ class Put:
             revision = revision_of(self._current)
             self._published = self._records.start_publish(info, revision, encoded)
         except ObjStoreError as error:
-            self._judge(error)
+            self._classify_failure(error)
             raise
         # While the metadata travel:
         self._chunks.close()
@@ -157,7 +163,7 @@ class Put:
             with contextlib.suppress(ObjStoreError):
                 self._elsewhere = PendingElsewhere(self._records, info.name)
 
-    def _judge(self, error: ObjStoreError) -> None:
+    def _classify_failure(self, error: ObjStoreError) -> None:
         """The metadata were not stored, or nobody knows."""
         if isinstance(error, (RequestTimeoutError, ConnectionLostError)):
             self._gave_up = True
@@ -175,7 +181,7 @@ class Put:
             self.publish()
         info, wanted = self._info, self._again
 
-        def again(found: ObjectInfo | None) -> ObjectInfo:
+        def on_conflict(found: ObjectInfo | None) -> ObjectInfo:
             assert wanted is not None  # noqa: S101 - it is not used then
             self._current = found  # what abort() finds replaced
             return _described(wanted(found), info)
@@ -185,11 +191,11 @@ class Put:
                 self._records,
                 info,
                 self._current,
-                None if wanted is None else again,
+                None if wanted is None else on_conflict,
                 published=self._published,
             )
         except ObjStoreError as error:
-            self._judge(error)
+            self._classify_failure(error)
             raise
         self._replace(replaced)
         self._replace_elsewhere(stored.revision)
@@ -215,7 +221,7 @@ class Put:
         self._close()
         if self._undecided:
             try:
-                if self._landed():
+                if self._was_stored():
                     return
             except ObjStoreError as error:
                 LOG.warning(
@@ -228,13 +234,13 @@ class Put:
         if self._chunks.may_have_stored:
             remove_chunks(self._records, self._info.nuid, unanswered=self._chunks.has_unanswered)
 
-    def _landed(self) -> bool:
+    def _was_stored(self) -> bool:
         """Whether the metadata were stored after all. Removes what is no longer there.
 
         Raises:
             ObjStoreError: that could not be found out.
         """
-        stored = settled(self._records, self._info)
+        stored = read_after_fence(self._records, self._info)
         nuid = "" if stored is None else stored.nuid
         if nuid == self._info.nuid:
             self._replace(self._current)

@@ -88,8 +88,8 @@ def _open_to_write(
         if exclusive:
             refuse(find_current(handle.records, name))
         size = choose_chunk_size(info.options.chunk_size, None, write.largest_chunk(handle, info))
-        again = refuse if exclusive else None
-        put = write.begin_put(handle, info, size, if_revision, again, bar, timeout)
+        on_conflict = refuse if exclusive else None
+        put = write.begin_put(handle, info, size, if_revision, on_conflict, bar, timeout)
         return ObjectWriter(put, handle.name, name, size, resources.pop_all())
 
 

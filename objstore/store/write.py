@@ -21,7 +21,7 @@ from objstore.metadata.changes import (
     rename,
     without_notes,
 )
-from objstore.metadata.commit import Again
+from objstore.metadata.commit import OnConflict
 from objstore.metadata.current import (
     Current,
     Known,
@@ -48,8 +48,8 @@ from objstore.model.objects import (
     ObjectLink,
     ObjectMeta,
     ObjectMetaOptions,
-    chunked,
     meta_subject,
+    options_for,
 )
 from objstore.model.record_json import encode_info
 from objstore.progress import ProgressOption, start_progress, until_done
@@ -117,14 +117,14 @@ def begin_put(
     info: ObjectInfo,
     chunk_size: int,
     if_revision: int | None,
-    again: Again | None,
+    on_conflict: OnConflict | None,
     bar: Any = None,
     timeout: float | None = None,
     expected_size: int | None = None,
 ) -> Put:
     """Start a put of what ``info`` describes, with a nuid of its own."""
     handle.known.check_writable()
-    info = info.with_changes(nuid=next_nuid(), options=chunked(chunk_size))
+    info = info.with_changes(nuid=next_nuid(), options=options_for(chunk_size))
     if handle.known.max_msg_size is not None:  # known before the first chunk travels
         handle.known.check_record(info.name, _record_size(info))
     if info.ttl is not None:
@@ -132,9 +132,9 @@ def begin_put(
     current = _start_current(handle, info.name, if_revision)
     if handle.records.access.is_doubtful:
         current = _check_rights(handle, info.name, current)
-    if again is None and if_revision is None:
+    if on_conflict is None and if_revision is None:
 
-        def again(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins
+        def on_conflict(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins
             return info
 
     return Put(
@@ -142,7 +142,7 @@ def begin_put(
         info,
         current,
         limit=handle.known.max_object_size,
-        again=again,
+        on_conflict=on_conflict,
         progress=None if bar is None else bar.update,
         timeout=timeout,
         expected_size=expected_size,
@@ -235,7 +235,7 @@ def delete(handle: BucketHandle, name: str, *, if_revision: int | None = None) -
     """Delete an object: its record becomes a tombstone, then its chunks go."""
     if_revision = check_revision(if_revision)
     current = find_replaced(handle, name, if_revision)
-    return delete_object(handle.records, name, current, only=if_revision is not None)
+    return delete_object(handle.records, name, current, fail_on_conflict=if_revision is not None)
 
 
 def update(
@@ -280,8 +280,12 @@ def update(
         meta_subject(handle.name, new_name)  # and so does this
     current = find_replaced(handle, name, if_revision)
     if new_name is None or new_name == name:
-        return change(handle.records, redescribed, current, only=if_revision is not None)
-    return rename(handle.records, redescribed, current, new_name, only=if_revision is not None)
+        return change(
+            handle.records, redescribed, current, fail_on_conflict=if_revision is not None
+        )
+    return rename(
+        handle.records, redescribed, current, new_name, fail_on_conflict=if_revision is not None
+    )
 
 
 def link(
@@ -362,7 +366,7 @@ def store_link(
         nuid=next_nuid(), options=ObjectMetaOptions(link), mtime=datetime.now(timezone.utc)
     )
     current = find_replaced(handle, name, if_revision)
-    return overwrite_link(handle.records, info, current, only=if_revision is not None)
+    return overwrite_link(handle.records, info, current, fail_on_conflict=if_revision is not None)
 
 
 def _record_size(info: ObjectInfo) -> int:

@@ -404,8 +404,8 @@ def test_positions_that_contradict_each_other(
     name = store_kind("interleaved", content, shared_client, store, "x")
     answers: list[int] = []
 
-    def contradict(message: Message, counts_itself: bool) -> tuple[int, int]:
-        sequence, _ = position(message, counts_itself)
+    def contradict(message: Message, pending_includes_self: bool) -> tuple[int, int]:
+        sequence, _ = position(message, pending_includes_self)
         answers.append(sequence)
         return answers[0], 38  # the second chunk, and always there, whatever is asked for
 

@@ -14,7 +14,7 @@ from objstore import (
     ObjectInfo,
 )
 from objstore.get.layout import Layout
-from objstore.get.single_gets import AHEAD, LOSSES, Steps
+from objstore.get.single_gets import AHEAD, LOSSES, SingleGets
 from objstore.model.objects import chunk_subject, meta_subject
 from objstore.model.record_json import encode_info
 from tests.support.scripted_bucket import ScriptedBucket
@@ -40,8 +40,8 @@ def bucket_with(count: int, between: int = 0) -> tuple[ScriptedBucket, ObjectInf
     return bucket, info.with_changes(revision=revision)
 
 
-def steps_of(bucket: Any, info: ObjectInfo) -> Steps:
-    return Steps(bucket, info, Layout(info.size, info.chunks, CHUNK, info.revision))
+def steps_of(bucket: Any, info: ObjectInfo) -> SingleGets:
+    return SingleGets(bucket, info, Layout(info.size, info.chunks, CHUNK, info.revision))
 
 
 def asked(bucket: ScriptedBucket) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 
 from objstore import Client, ObjectStore
 from objstore.get.layout import Layout
-from objstore.get.whole_buffer import LARGEST, Landing, _Memory
+from objstore.get.whole_buffer import LARGEST, WholeObjectBuffer, _Memory
 from tests.get.test_reader import put_pieces
 from tests.support.proxy import Proxy
 
@@ -25,10 +25,10 @@ def header(left: int) -> bytes:
 class TestPlaces:
     """Which chunk lands where."""
 
-    def landing(self, *, counts_itself: bool = False) -> Landing:
-        return Landing(Layout(25, 3, 10, 100), counts_itself)
+    def landing(self, *, pending_includes_self: bool = False) -> WholeObjectBuffer:
+        return WholeObjectBuffer(Layout(25, 3, 10, 100), pending_includes_self)
 
-    def place(self, landing: Landing, left: int, size: int) -> memoryview:
+    def place(self, landing: WholeObjectBuffer, left: int, size: int) -> memoryview:
         found = landing.place("", header(left), size)
         assert found is not None
         return found
@@ -43,7 +43,7 @@ class TestPlaces:
         assert landing.content() == b"a" * 10 + b"b" * 10 + b"c" * 5
 
     def test_a_server_that_counts_the_message_itself(self) -> None:
-        landing = self.landing(counts_itself=True)
+        landing = self.landing(pending_includes_self=True)
         self.place(landing, 3, 10)[:] = b"x" * 10
         assert bytes(landing.first(10)) == b"x" * 10
 
@@ -88,9 +88,9 @@ class TestPlaces:
         assert content == bytes(25)
 
     def test_what_it_is_for(self) -> None:
-        assert Landing.can_hold(Layout(25, 3, 10, 100))
-        assert not Landing.can_hold(Layout(25, 4, 10, 100))
-        assert not Landing.can_hold(Layout(LARGEST + 1, 3, LARGEST // 2, 100))
+        assert WholeObjectBuffer.can_hold(Layout(25, 3, 10, 100))
+        assert not WholeObjectBuffer.can_hold(Layout(25, 4, 10, 100))
+        assert not WholeObjectBuffer.can_hold(Layout(LARGEST + 1, 3, LARGEST // 2, 100))
 
 
 @pytest.fixture
@@ -109,13 +109,15 @@ class TestReading:
         result = store.get("x")
         assert result is not None
         with result, pytest.MonkeyPatch.context() as patch:
-            take = Landing.take
+            take = WholeObjectBuffer.take
 
-            def watched(self: Landing, index: int, offset: int, payload: memoryview) -> bool:
+            def watched(
+                self: WholeObjectBuffer, index: int, offset: int, payload: memoryview
+            ) -> bool:
                 landed.append(payload.obj is self._view.obj)
                 return take(self, index, offset, payload)
 
-            patch.setattr(Landing, "take", watched)
+            patch.setattr(WholeObjectBuffer, "take", watched)
             assert result.read() == content
         assert landed == [True] * 20 + [False]  # the last one is small
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from objstore.local_server import config, process
 
 import objstore
 from objstore.errors import ServerStartError
+from objstore.local_server import config, process
 from objstore.local_server.server import LocalServer, _after_fork, find_executable
 from tests.support.waiting import eventually
 

@@ -40,7 +40,7 @@ from objstore.store.handle import BucketHandle
 from objstore.wire.codec.protocol import Message
 from objstore.wire.jetstream.api import JetStream
 from objstore.wire.jetstream.feed import Delivery, Feed
-from objstore.wire.jetstream.nonblocking_api import Asking
+from objstore.wire.jetstream.nonblocking_api import NonblockingAPI
 from tests.support.streams import api, consumer_count
 from tests.support.waiting import PATIENCE, eventually, make_impatient
 
@@ -711,14 +711,14 @@ def test_jetstream_does_not_answer_for_a_while(
     call: str, server: LocalServer, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the leader of the cluster is being elected: nobody, silence, 503 in JSON."""
-    send, broken = Asking._publish, ["nobody", "silent", "unavailable"]
+    send, broken = NonblockingAPI._publish, ["nobody", "silent", "unavailable"]
 
-    def send_elsewhere(asking: Asking, subject: str, *rest: Any) -> bool:
+    def send_elsewhere(asking: NonblockingAPI, subject: str, *rest: Any) -> bool:
         if call in subject and broken:
             subject = broken.pop(0)
         return send(asking, subject, *rest)
 
-    monkeypatch.setattr(Asking, "_publish", send_elsewhere)
+    monkeypatch.setattr(NonblockingAPI, "_publish", send_elsewhere)
     store.put("a")
     with objstore.connect(server.url, reconnect_timeout=10) as client:
         make_impatient(client, 0.2)
@@ -740,15 +740,15 @@ def test_jetstream_does_not_answer_for_a_while(
 def test_jetstream_never_answers(
     server: LocalServer, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = Asking._publish
+    send = NonblockingAPI._publish
     broken = True
 
-    def send_elsewhere(asking: Asking, subject: str, *rest: Any) -> bool:
+    def send_elsewhere(asking: NonblockingAPI, subject: str, *rest: Any) -> bool:
         return send(asking, "nobody" if broken else subject, *rest)
 
     with objstore.connect(server.url, reconnect_timeout=0.3) as client:
         mine = client.object_store(store.name)
-        monkeypatch.setattr(Asking, "_publish", send_elsewhere)
+        monkeypatch.setattr(NonblockingAPI, "_publish", send_elsewhere)
         with pytest.raises(NoRespondersError):
             mine.watch()
         broken = False
@@ -946,7 +946,7 @@ def test_flow_control_is_lost(
 ) -> None:
     """The heartbeats say that the server waits; then it is answered (once more)."""
     names = bulk(client, store, 8000)
-    deliver, answer = Feed.deliver, Asking.answer_flow_control
+    deliver, answer = Feed.deliver, NonblockingAPI.answer_flow_control
     gone: list[str] = []
 
     def lossy(feed: Feed, message: Message) -> None:
@@ -955,14 +955,14 @@ def test_flow_control_is_lost(
         else:
             deliver(feed, message)
 
-    def forget(asking: Asking, subject: str, asker: Any) -> None:
+    def forget(asking: NonblockingAPI, subject: str, asker: Any) -> None:
         if lost == "answer" and not gone:
             gone.append(subject)
         else:
             answer(asking, subject, asker)
 
     monkeypatch.setattr(Feed, "deliver", lossy)
-    monkeypatch.setattr(Asking, "answer_flow_control", forget)
+    monkeypatch.setattr(NonblockingAPI, "answer_flow_control", forget)
     with store.watch() as watcher:
         feed = feed_of(watcher)
         assert rest(watcher) == names

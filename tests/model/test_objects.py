@@ -30,12 +30,12 @@ from objstore.model.objects import (
     bucket_of_stream,
     check_bucket_name,
     chunk_subject,
-    chunked,
     decode_digest,
     encode_digest,
     encode_name,
     meta_subject,
     new_info,
+    options_for,
     stream_name,
 )
 from objstore.model.record_json import _parse_any, _parse_usual, encode_info, parse_info
@@ -530,7 +530,7 @@ def test_malformed_records(record: object) -> None:
 def test_the_usual_record_by_hand(name: str, size: int) -> None:
     """It is the JSON that json would write, field by field."""
     info = new_info(
-        "B", name, size=size, chunks=1, nuid="n", digest="SHA-256=x", options=chunked(128)
+        "B", name, size=size, chunks=1, nuid="n", digest="SHA-256=x", options=options_for(128)
     )
     described = encode_info(info.with_changes(description="d"))
     assert encode_info(info) == described.replace(b'"description":"d",', b"")

@@ -92,7 +92,7 @@ def old_object(bucket: ScriptedBucket, nuid: str = "old") -> ObjectInfo:
 
 def put_of(bucket: Any, current: Any = None, **options: Any) -> Put:
     info = ObjectInfo("b", "x", nuid="new", ttl=options.pop("ttl", None))
-    options = {"limit": None, "again": None, "progress": None, **options}
+    options = {"limit": None, "on_conflict": None, "progress": None, **options}
     return Put(bucket, info, current or Known(None), **options)
 
 
@@ -253,7 +253,7 @@ def test_chunks_that_were_never_answered(bucket: ScriptedBucket) -> None:
     sender_of(put).has_unanswered = True
     put.abort()
     assert bucket.asked == [
-        ("overtake", chunk_subject("b", "new")),
+        ("fence", chunk_subject("b", "new")),
         ("purge", chunk_subject("b", "new")),
     ]
 
@@ -291,13 +291,13 @@ def test_it_is_stored_over_what_somebody_else_stored(bucket: ScriptedBucket) -> 
 
     def again(found: ObjectInfo | None) -> ObjectInfo:
         asked.append(found)
-        return ObjectInfo("b", "x", nuid="new", description="again")
+        return ObjectInfo("b", "x", nuid="new", description="on_conflict")
 
-    put = sent(put_of(bucket, again=again))
+    put = sent(put_of(bucket, on_conflict=again))
     theirs = old_object(bucket, "theirs")
     stored = put.commit()
     assert [info and info.revision for info in asked] == [theirs.revision]
-    assert (stored.description, stored.size, stored.chunks) == ("again", 16, 3)
+    assert (stored.description, stored.size, stored.chunks) == ("on_conflict", 16, 3)
     assert purged(bucket) == ["theirs"]
 
 
@@ -343,7 +343,7 @@ def test_an_interrupt_before_the_record_was_stored(bucket: ScriptedBucket) -> No
     put = sent(put_of(bucket, Known(current)))
     interrupted(put, bucket)
     put.abort()
-    assert call_names(bucket) == ["overtake", "read", "purge"]
+    assert call_names(bucket) == ["fence", "read", "purge"]
     assert purged(bucket) == ["new"]
     assert bucket.chunks("old") == [b"old content"]
 
@@ -372,7 +372,7 @@ def test_an_interrupt_and_another_object_since(bucket: ScriptedBucket) -> None:
     assert bucket.chunks("theirs") == [b"old content"]
 
 
-@pytest.mark.parametrize("call", ["overtake", "read"])
+@pytest.mark.parametrize("call", ["fence", "read"])
 def test_an_interrupt_and_nobody_can_tell(call: str, bucket: ScriptedBucket) -> None:
     """Nothing is ever removed on a guess."""
     current = old_object(bucket)

@@ -187,7 +187,7 @@ class ScriptedBucket:
 
     def publish(self, subject: str, *_: Any, expected_sequence: int) -> None:
         """What is asked to learn that all before it was stored: always refused."""
-        self._note("overtake", subject)
+        self._note("fence", subject)
         raise RevisionMismatchError("as expected")
 
     def purge(self, _stream: str, subject: str, up_to: int | None = None) -> int:

@@ -36,7 +36,7 @@ from objstore.wire.codec.protocol import (
 )
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.servers import Server, ServerPool
-from objstore.wire.connection.subscriptions import again
+from objstore.wire.connection.subscriptions import copy_error
 from objstore.wire.connection.transport import TLSTransport, Transport
 
 __all__ = ["DialOptions", "Link", "broken", "dial", "dial_any", "error_of", "no_connection"]
@@ -300,7 +300,7 @@ def no_connection(
         timeout: how long was waited, in seconds.
     """
     if isinstance(cause, AuthorizationError):
-        return again(cause)
+        return copy_error(cause)
     first = f" (the last one ended: {lost})" if lost is not None and lost is not cause else ""
     error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}{first}")
     error.__cause__ = cause

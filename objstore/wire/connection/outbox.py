@@ -23,8 +23,8 @@ from objstore.wire.connection.subscriptions import (
     Signal,
     Subscription,
     Subscriptions,
-    Waiting,
-    WaitingRoom,
+    Waiter,
+    Waiters,
 )
 
 __all__ = ["Outbox"]
@@ -43,7 +43,7 @@ class Outbox:
         reader: the reader thread's identity, once there is one.
     """
 
-    def __init__(self, subscriptions: Subscriptions, waiting: WaitingRoom) -> None:
+    def __init__(self, subscriptions: Subscriptions, waiting: Waiters) -> None:
         self.link: Link | None = None
         self.pongs: deque[Signal] = deque()
         self.reader = 0
@@ -52,12 +52,12 @@ class Outbox:
         self._subscriptions = subscriptions
         self._waiting = waiting
         #: Short commands that must not wait for a blocked writer.
-        self._urgent: deque[bytes | Subscription | Signal] = deque()
+        self._control: deque[bytes | Subscription | Signal] = deque()
         self._sending = False  # a thread is, and it looks here before it leaves
         #: To that thread, by others, for this link or (None) any; and by those who interrupt it.
-        self._entrusted: deque[tuple[Link | None, Buffer]] = deque()
+        self._handed_over: deque[tuple[Link | None, Buffer]] = deque()
 
-    def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
+    def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiter | None) -> bool:
         """Send whole commands, which waits while others send.
 
         Arguments:
@@ -78,10 +78,10 @@ class Outbox:
         if mine or threading.get_ident() == self.reader:
             if waiting is not None or not mine:
                 raise self.reentrant()
-            self._entrusted.append((None, b"".join(parts)))
+            self._handed_over.append((None, b"".join(parts)))
             return True
         if self._sending and len(parts) == 1 and waiting and not isinstance(waiting, Signal):
-            done = self._entrust(link, parts[0], waiting)
+            done = self._hand_to_sender(link, parts[0], waiting)
             if done is not None:
                 return done
             parts, waiting = (), None
@@ -91,15 +91,15 @@ class Outbox:
                 told = waiting is not None and not self._waiting.enter(waiting)
                 gone = not told and self.link is not link
                 if not told and not gone:
-                    if self._urgent or self._entrusted:
+                    if self._control or self._handed_over:
                         parts = [*self._all_waiting(link), *parts]
                     if isinstance(waiting, Signal):
                         self.pongs.append(waiting)
                     if parts:
                         link.transport.send(parts)
                 self._sending = False
-                if self._entrusted:
-                    self._send_entrusted()
+                if self._handed_over:
+                    self._send_handed_over()
             except OSError:
                 raise
             except BaseException:
@@ -111,10 +111,10 @@ class Outbox:
                 raise
             finally:
                 self._sending = False
-        if self._urgent:
-            self.send_urgent()
-        if self._entrusted:  # by a signal handler that struck just before the lock was released
-            self.push()
+        if self._control:
+            self.send_control()
+        if self._handed_over:  # by a signal handler that struck just before the lock was released
+            self.flush_piggybacked()
         return not gone
 
     def is_reentrant(self) -> bool:
@@ -130,10 +130,10 @@ class Outbox:
             "go on until it returns: have it set a flag, or use a client of its own"
         )
 
-    def send_along(self, command: bytes, waiting: Waiting) -> bool:
+    def piggyback(self, command: bytes, waiting: Waiter) -> bool:
         """Have a request sent with whatever is sent next; False: there is no link.
 
-        Arguments: as :meth:`write`; :meth:`push` does not wait for what comes next.
+        Arguments: as :meth:`write`; :meth:`flush_piggybacked` does not wait for what comes next.
 
         Raises:
             ReentrantCallError: as :meth:`write`.
@@ -141,18 +141,18 @@ class Outbox:
         if self.is_reentrant():
             raise self.reentrant()
         link = self.link
-        return link is not None and self._entrust(link, command, waiting) is not False
+        return link is not None and self._hand_to_sender(link, command, waiting) is not False
 
-    def push(self) -> None:
+    def flush_piggybacked(self) -> None:
         """Send what was to go along with something else, if it has not gone. Never fails."""
         link = self.link
-        if self._entrusted and not self._sending and link is not None and not self.is_reentrant():
+        if self._handed_over and not self._sending and link is not None and not self.is_reentrant():
             try:
                 self.write(link, (), None)
             except OSError:
                 link.transport.abort()
 
-    def _entrust(self, link: Link, command: Buffer, waiting: Waiting) -> bool | None:
+    def _hand_to_sender(self, link: Link, command: Buffer, waiting: Waiter) -> bool | None:
         """Leave a request to the thread that is sending; None: nobody is, so it waits there.
 
         Otherwise as :meth:`write`.
@@ -162,17 +162,17 @@ class Outbox:
             return True
         if self.link is not link:
             return False
-        self._entrusted.append((link, command))
+        self._handed_over.append((link, command))
         return True if self._sending else None
 
-    def _send_entrusted(self) -> None:
+    def _send_handed_over(self) -> None:
         """Send what came meanwhile, until nothing does.
 
         That is soon: making a request takes a thread ten times as long as sending it takes this
         one. What fails is no failure of this thread's own command: it breaks the link, and
         whoever waits is told.
         """
-        while self._entrusted and (link := self.link) is not None:
+        while self._handed_over and (link := self.link) is not None:
             self._sending = True
             try:
                 link.transport.send(self._all_waiting(link))
@@ -184,13 +184,13 @@ class Outbox:
         """All that waits to be sent; but what was entrusted for another link: that is lost, and
         whoever waits for it has been told."""
         entrusted = []
-        while self._entrusted:
-            its_link, command = self._entrusted.popleft()
+        while self._handed_over:
+            its_link, command = self._handed_over.popleft()
             if its_link is link or its_link is None:
                 entrusted.append(command)
-        return [self._all_urgent(), b"".join(entrusted)]
+        return [self._all_control(), b"".join(entrusted)]
 
-    def send_soon(self, item: bytes | Subscription | Signal) -> None:
+    def enqueue_control(self, item: bytes | Subscription | Signal) -> None:
         """Send a short command without ever blocking: at once, or with whatever is sent next.
 
         However many PINGs come, one PONG answers them: a server that sends PINGs and does not read
@@ -199,9 +199,9 @@ class Outbox:
         Arguments:
             item: the command; a subscription to announce; or who waits for the PONG of a PING.
         """
-        if item is not PONG or PONG not in self._urgent:
-            self._urgent.append(item)
-        self.send_urgent()
+        if item is not PONG or PONG not in self._control:
+            self._control.append(item)
+        self.send_control()
 
     def begin(self, link: Link) -> None:
         """Tell a new server of all subscriptions; the caller holds the lock.
@@ -209,9 +209,9 @@ class Outbox:
         Raises:
             OSError: the link broke.
         """
-        self._urgent.clear()
-        for lost in [each for each in list(self._entrusted) if each[0] is not None]:
-            self._entrusted.remove(lost)
+        self._control.clear()
+        for lost in [each for each in list(self._handed_over) if each[0] is not None]:
+            self._handed_over.remove(lost)
         self.pongs.clear()
         commands = self._subscriptions.announce_all()
         if commands:
@@ -220,12 +220,12 @@ class Outbox:
     def _is_mine(self) -> bool:
         return bool(self.lock._is_owned())  # type: ignore[attr-defined]
 
-    def send_urgent(self) -> None:
+    def send_control(self) -> None:
         """Send the short commands, if that blocks neither on the lock nor on the socket.
 
         Who finds the lock taken may leave: its holder looks into the queue after releasing it.
         """
-        while self._urgent and not self._is_mine():
+        while self._control and not self._is_mine():
             try:
                 if not self._send_one_if_free():
                     return
@@ -260,22 +260,22 @@ class Outbox:
 
     def _send_one(self, link: Link | None) -> bool:
         if link is None:
-            self._urgent.clear()  # a new connection begins without these
+            self._control.clear()  # a new connection begins without these
         elif not link.transport.is_writable():
             return False  # they go with the next send
-        elif self._urgent:
-            link.transport.send([self._next_urgent()])
+        elif self._control:
+            link.transport.send([self._next_control()])
         return True
 
-    def _all_urgent(self) -> bytes:
+    def _all_control(self) -> bytes:
         commands = []
-        while self._urgent:
-            commands.append(self._next_urgent())
+        while self._control:
+            commands.append(self._next_control())
         return b"".join(commands)
 
-    def _next_urgent(self) -> bytes:
+    def _next_control(self) -> bytes:
         """The next short command, to be sent now."""
-        item = self._urgent.popleft()
+        item = self._control.popleft()
         if isinstance(item, Subscription):
             return self._subscriptions.announce(item)
         if isinstance(item, Signal):

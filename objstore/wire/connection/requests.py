@@ -204,15 +204,15 @@ class Inbox:
         reply.send(raw, payload, header)
         return reply
 
-    def start_along(self, subject: str, payload: bytes) -> PendingReply:
+    def start_piggybacked(self, subject: str, payload: bytes) -> PendingReply:
         """As :meth:`start`, for a short request that travels with whatever is sent next.
 
         A system call and a change of threads less. What is sent next should come soon, from this
-        thread; :meth:`PendingReply.push` is for the case that it does not.
+        thread; :meth:`PendingReply.flush_piggybacked` is for the case that it does not.
         """
         raw = check_subject(subject)
         reply = PendingReply(self, self._session, subject)
-        reply.send_along(raw, payload)
+        reply.piggyback(raw, payload)
         return reply
 
 
@@ -236,20 +236,20 @@ class PendingReply(Reply):
             self.close()
             raise
 
-    def send_along(self, raw: bytes, payload: bytes) -> None:
+    def piggyback(self, raw: bytes, payload: bytes) -> None:
         """As :meth:`send`, with whatever is sent next."""
         (command,) = publish_parts(raw, payload, self._address.encode())
         try:
-            sent = self._session.send_along(bytes(command), self)
+            sent = self._session.piggyback(bytes(command), self)
         except BaseException:
             self.close()
             raise
         if not sent:
             self.send(raw, payload)
 
-    def push(self) -> None:
+    def flush_piggybacked(self) -> None:
         """Send it now, if it was to go along with something else and has not yet."""
-        self._session.push()
+        self._session.flush_piggybacked()
 
     def __enter__(self) -> PendingReply:
         return self

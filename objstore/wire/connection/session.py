@@ -6,7 +6,7 @@ The locks, and who may hold them:
   reentrant, for the garbage collector: that may close a forgotten connection in any thread.
 - ``_out.lock`` is held by the one thread that sends; see :mod:`objstore.wire.connection.outbox`.
 
-Whoever waits for something from the server is registered as :class:`Waiting`; when the
+Whoever waits for something from the server is registered as :class:`Waiter`; when the
 connection ends, each of them is told at once, with the first cause.
 """
 
@@ -51,8 +51,8 @@ from objstore.wire.connection.subscriptions import (
     Latch,
     Signal,
     Subscriptions,
-    Waiting,
-    WaitingRoom,
+    Waiter,
+    Waiters,
     fail_all,
 )
 
@@ -107,10 +107,10 @@ class Session(Subscribing):
         self._complaint: ObjStoreError | None = None  # an -ERR just now, which explains a close
         self._thread: threading.Thread | None = None
         self._subscriptions = Subscriptions()
-        self._waiting = WaitingRoom()
+        self._waiting = Waiters()
         self._out = Outbox(self._subscriptions, self._waiting)  # and the link, if there is one
-        #: See :meth:`Outbox.send_along`, :meth:`Outbox.push`.
-        self.send_along, self.push = self._out.send_along, self._out.push
+        #: See :meth:`Outbox.piggyback`, :meth:`Outbox.flush_piggybacked`.
+        self.piggyback, self.flush_piggybacked = self._out.piggyback, self._out.flush_piggybacked
         self._lame = False  # the server is about to leave
 
     @property
@@ -172,7 +172,7 @@ class Session(Subscribing):
                 return
             self._ended = _closed_error()
             link, thread, self._out.link = self._out.link, self._thread, None
-            waiting: list[Waiting] = [*self._waiting.empty(), *self._wanted_by]
+            waiting: list[Waiter] = [*self._waiting.empty(), *self._wanted_by]
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
         self._over.open()
@@ -201,7 +201,7 @@ class Session(Subscribing):
 
     # --- sending
 
-    def transmit(self, parts: Sequence[Buffer], waiting: Waiting | None = None) -> None:
+    def transmit(self, parts: Sequence[Buffer], waiting: Waiter | None = None) -> None:
         """Send one or more whole commands.
 
         Where the connection is lost, this waits for the next one. What could not be handed
@@ -227,14 +227,14 @@ class Session(Subscribing):
             if (left := deadline - time.monotonic()) <= 0:
                 raise no_connection(self._cause, self._lost, self._reconnect_timeout)
 
-    def send_soon(self, command: bytes, waiting: Waiting | None = None) -> bool:
+    def enqueue_control(self, command: bytes, waiting: Waiter | None = None) -> bool:
         """As :meth:`transmit`, for a short command; never blocks. False: there is no connection."""
         if waiting is not None:
             self._waiting.enter(waiting)  # first in, then look: who takes the link away tells it
-        self._out.send_soon(command)
+        self._out.enqueue_control(command)
         return self._link is not None
 
-    def forget(self, waiting: Waiting) -> None:
+    def forget(self, waiting: Waiter) -> None:
         """Whoever waited does so no longer."""
         self._waiting.leave(waiting)
 
@@ -260,11 +260,11 @@ class Session(Subscribing):
         signal = Signal()
         self._waiting.enter(signal)
         if self._link is not None and not self.is_reentrant:
-            self._out.send_soon(signal)
+            self._out.enqueue_control(signal)
             signal.wait(timeout)
         self.forget(signal)
 
-    def _write(self, link: Link, parts: Sequence[Buffer], waiting: Waiting | None) -> bool:
+    def _write(self, link: Link, parts: Sequence[Buffer], waiting: Waiter | None) -> bool:
         """Send over one link; False: it was no longer there, or broke, so try the next."""
         try:
             return self._out.write(link, parts, waiting) or not self._untold(waiting)
@@ -273,7 +273,7 @@ class Session(Subscribing):
             self._lose(link, broken(link, error))
             return not untold
 
-    def _untold(self, waiting: Waiting | None) -> bool:
+    def _untold(self, waiting: Waiter | None) -> bool:
         """Whether nobody has told it of the link's end, so that its command may go again."""
         return waiting is None or self._waiting.leave(waiting)
 
@@ -345,7 +345,7 @@ class Session(Subscribing):
             raise
         for each in wanted_by:
             each.set()
-        self._out.send_urgent()  # what came while the lock was held
+        self._out.send_control()  # what came while the lock was held
 
     def _reconnect(self) -> Link | None:
         """Try until a server answers; None: it is closed, or gevent's thread outlived a fork."""
@@ -407,7 +407,7 @@ class Session(Subscribing):
                 silences += 1
                 if silences > 2:
                     return ConnectionLostError("the server no longer answers")
-                self._out.send_soon(Signal())
+                self._out.enqueue_control(Signal())
                 continue
             except ProtocolError as error:
                 return error
@@ -429,7 +429,7 @@ class Session(Subscribing):
 
     def _control(self, link: Link, event: Event) -> None:
         if isinstance(event, Ping):
-            self._out.send_soon(PONG)
+            self._out.enqueue_control(PONG)
         elif isinstance(event, Pong):
             if self._out.pongs:
                 signal = self._out.pongs.popleft()

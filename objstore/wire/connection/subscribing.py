@@ -8,7 +8,7 @@ from typing import Any
 from objstore.errors import ObjStoreError
 from objstore.wire.codec.commands import encode_unsubscribe
 from objstore.wire.connection.outbox import Outbox
-from objstore.wire.connection.subscriptions import Handler, Subscription, Subscriptions, WaitingRoom
+from objstore.wire.connection.subscriptions import Handler, Subscription, Subscriptions, Waiters
 
 __all__ = ["Subscribing"]
 
@@ -18,7 +18,7 @@ class Subscribing:
 
     _out: Outbox
     _subscriptions: Subscriptions
-    _waiting: WaitingRoom
+    _waiting: Waiters
 
     def subscribe(
         self,
@@ -60,12 +60,12 @@ class Subscribing:
         if subscription.replies:
             self._waiting.expect_replies()
         self._subscriptions.add(subscription)
-        self._out.send_soon(subscription)
+        self._out.enqueue_control(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. Never blocks and never fails: without a connection it is over."""
         if self._subscriptions.remove(subscription):
-            self._out.send_soon(encode_unsubscribe(subscription.sid))
+            self._out.enqueue_control(encode_unsubscribe(subscription.sid))
 
     def limit(self, subscription: Subscription, messages: int) -> None:
         """Let a subscription end after so many messages, those that have come included."""
@@ -73,4 +73,4 @@ class Subscribing:
         if subscription.received >= messages:
             self.unsubscribe(subscription)
         else:
-            self._out.send_soon(subscription.limit_command())
+            self._out.enqueue_control(subscription.limit_command())

@@ -24,9 +24,9 @@ __all__ = [
     "Signal",
     "Subscription",
     "Subscriptions",
-    "Waiting",
-    "WaitingRoom",
-    "again",
+    "Waiter",
+    "Waiters",
+    "copy_error",
     "fail_all",
 ]
 
@@ -172,7 +172,7 @@ class Subscriptions:
             error.subject = each.subject
             each.denied = error
             if each.refused is not None:
-                each.refused(again(error))
+                each.refused(copy_error(error))
         inboxes = [each for each in denied if each.replies]
         return _without_inbox(error) if inboxes else None
 
@@ -205,7 +205,7 @@ def _without_inbox(error: ObjStoreError) -> ObjStoreError:
     return PermissionDeniedError(what, subject=error.subject, description=error.description)
 
 
-class Waiting(Protocol):
+class Waiter(Protocol):
     """Somebody who waits for the server."""
 
     @property
@@ -277,7 +277,7 @@ class Signal:
         return self._latch.wait(timeout)
 
 
-class WaitingRoom:
+class Waiters:
     """Everybody who waits on the present connection. None of them is ever forgotten asleep.
 
     Without a lock: each step is one operation of the set, which the interpreter does whole, and
@@ -287,13 +287,13 @@ class WaitingRoom:
     """
 
     def __init__(self) -> None:
-        self._waiting: set[Waiting] = set()
+        self._waiting: set[Waiter] = set()
         self._no_replies: ObjStoreError | None = None  # why none come: the inbox is denied
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, waiting: Waiting) -> bool:
+    def enter(self, waiting: Waiter) -> bool:
         """Wait from now on; False: it waits for a reply, none can come, and it was told so."""
         # First in, then look: whoever denies the inbox from now on tells it.
         self._waiting.add(waiting)
@@ -304,7 +304,7 @@ class WaitingRoom:
             fail_all([waiting], denied)
         return False
 
-    def leave(self, waiting: Waiting) -> bool:
+    def leave(self, waiting: Waiter) -> bool:
         """Wait no longer; False: it was not there, so somebody tells it or has told it."""
         try:
             self._waiting.remove(waiting)
@@ -312,11 +312,11 @@ class WaitingRoom:
             return False
         return True
 
-    def empty(self) -> list[Waiting]:
+    def empty(self) -> list[Waiter]:
         """Send everybody out, to be told why by the caller."""
         return self._take(lambda _: True)
 
-    def expect_no_replies(self, error: ObjStoreError) -> list[Waiting]:
+    def expect_no_replies(self, error: ObjStoreError) -> list[Waiter]:
         """Send those out who wait for replies, and let nobody in who will."""
         self._no_replies = error
         return self._take(lambda each: not isinstance(each, Signal))
@@ -325,25 +325,25 @@ class WaitingRoom:
         """Let everybody in again."""
         self._no_replies = None
 
-    def concerned(self, subject: str | None) -> list[Waiting]:
+    def concerned(self, subject: str | None) -> list[Waiter]:
         """Send those out who published to a subject."""
         return self._take(lambda each: each.subject == subject)
 
-    def _take(self, wanted: Callable[[Waiting], bool]) -> list[Waiting]:
+    def _take(self, wanted: Callable[[Waiter], bool]) -> list[Waiter]:
         return [each for each in list(self._waiting) if wanted(each) and self.leave(each)]
 
 
-def again(error: ObjStoreError) -> ObjStoreError:
+def copy_error(error: ObjStoreError) -> ObjStoreError:
     """The same error, for one more thread to raise: an instance has but one traceback."""
     another = copy.copy(error)
     another.__cause__ = error.__cause__
     return another
 
 
-def fail_all(waiting: Iterable[Waiting], error: ObjStoreError) -> None:
+def fail_all(waiting: Iterable[Waiter], error: ObjStoreError) -> None:
     """Tell everybody, each with an error of its own."""
     for each in waiting:
         try:
-            each.fail(again(error))
+            each.fail(copy_error(error))
         except Exception:
             LOG.exception("somebody who waited could not be told")

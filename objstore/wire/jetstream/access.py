@@ -324,9 +324,9 @@ class PendingRead:
             self._way = way
             self._pending = self._start(way, False)
 
-    def push(self) -> None:
+    def flush_piggybacked(self) -> None:
         """Ask now, if that was to go along with something else. Never fails."""
-        self._pending.push()
+        self._pending.flush_piggybacked()
 
     def close(self) -> None:
         """Wait no longer. Never fails."""

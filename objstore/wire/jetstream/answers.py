@@ -93,9 +93,9 @@ class PendingGet:
         with self._pending:
             return self._parse(self._pending.result(self._timeout))
 
-    def push(self) -> None:
+    def flush_piggybacked(self) -> None:
         """Ask now, if that was to go along with something else. Never fails."""
-        self._pending.push()
+        self._pending.flush_piggybacked()
 
     def close(self) -> None:
         """Wait no longer. Never fails."""

@@ -142,7 +142,7 @@ class JetStream:
             )
 
     @property
-    def counts_itself(self) -> bool:
+    def pending_includes_self(self) -> bool:
         """Whether the messages left behind one of a batch are counted with that one itself."""
         return not self.supports("exact pending counts")
 
@@ -261,7 +261,7 @@ class JetStream:
 
     def start_stream_info(self, stream: str) -> PendingReply:
         """As :meth:`stream_info`, asked along with what is sent next; for :func:`parse_answer`."""
-        return self.connection.inbox.start_along(f"{self._prefix}.STREAM.INFO.{stream}", b"")
+        return self.connection.inbox.start_piggybacked(f"{self._prefix}.STREAM.INFO.{stream}", b"")
 
     def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Create a stream; one that exists with the same configuration is fine.
@@ -332,7 +332,7 @@ class JetStream:
         that is asked later. A stream refuses a purge with both a sequence and a number to keep.
         """
         payload = b'{"seq":1,"keep":1}'
-        return self.connection.inbox.start_along(self.purge_subject(stream), payload)
+        return self.connection.inbox.start_piggybacked(self.purge_subject(stream), payload)
 
     def delete_message(self, stream: str, sequence: int) -> None:
         """Remove one message; one that is gone already is fine.
@@ -423,7 +423,7 @@ class JetStream:
             along: it travels with whatever is sent next.
         """
         inbox = self.connection.inbox
-        start = inbox.start_along if along else inbox.start
+        start = inbox.start_piggybacked if along else inbox.start
         pending = start(f"{self._prefix}.{request.subject}", request.payload)
         return PendingGet(pending, request.parse, self.timeout)
 

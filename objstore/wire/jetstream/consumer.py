@@ -43,7 +43,7 @@ from objstore.errors import (
 )
 from objstore.wire.jetstream.api import JetStream, parse_answer
 from objstore.wire.jetstream.feed import Delivery, Feed, FlowControl, Idle, Item, size_of
-from objstore.wire.jetstream.nonblocking_api import Asking
+from objstore.wire.jetstream.nonblocking_api import NonblockingAPI
 
 __all__ = ["OrderedConsumer", "Start"]
 
@@ -100,7 +100,7 @@ class OrderedConsumer:
         self.position = 0
         self.closed = False
         self._jetstream = jetstream
-        self._asking = Asking(jetstream)
+        self._asking = NonblockingAPI(jetstream)
         self._stream = stream
         self._filter = filter_subject
         self._start = start

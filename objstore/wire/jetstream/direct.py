@@ -322,13 +322,13 @@ def _number(header: bytes, mark: bytes) -> int | None:
     return int(digits) if at >= 0 and digits.isdigit() else None
 
 
-def position(message: Message, counts_itself: bool) -> tuple[int, int]:
+def position(message: Message, pending_includes_self: bool) -> tuple[int, int]:
     """Where a message of a batch stands: its sequence, and how many of its subject follow.
 
     Arguments:
         message: of a batch.
-        counts_itself: whether the server's count of those that follow has the message in it, as
-            that of servers before 2.12 has.
+        pending_includes_self: whether the server's count of those that follow has the message in
+            it, as that of servers before 2.12 has.
 
     Raises:
         APIError: the headers that say so are missing.
@@ -336,4 +336,4 @@ def position(message: Message, counts_itself: bool) -> tuple[int, int]:
     sequence, pending = _number(message.header, _AT), _number(message.header, _PENDING)
     if sequence is None or pending is None:
         raise APIError(f"a message of a batch without its position: {message!r}")
-    return sequence, pending - counts_itself
+    return sequence, pending - pending_includes_self

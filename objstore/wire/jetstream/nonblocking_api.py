@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 from objstore.wire.codec.commands import check_subject
 from objstore.wire.connection.requests import publish_parts
-from objstore.wire.connection.subscriptions import Waiting
+from objstore.wire.connection.subscriptions import Waiter
 from objstore.wire.jetstream.api import JetStream
 
-__all__ = ["Asker", "Asking"]
+__all__ = ["Asker", "NonblockingAPI"]
 
 
-class Asker(Waiting, Protocol):
+class Asker(Waiter, Protocol):
     """Who awaits answers. It is told of the connection's end, and of refused permissions.
 
     Attributes:
@@ -30,7 +30,7 @@ class Asker(Waiting, Protocol):
     subject: str
 
 
-class Asking:
+class NonblockingAPI:
     """Calls of JetStream's API, whose answers :func:`~.api.parse_answer` reads.
 
     Arguments:
@@ -75,4 +75,4 @@ class Asking:
     def _publish(self, subject: str, payload: bytes = b"", asker: Asker | None = None) -> bool:
         reply = b"" if asker is None else asker.reply.encode()
         command = b"".join(publish_parts(check_subject(subject), payload, reply))
-        return self._connection.session.send_soon(command, asker)
+        return self._connection.session.enqueue_control(command, asker)

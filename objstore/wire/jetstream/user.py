@@ -40,7 +40,7 @@ class User:
         connection = self._connection
         self._reply = connection.inbox.open(self._deliver)
         command = b"".join(publish_parts(check_subject(_INFO), b"", self._reply.encode()))
-        if not connection.session.send_along(command, self):
+        if not connection.session.piggyback(command, self):
             self._close()
             self._reply = ""  # there is no connection: next time
 

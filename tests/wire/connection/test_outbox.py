@@ -72,7 +72,7 @@ class Sender:
             Background(connection.request, f"s{number}", timeout=PATIENCE)
             for number in range(COUNT)
         ]
-        eventually(lambda: len(self.out._entrusted) == COUNT, "requests that are entrusted")
+        eventually(lambda: len(self.out._handed_over) == COUNT, "requests that are entrusted")
 
     def go_on(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -153,7 +153,7 @@ def test_the_sender_fails(failure: BaseException) -> None:
         eventually(lambda: connection.session.connects == 2)
         connection.ping()
         assert asked(seen) == []
-        assert not sender.out._entrusted
+        assert not sender.out._handed_over
 
 
 def test_the_sender_fails_with_theirs() -> None:
@@ -193,14 +193,14 @@ def test_the_connection_is_lost_meanwhile() -> None:
 
 def before_entrusting(out: Outbox, happens: Callable[[], object]) -> None:
     """Have something happen when the next request is about to be entrusted."""
-    entrust = out._entrust
+    entrust = out._hand_to_sender
 
     def hooked(*arguments: Any) -> bool | None:
-        out._entrust = entrust  # type: ignore[method-assign]
+        out._hand_to_sender = entrust  # type: ignore[method-assign]
         happens()
         return entrust(*arguments)
 
-    out._entrust = hooked  # type: ignore[assignment, method-assign]
+    out._hand_to_sender = hooked  # type: ignore[assignment, method-assign]
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -298,19 +298,22 @@ def counted() -> Iterator[tuple[Connection, list[bytes], list[bytes]]]:
 
 def test_along_with_what_is_sent_next() -> None:
     with counted() as (connection, sends, _):
-        with connection.inbox.start_along("s1", b"") as along:
+        with connection.inbox.start_piggybacked("s1", b"") as along:
             assert sends == []
             connection.publish("next")
             assert along.result(PATIENCE).payload == b"s1"
-            along.push()  # it has gone
+            along.flush_piggybacked()  # it has gone
         assert len(sends) == 1
         assert sends[0].startswith(b"PUB s1 ")
         assert b"\r\nPUB next " in sends[0]
 
 
 def test_pushed() -> None:
-    with counted() as (connection, sends, _), connection.inbox.start_along("s1", b"") as along:
-        along.push()
+    with (
+        counted() as (connection, sends, _),
+        connection.inbox.start_piggybacked("s1", b"") as along,
+    ):
+        along.flush_piggybacked()
         assert along.result(PATIENCE).payload == b"s1"
         assert len(sends) == 1
 
@@ -325,8 +328,8 @@ def test_pushed_in_vain() -> None:
             raise TimeoutError
 
         link.transport.send = fail  # type: ignore[assignment, method-assign]
-        with connection.inbox.start_along("s1", b"") as along:
-            along.push()
+        with connection.inbox.start_piggybacked("s1", b"") as along:
+            along.flush_piggybacked()
             with pytest.raises(ConnectionLostError):
                 along.result(PATIENCE)
             connection.ping()
@@ -337,13 +340,13 @@ def test_along_when_the_connection_is_lost() -> None:
     """Before it has gone: whoever waits is told. Then: it waits for the next connection."""
     with counted() as (connection, _, seen):
         session = connection.session
-        with connection.inbox.start_along("s1", b"") as along:
+        with connection.inbox.start_piggybacked("s1", b"") as along:
             session.drop()
             with pytest.raises(ConnectionLostError):
                 along.result(PATIENCE)
         with session._out.lock:  # until it is given back there is no other connection
             session.drop()
-            late = Background(connection.inbox.start_along, "s2", b"")
+            late = Background(connection.inbox.start_piggybacked, "s2", b"")
             eventually(lambda: len(session._wanted_by) == 1)
         with late.get() as reply:  # type: ignore[attr-defined]
             assert reply.result(PATIENCE).payload == b"s2"
@@ -354,7 +357,7 @@ def test_along_when_no_reply_can_come() -> None:
     with counted() as (connection, _, seen):
         connection.session._waiting.expect_no_replies(ObjStoreError("denied"))
         with (
-            connection.inbox.start_along("s1", b"") as along,
+            connection.inbox.start_piggybacked("s1", b"") as along,
             pytest.raises(ObjStoreError, match="denied"),
         ):
             along.result(PATIENCE)

@@ -430,7 +430,7 @@ class TestStalledPeer:
                     blocked.set()
                     assert go_on.wait(PATIENCE)
                     assert received.get(timeout=PATIENCE).payload == b"there"
-                    assert list(connection.session._out._urgent) in ([], [PONG])
+                    assert list(connection.session._out._control) in ([], [PONG])
 
             holder = Background(hold)
             assert blocked.wait(PATIENCE)
@@ -483,7 +483,7 @@ class TestStalledPeer:
             assert link is not None
             monkeypatch.setattr(link.transport, "is_writable", lambda: False)
             connection.session.subscribe("s", lambda _: None)
-            assert connection.session._out._urgent
+            assert connection.session._out._control
             connection.ping()
             assert [each.partition(b" ")[0] for each in seen] == [b"SUB", b"PING"]
             monkeypatch.undo()
@@ -656,7 +656,7 @@ class TestNonsense:
         with ScriptedServer(script) as server, connected(server.url) as connection:
             connection.subscribe("s", callback=received.put)
             assert received.get(timeout=PATIENCE).payload == b"after"
-            assert list(connection.session._out._urgent) in ([], [PONG])
+            assert list(connection.session._out._control) in ([], [PONG])
             connection.ping()
 
     def test_error_flood(self, caplog: pytest.LogCaptureFixture) -> None:
