@@ -455,7 +455,7 @@ sys.exit(pytest.main([*options, sys.argv[1]]))
 def test_it_is_gevents() -> None:
     """What these tests rest on: the programs' sockets are gevent's, objstore's too."""
     program = """
-from objstore.wire import transport
+from objstore.wire.connection import transport
 assert transport.socket.socket.__module__.startswith("gevent")
 with objstore.local() as client:
     assert isinstance(client.connection.session._link.transport._socket, transport._Cooperative)

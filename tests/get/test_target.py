@@ -145,7 +145,7 @@ def test_read_only_for_others(name: str, server: LocalServer, store: ObjectStore
 import os, sys, pathlib, tempfile
 sys.path[:0] = {sys.path!r}
 import objstore
-from tests import test_target
+from tests.get import test_target
 folder = pathlib.Path(tempfile.mkdtemp())
 os.chown(folder, 65534, 65534)
 with objstore.connect({server.url!r}) as client:
@@ -210,7 +210,7 @@ def test_an_owner_that_cannot_be_kept(name: str, server: LocalServer, store: Obj
 import os, sys, pathlib, tempfile
 sys.path[:0] = {sys.path!r}
 import objstore
-from tests import test_target
+from tests.get import test_target
 folder = pathlib.Path(tempfile.mkdtemp())
 os.chown(folder, 65534, 65534)
 target = folder / "x"

@@ -17,13 +17,16 @@ from objstore.errors import (
     BucketConfigError,
     BucketReadOnlyError,
     BucketSealedError,
+    NoRespondersError,
     ObjStoreError,
     PermissionDeniedError,
+    RequestTimeoutError,
     ServerVersionError,
     StorageFullError,
 )
 from objstore.model.unwritable import HARMFUL, covers, refusal
 from tests.support.streams import api, subjects
+from tests.support.waiting import eventually
 
 DOCS = Path(__file__).parents[2] / "docs" / "buckets.rst"
 
@@ -100,6 +103,16 @@ def make(client: Client) -> Iterator[Callable[..., ObjectStore]]:
 
     yield make
     client.delete_store("odd")
+    # A busy server's deleted stream can answer direct gets for a moment yet, for the next one, too.
+    eventually(lambda: _nobody_answers(client), "the end of the stream")
+
+
+def _nobody_answers(client: Client) -> bool:
+    try:
+        client.connection.request("$JS.API.DIRECT.GET.OBJ_odd.x", timeout=1)
+    except (NoRespondersError, RequestTimeoutError):
+        return True
+    return False
 
 
 def change(client: Client, **fields: Any) -> None:
