@@ -159,6 +159,7 @@ class _Listing:
         """What older clients stored under other subjects, where it counts."""
         if not self._elsewhere:
             return
+        self._records.has_older_spellings = True
         newest: dict[str, tuple[str, ObjectInfo]] = {}
         for subject, info in sorted(self._elsewhere.items(), key=lambda item: item[1].revision):
             if info.name in newest and hidden is not None:

@@ -58,6 +58,8 @@ class Records:
 
     Attributes:
         known: as above.
+        has_older_spellings: whether a record was seen that an older client stored under another
+            spelling of its subject.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Records:
         self._eventual = eventual
         self._names = NamesByNuid()
         self.tombstones = TombstonesSeen()
+        self.has_older_spellings = False
         self.access = Access(jetstream, self.stream, self.known.ask)
 
     def of(self, bucket: str) -> Records:
@@ -475,7 +478,10 @@ class PendingElsewhere:
                 info = records.parse(stored)
                 if info.name == self._name and info.revision > after:
                     found[info.revision] = stored.subject, info
-        return found[max(found)] if found else None
+        if not found:
+            return None
+        records.has_older_spellings = True
+        return found[max(found)]
 
     def _messages(self) -> Iterable[StoredMessage]:
         records, subjects = self._records, self._subjects

@@ -159,9 +159,19 @@ class Put:
             raise
         # While the metadata travel:
         self._chunks.close()
-        if self._current is None or self._current.deleted:  # an older client may have it elsewhere
+        if self._may_be_elsewhere():
             with contextlib.suppress(ObjStoreError):
                 self._elsewhere = PendingElsewhere(self._records, info.name)
+
+    def _may_be_elsewhere(self) -> bool:
+        """Whether to look for what an older client stored under another spelling of the subject.
+
+        Only where that has been seen in the bucket: the look costs the put of each new name a
+        sixth of its time (568 and 664 µs), and what it would find is hidden by the newer record,
+        until ``collect_garbage`` removes it. Where that one expires, the older would rise again.
+        """
+        is_new = self._current is None or self._current.deleted
+        return is_new and (self._records.has_older_spellings or self._info.ttl is not None)
 
     def _classify_failure(self, error: ObjStoreError) -> None:
         """The metadata were not stored, or nobody knows."""

@@ -82,7 +82,8 @@ class ObjectStore(Uncopied):
 
         What stands in its place and is no readable record is overwritten, with a warning in the
         log; ``collect_garbage`` finds the chunks. A name that an older client stored under another
-        subject is stored under its own.
+        subject is stored under its own; what was there is hidden, and goes at once where such
+        names were seen in the bucket before, else by ``collect_garbage``.
 
         Where an interrupted rename of another client (nats.go, nats.js) left two names on the
         same chunks, a put over one takes the other's content along; delete one of them first,

@@ -473,14 +473,25 @@ def now(store: ObjectStore, name: str) -> int:
     return info.revision
 
 
+#: Those that look for such a record only where one was seen.
+UNSEEN = ("put", "put_many", "copy onto it")
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["unseen", "seen"])
 @pytest.mark.parametrize("how", CHANGES)
 def test_changing_what_is_stored_elsewhere(
-    how: str, odd: tuple[str, str], store: ObjectStore, shared_client: Client
+    how: str, seen: bool, odd: tuple[str, str], store: ObjectStore, shared_client: Client
 ) -> None:
-    """Afterwards the name has one record, under its own subject."""
+    """Afterwards the name has one record that counts, under its own subject."""
     name, subject = odd
     change, content = CHANGES[how]
+    if seen:
+        assert name in store
     change(store, name)
+    if how in UNSEEN and not seen:
+        assert [info.size for info in store if info.name == name] == [len(content or b"")]
+        assert store.verify().orphaned_chunks == 1
+        assert store.collect_garbage(min_age=0).nuids == ("N" * 22,)
     assert subject not in metadata_subjects(shared_client, store)
     assert meta_subject(store.name, name) in metadata_subjects(shared_client, store)
     assert dict(store.get_many([name])) == {name: content}

@@ -65,6 +65,7 @@ class ScriptedBucket:
         self.connection = SimpleNamespace(is_connected=True)
         self.is_clustered = False
         self.read_limit = SimpleNamespace(bytes=8 << 20, broke=lambda _asked: None)
+        self.has_older_spellings = False
         self.access = SimpleNamespace(next=self._next, may_purge=None)
         self.known = SimpleNamespace(check_after_fault=self.check_exists)
         self._last = 0
