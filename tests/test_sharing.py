@@ -128,7 +128,9 @@ def _classes() -> Iterator[type]:
 
 def test_what_was_never_made_ends_in_silence() -> None:
     """Half of a thing: ``__init__`` failed, or never ran. Complaints would fail the test."""
-    ending = [each for each in _classes() if hasattr(each, "__del__")]
+    # Those that a closed file becomes are never made: an object's class is changed to them.
+    made = (each for each in _classes() if not each.__name__.startswith("_Closed"))
+    ending = [each for each in made if hasattr(each, "__del__")]
     assert {each.__name__ for each in ending} >= {"Connection", "Watcher", "ObjectResult"}
     for each in ending:
         make: Any = each.__new__
