@@ -143,7 +143,7 @@ def _commit(
             if time.monotonic() >= deadline:
                 raise
             stored = _look(records, info.name, deadline)
-            if (stored.revision if stored else 0) == expected:
+            if revision_of(stored) == expected:
                 continue
         if (refused or lost is not None) and _is_ours(stored, info):
             return stored, current
