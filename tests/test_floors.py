@@ -45,6 +45,7 @@ PURE_ROOMS = (
     "wire.codec",
     "wire.connection.arguments",
     "wire.jetstream.stored_headers",
+    "wire.jetstream.times",
     "model",
     "get.layout",
 )
@@ -62,9 +63,16 @@ RESERVED = {
 
 #: Text that stands in one room only, as a part of any string …
 OWN_TEXT = {"$JS.API": "wire.jetstream"}
-#: … and as a whole string: those names of ADR-20's JSON that have no other meaning. (The command
-#: line's own JSON calls a nuid what it is.)
-OWN_WORDS = {"max_chunk_size": {"model.record_json"}, "nuid": {"model.record_json", "cli.show"}}
+#: … and as a whole string: those names of ADR-20's JSON, and of JetStream's requests, that have no
+#: other meaning. (The command line's own JSON calls a nuid what it is.)
+OWN_WORDS = {
+    "max_chunk_size": {"model.record_json"},
+    "nuid": {"model.record_json", "cli.show"},
+    "next_by_subj": {"wire.jetstream.direct", "wire.jetstream.reads"},
+    "last_by_subj": {"wire.jetstream.api", "wire.jetstream.reads"},
+    "multi_last": {"wire.jetstream.direct"},
+    "subjects_filter": {f"wire.jetstream.{name}" for name in ("api", "pages", "reads")},
+}
 
 #: Files in a folder, lines of a file, lines of a function, at the most.
 MAX_FILES, MAX_FILE, MAX_FUNCTION = 20, 500, 60

@@ -32,6 +32,7 @@ from objstore.wire.jetstream.direct import (
     BATCH_END,
     NO_RESPONDERS,
     NOT_FOUND,
+    BatchRequest,
     DirectGet,
     direct_error,
     position,
@@ -186,12 +187,9 @@ class BatchedGets:
         else:
             sequence = self._last + 1 + self.asked - self.index
         count = min(max(missing, 1), self._per_batch)
-        request = {
-            "next_by_subj": self._subject,
-            "seq": sequence,
-            "batch": count,
-            "max_bytes": self._max_bytes,
-        }
+        request = BatchRequest(
+            subject=self._subject, sequence=sequence, count=count, max_bytes=self._max_bytes
+        )
         get = self._jetstream.direct_batch(self._records.stream, request, self._place)
         batches.append(_Batch(get, sequence, count))
         self.asked += count

@@ -22,7 +22,7 @@ from objstore.get.integrity import verify_whole
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.wire.jetstream.access import PendingRead
-from objstore.wire.jetstream.direct import DirectPage, StoredMessage
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage
 
 __all__ = ["read_many"]
 
@@ -93,7 +93,7 @@ class _Group:
         """Ask for the last messages of subjects."""
         if not subjects:
             return None
-        request = {"multi_last": list(subjects), "max_bytes": GROUP_BYTES}
+        request = BatchRequest(last_of=list(subjects), max_bytes=GROUP_BYTES)
         return self._records.jetstream.direct_page(self._records.stream, request)
 
     def _take(self, page: DirectPage | None) -> list[StoredMessage] | None:

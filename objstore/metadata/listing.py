@@ -12,6 +12,7 @@ from objstore.errors import BucketNotFoundError, ObjectCorruptError
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, all_meta_subject, name_of
 from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.pages import count_subjects
 
 __all__ = ["Malformed", "list_records"]
 
@@ -57,12 +58,10 @@ def list_records(
         RequestTimeoutError, ConnectionLostError: the listing cannot be completed.
     """
     subject = all_meta_subject(records.bucket)
-    request = {"subjects_filter": subject, "offset": 1 << 40}  # how many, and none of them
     try:
-        info = records.jetstream.stream_info(records.stream, request)
+        names, newest = count_subjects(records.jetstream, records.stream, subject)
     except BucketNotFoundError as error:
         raise records.no_bucket() from error
-    names, newest = int(info.get("total") or 0), int(info["state"]["last_seq"])
     if not names:
         return
     listing = _Listing(records, malformed or _log)

@@ -17,6 +17,7 @@ from objstore.wire.jetstream.api import PAUSE, JetStream
 from objstore.wire.jetstream.direct import (
     BATCH_END,
     NOT_FOUND,
+    BatchRequest,
     DirectPage,
     StoredMessage,
     direct_error,
@@ -123,12 +124,12 @@ class Paging:
 
     def _ask(self) -> None:
         self._asked = max(LEAST_BYTES, min(BATCH_BYTES, self._jetstream.read_limit.bytes))
-        request = {
-            "next_by_subj": self._subject,
-            "seq": self.sequence,
-            "batch": self._size,
-            "max_bytes": self._asked,
-        }
+        request = BatchRequest(
+            subject=self._subject,
+            sequence=self.sequence,
+            count=self._size,
+            max_bytes=self._asked,
+        )
         self._batch = self._jetstream.direct_page(self._stream, request)
         self._has_ended = False
 

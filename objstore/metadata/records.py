@@ -29,7 +29,7 @@ from objstore.model.record_json import encode_info
 from objstore.model.spellings import other_subjects
 from objstore.wire.jetstream.access import Access, PendingRead
 from objstore.wire.jetstream.api import JetStream, PendingAck
-from objstore.wire.jetstream.direct import DirectPage, StoredMessage
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage
 from objstore.wire.jetstream.reads import Way
 from objstore.wire.jetstream.stored_headers import parse_expected
 
@@ -466,7 +466,7 @@ class PendingElsewhere:
         self._subjects = other_subjects(records.bucket, name)
         self._page: DirectPage | None = None
         if records.batches and self._subjects:
-            request = {"multi_last": self._subjects, "max_bytes": FEW_BYTES}
+            request = BatchRequest(last_of=self._subjects, max_bytes=FEW_BYTES)
             self._page = records.jetstream.direct_page(records.stream, request)
 
     def result(self, after: int = 0) -> tuple[str, ObjectInfo] | None:

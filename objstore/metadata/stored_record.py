@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from objstore.model.objects import ObjectInfo, name_of, new_info
+from objstore.model.objects import ObjectInfo, mtime_of, name_of, new_info
 from objstore.model.record_json import parse_info
-from objstore.wire.jetstream.direct import StoredMessage, parse_time
+from objstore.wire.jetstream.direct import StoredMessage
 from objstore.wire.jetstream.stored_headers import is_marker, parse_stated_ttl, parse_ttl
 
 __all__ = ["parse_stored"]
@@ -20,14 +20,12 @@ def parse_stored(stored: StoredMessage, bucket: str) -> ObjectInfo:
     Raises:
         ObjectCorruptError: it is malformed.
     """
-    try:
-        mtime = parse_time(stored.time)
-    except ValueError:
-        mtime = None
     if not stored.payload and is_marker(stored.header):
         name = name_of(stored.subject) or stored.subject.rpartition(".")[2]
-        return new_info(bucket, name, deleted=True, revision=stored.sequence, mtime=mtime)
-    info = parse_info(stored.payload, bucket, stored.sequence, mtime)
+        return new_info(
+            bucket, name, deleted=True, revision=stored.sequence, mtime=mtime_of(stored.time)
+        )
+    info = parse_info(stored.payload, bucket, stored.sequence, stored.time)
     ttl = parse_ttl(stored.header)
     return info if ttl is None else _expiring(info, ttl, stored.header)
 

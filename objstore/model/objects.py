@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from objstore.errors import InvalidNameError
+from objstore.wire.jetstream.times import parse_time
 
 if TYPE_CHECKING:
     from urllib3 import HTTPHeaderDict
@@ -224,13 +225,22 @@ class ObjectMeta:
     options: ObjectMetaOptions | None = None
 
 
-#: Where a record has what its ``mtime`` is asked for with.
-_ASK = "_ask_mtime"
+#: Where a record has that which its ``mtime`` is made of at the first look: the server's text, or
+#: what asks for it.
+MTIME_LATER = "_mtime_later"
 
 
 def _unknown() -> datetime | None:
     """No time. (A plain default would be found in the class where a record has none yet.)"""
     return None
+
+
+def mtime_of(text: str) -> datetime | None:
+    """When a record was stored, by the server's text; None: it is no time."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -288,7 +298,8 @@ class ObjectInfo:
     def __repr__(self) -> str:
         """One line for people: what says something, shortened where it is long."""
         headers = {n: v for n, v in self.header_values.items() if n.lower() != "content-type"}
-        mtime = self.__dict__.get("mtime")  # only if it is known: a repr asks no server
+        # Only if it is known: a repr asks no server.
+        mtime = None if callable(self.__dict__.get(MTIME_LATER)) else self.mtime
         said = dict(  # noqa: C408 - the attributes' names, not those of ADR-20's JSON
             size=self.size,
             mime=self.mime,
@@ -313,10 +324,10 @@ class ObjectInfo:
         def __getattr__(self, name: str) -> Any:
             """Get ``mtime`` where it is not known yet; nothing else is ever missing."""
             fields = self.__dict__
-            ask = fields.get(_ASK) if name == "mtime" else None
-            if ask is not None:
-                fields.setdefault(name, ask())  # of two threads that ask the first one's counts
-                fields.pop(_ASK, None)
+            later = fields.get(MTIME_LATER) if name == "mtime" else None
+            if later is not None:  # of two threads that look the first one's counts
+                fields.setdefault(name, mtime_of(later) if isinstance(later, str) else later())
+                fields.pop(MTIME_LATER, None)
             try:
                 return fields[name]
             except KeyError:
@@ -367,7 +378,7 @@ class ObjectInfo:
             raise TypeError(f"a record has no {', '.join(changes.keys() - _NEW.keys())}")
         fields = {**self.__dict__, **changes}
         if "mtime" in changes:
-            fields.pop(_ASK, None)
+            fields.pop(MTIME_LATER, None)
         return from_fields(fields)
 
 
@@ -421,7 +432,7 @@ def stored_info(info: ObjectInfo, revision: int, ask: Callable[[], datetime]) ->
         revision: its sequence.
         ask: finds out when it was stored, at the first look at ``mtime``; never raises.
     """
-    fields = {**info.__dict__, "revision": revision, _ASK: ask}
+    fields = {**info.__dict__, "revision": revision, MTIME_LATER: ask}
     fields.pop("mtime", None)
     return from_fields(fields)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
+
+from objstore.wire.jetstream.times import parse_time
 
 __all__ = [
     "LostStreamData",
@@ -15,12 +16,7 @@ __all__ = [
     "StreamState",
     "parse_stream_info",
     "parse_stream_time",
-    "time_text",
 ]
-
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:Z| ?([+-])(\d\d):?(\d\d)(?: UTC)?)"
-)
 
 #: Go's zero time, which means: never.
 _NEVER = datetime(1, 1, 1, tzinfo=timezone.utc)
@@ -155,21 +151,9 @@ def _parse_state(state: Mapping[str, Any]) -> StreamState:
 
 
 def parse_stream_time(text: object) -> datetime | None:
-    """A server's time (RFC 3339), cut to microseconds; None where it is missing or zero."""
-    found = _TIME.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    """Read a server's time; None where it is missing or zero."""
+    try:
+        moment = parse_time(text) if isinstance(text, str) else _NEVER
+    except ValueError:
         return None
-    day, clock, fraction, sign, hours, minutes = found.groups()
-    moment = datetime.fromisoformat(f"{day}T{clock}").replace(
-        microsecond=int((fraction or "")[:6].ljust(6, "0")), tzinfo=timezone.utc
-    )
-    if moment <= _NEVER:
-        return None
-    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-    return moment + offset if sign == "-" else moment - offset
-
-
-def time_text(moment: datetime) -> str:
-    """A time with a time zone as a server writes it: RFC 3339, in UTC, without zeros at the end."""
-    text = moment.astimezone(timezone.utc).isoformat().removesuffix("+00:00")
-    return f"{text.rstrip('0') if '.' in text else text}Z"
+    return moment if moment > _NEVER else None

@@ -27,8 +27,8 @@ from typing import Any
 
 from objstore.errors import InvalidNameError, InvalidOptionError
 from objstore.model.objects import bucket_of_stream, check_bucket_name, stream_name
-from objstore.model.stream_info import time_text
 from objstore.wire.connection.arguments import whole
+from objstore.wire.jetstream.times import time_text
 
 __all__ = [
     "ExternalStream",

@@ -48,20 +48,22 @@ PROGRAM = """
 import re, sys, time
 from pathlib import Path
 import objstore
-from objstore.wire.jetstream.direct import DirectGet, DirectPage
+from objstore.wire.jetstream.direct import BatchRequest, DirectGet, DirectPage
+
+REQUEST = BatchRequest(count=3, max_bytes=1 << 20)
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 def batch(connection):
-    get = DirectGet(connection, "batch", {"batch": 3, "max_bytes": 1 << 20})
+    get = DirectGet(connection, "batch", REQUEST)
     time.sleep(1)  # a slow user
     while get.next(1.0):
         pass
     raise objstore.RequestTimeoutError("no more comes")
 
 def page(connection):
-    if DirectPage(connection, "page", {"batch": 3, "max_bytes": 1 << 20}).result(1.0) is None:
+    if DirectPage(connection, "page", REQUEST).result(1.0) is None:
         raise objstore.RequestTimeoutError("nothing comes")
 
 def listen(connection):

@@ -24,7 +24,8 @@ from objstore import (
 )
 from objstore.model.bucket_config import cloned_stream, merged_metadata, new_stream, updated_stream
 from objstore.model.bucket_options import MAX_OBJECT_SIZE, BucketOptions
-from objstore.model.stream_info import parse_stream_info, parse_stream_time, time_text
+from objstore.model.stream_info import parse_stream_info, parse_stream_time
+from objstore.wire.jetstream.times import time_text
 
 NOON = datetime(2026, 1, 10, 12, tzinfo=timezone.utc)
 HUB = ExternalStream("$JS.hub.API", "deliver.hub")

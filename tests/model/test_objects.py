@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import dataclasses
 import json
 import pickle
 from collections import OrderedDict
@@ -38,10 +39,18 @@ from objstore.model.objects import (
     options_for,
     stream_name,
 )
-from objstore.model.record_json import _parse_any, _parse_usual, encode_info, parse_info
+from objstore.model.record_json import (
+    _object_options,
+    _read_strictly,
+    _read_tolerantly,
+    _Record,
+    encode_info,
+    parse_info,
+)
 
 pytestmark = pytest.mark.newest_server
 
+TIME = "2026-01-02T03:04:05.6789Z"
 MTIME = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=timezone.utc)
 
 # --- helpers
@@ -52,7 +61,7 @@ def parse(record: object, **replaced: Any) -> ObjectInfo:
     if isinstance(record, dict):
         record = json.dumps({**record, **replaced}).encode()
     assert isinstance(record, (bytes, memoryview))
-    return parse_info(record, "B", 7, MTIME)
+    return parse_info(record, "B", 7, TIME)
 
 
 PLAIN = {"name": "n", "bucket": "B", "nuid": "N1", "size": 3, "chunks": 1, "digest": "SHA-256=x"}
@@ -526,14 +535,14 @@ def test_malformed_records(record: object) -> None:
     assert c.value.__cause__ is not None
 
 
-@given(st.text(min_size=1, max_size=50), st.integers(1, 1 << 40))
-def test_the_usual_record_by_hand(name: str, size: int) -> None:
-    """It is the JSON that json would write, field by field."""
+@given(SAFE.filter(bool), st.integers(1, 1 << 40))
+def test_both_ways_to_write_say_the_same(name: str, size: int) -> None:
+    """What others wrote is written again by json: byte by byte the same."""
     info = new_info(
         "B", name, size=size, chunks=1, nuid="n", digest="SHA-256=x", options=options_for(128)
     )
-    described = encode_info(info.with_changes(description="d"))
-    assert encode_info(info) == described.replace(b'"description":"d",', b"")
+    foreign = encode_info(info.with_changes(extra={"theirs": 1}))
+    assert encode_info(info) == foreign.replace(b',"theirs":1}', b"}")
     assert json.loads(encode_info(info))["name"] == name
 
 
@@ -543,6 +552,9 @@ USUAL = (
     b'"digest":"SHA-256=x"}',
     b'{"name":"n","options":{"max_chunk_size":10},"bucket":"B","nuid":"N1","size":3,'
     b'"mtime":"0001-01-01T00:00:00Z","chunks":1,"digest":"SHA-256=x"}',
+    b'{"name":"n","description":"d","headers":{"Content-Type":["text/plain"]},"metadata":{"k":"v"},'
+    b'"options":{"link":{"bucket":"C","name":"m"}},"bucket":"B","nuid":"N1","size":0,"chunks":0,'
+    b'"deleted":true,"revision":5}',
 )
 
 #: What makes of them another case, or nonsense.
@@ -553,26 +565,51 @@ PIECES = (
 )  # fmt: skip
 
 
+def said(record: _Record) -> tuple[object, ...]:
+    """What counts of a record."""
+    fields = ("name", "description", "headers", "metadata", "nuid", "size", "chunks", "digest")
+    options = _object_options(record.options)
+    return (*(getattr(record, field) for field in fields), record.deleted, options)
+
+
 @pytest.mark.parametrize("record", USUAL)
-def test_the_usual_record_is_read_the_short_way(record: bytes) -> None:
-    short = _parse_usual(record, "B", 7, MTIME)
-    assert short is not None
-    assert short.__dict__ == _parse_any(record, "B", 7, MTIME).__dict__
-    assert short.__dict__ == parse_info(record, "B", 7, MTIME).__dict__
-    assert list(short.__dict__) == list(new_info("B", "n").__dict__)
+def test_what_clients_store_is_read_strictly(record: bytes) -> None:
+    strict = _read_strictly(record)
+    tolerant, extra = _read_tolerantly(record)
+    assert strict is not None
+    assert said(strict) == said(tolerant)
+    assert extra == {}
+    assert parse(record).mtime == MTIME
 
 
 @settings(deadline=None, max_examples=1000)
 @given(st.sampled_from(USUAL), st.sampled_from(PIECES) | st.binary(max_size=3), st.data())
-def test_the_short_way_says_the_same_or_nothing(
+def test_the_strict_way_says_the_same_or_nothing(
     record: bytes, piece: bytes, data: st.DataObject
 ) -> None:
     start = data.draw(st.integers(0, len(record)))
     end = data.draw(st.integers(start, min(len(record), start + 4)))
     changed = record[:start] + piece + record[end:]
-    short = _parse_usual(changed, "B", 7, MTIME)
-    if short is not None:
-        assert short.__dict__ == _parse_any(changed, "B", 7, MTIME).__dict__
+    strict = _read_strictly(changed)
+    if strict is not None:
+        tolerant, extra = _read_tolerantly(changed)
+        assert said(strict) == said(tolerant)
+        assert extra == {}
+
+
+def test_the_time_is_read_when_it_is_looked_at() -> None:
+    """By whichever way: an attribute, a repr, a pickle, a comparison, a copy with changes."""
+    infos = [parse(PLAIN) for _ in range(6)]
+    assert all("mtime" not in vars(info) for info in infos)
+    assert infos[0].mtime == MTIME
+    assert "2026-01-02 03:04:05.678+00:00" in repr(infos[1])
+    assert pickle.loads(pickle.dumps(infos[2])).mtime == MTIME
+    assert infos[3] == infos[0]
+    assert infos[4].with_changes(size=3).mtime == MTIME
+    assert infos[5].with_changes(mtime=None).mtime is None
+    assert dataclasses.replace(infos[5], size=3).mtime == MTIME
+    assert set(vars(infos[0])) == set(vars(new_info("B", "n")))
+    assert parse_info(json.dumps(PLAIN).encode(), "B", 7, "no time").mtime is None
 
 
 @pytest.mark.parametrize("field", ["metadata", "header_values", "extra"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +18,7 @@ from objstore.wire.jetstream.direct import StoredMessage
 __all__ = ["ScriptedBucket"]
 
 #: When everything was stored.
-STORED = datetime(2024, 1, 1, tzinfo=timezone.utc)
+TIME = "2024-01-01T00:00:00Z"
 
 
 class Answer:
@@ -157,7 +156,7 @@ class ScriptedBucket:
         """What a name has."""
         self._note("read", name)
         found = list(self._of(meta_subject(self.bucket, name)))
-        return parse_info(found[-1][1], self.bucket, found[-1][0], STORED) if found else None
+        return parse_info(found[-1][1], self.bucket, found[-1][0], TIME) if found else None
 
     def read_own(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
         """The same, of the leader, under the name's own subject."""
@@ -202,4 +201,4 @@ class ScriptedBucket:
 
 def stored_message(subject: str, sequence: int, payload: bytes) -> StoredMessage:
     """As a get gives it."""
-    return StoredMessage(subject, sequence, "2024-01-01T00:00:00Z", b"", payload)
+    return StoredMessage(subject, sequence, TIME, b"", payload)

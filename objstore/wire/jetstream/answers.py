@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from objstore.errors import (
     APIError,
@@ -28,10 +27,8 @@ __all__ = [
     "parse_pub_ack",
 ]
 
-_PUB_ACK = re.compile(rb'\{"stream":"([A-Za-z0-9_-]+)", ?"seq":([0-9]{1,18})\}')
 
-
-class PubAck(NamedTuple):
+class PubAck(msgspec.Struct, frozen=True, rename={"sequence": "seq"}):
     """JetStream stored a message.
 
     Attributes:
@@ -42,7 +39,33 @@ class PubAck(NamedTuple):
 
     stream: str
     sequence: int
-    duplicate: bool
+    duplicate: bool = False
+
+
+class _Published(PubAck, frozen=True):
+    """The answer to a publish; of an error it has the stream, too."""
+
+    error: dict[str, Any] | None = None
+
+
+class _Stored(msgspec.Struct):
+    """A message as the stream's leader gives it, its bytes in base64."""
+
+    subject: str
+    seq: int
+    time: str
+    hdrs: bytes = b""
+    data: bytes = b""
+
+
+class _LeaderAnswer(msgspec.Struct):
+    message: _Stored | None = None
+    error: dict[str, Any] | None = None
+
+
+_decode_published = msgspec.json.Decoder(_Published).decode
+_decode_leader_answer = msgspec.json.Decoder(_LeaderAnswer).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def parse_pub_ack(message: Message, what: str) -> PubAck:
@@ -59,16 +82,14 @@ def parse_pub_ack(message: Message, what: str) -> PubAck:
     """
     if message.status == NO_RESPONDERS:
         raise NoRespondersError(f"{what}: no stream takes it", code=NO_RESPONDERS)
-    usual = _PUB_ACK.fullmatch(message.payload)  # 0.7 µs, where the JSON takes 3
-    if usual is not None:
-        return PubAck(usual[1].decode(), int(usual[2]), duplicate=False)
-    answer = _json(message.payload, what)
-    if "error" in answer:
-        raise api_error(answer["error"], what)
     try:
-        return PubAck(answer["stream"], int(answer["seq"]), bool(answer.get("duplicate")))
-    except (KeyError, TypeError, ValueError):
-        raise APIError(f"{what}: an acknowledgement without a sequence: {answer}") from None
+        ack = _decode_published(message.payload)
+        if ack.error is None:
+            return ack
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    answer = parse_answer(message, what)
+    raise APIError(f"{what}: an acknowledgement without a sequence: {answer}")
 
 
 class PendingGet:
@@ -152,23 +173,20 @@ def leader_answer(message: Message, stream: str) -> StoredMessage | None:
         ObjStoreError: JetStream's error, by the table in :mod:`objstore.errors`.
     """
     what = f"reading stream {stream}"
-    answer = _json(message.payload, what)
-    if "error" in answer:
-        error = api_error(answer["error"], what)
-        if isinstance(error, APIError) and error.code == NOT_FOUND:
-            return None
-        raise error
     try:
-        fields = answer["message"]
-        return StoredMessage(
-            fields["subject"],
-            int(fields["seq"]),
-            fields["time"],
-            base64.b64decode(fields.get("hdrs") or ""),
-            base64.b64decode(fields.get("data") or ""),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        answer = _decode_leader_answer(message.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        parse_answer(message, what)  # raises, where it is an error
         raise APIError(f"{what}: a malformed answer") from error
+    if answer.error is not None:
+        refusal = api_error(answer.error, what)
+        if isinstance(refusal, APIError) and refusal.code == NOT_FOUND:
+            return None
+        raise refusal
+    found = answer.message
+    if found is None:
+        raise APIError(f"{what}: a malformed answer")
+    return StoredMessage(found.subject, found.seq, found.time, found.hdrs, found.data)
 
 
 def parse_answer(message: Message, what: str) -> dict[str, Any]:
@@ -177,17 +195,13 @@ def parse_answer(message: Message, what: str) -> dict[str, Any]:
     Raises:
         ObjStoreError: JetStream's error, by the table in :mod:`objstore.errors`.
     """
-    answer = _json(message.payload, what)
+    try:
+        answer = _decode_object(message.payload)
+    except msgspec.ValidationError as error:
+        raise APIError(f"{what}: the answer is not an object") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        shown = bytes(message.payload[:80])
+        raise APIError(f"{what}: the answer is not JSON: {shown!r}") from error
     if "error" in answer:
         raise api_error(answer["error"], what)
-    return answer
-
-
-def _json(payload: bytes | memoryview, what: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(bytes(payload))
-    except ValueError as error:
-        raise APIError(f"{what}: the answer is not JSON: {bytes(payload[:80])!r}") from error
-    if not isinstance(answer, dict):
-        raise APIError(f"{what}: the answer is not an object")
     return answer

@@ -9,11 +9,12 @@ Sources: ADR-1 (the JSON API), ADR-31 (direct get and its batches).
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
+
+import msgspec
 
 from objstore.errors import (
     APIError,
@@ -41,7 +42,7 @@ from objstore.wire.jetstream.answers import (
     parse_answer,
     parse_pub_ack,
 )
-from objstore.wire.jetstream.direct import DirectGet, DirectPage, StoredMessage
+from objstore.wire.jetstream.direct import BatchRequest, DirectGet, DirectPage, StoredMessage
 from objstore.wire.jetstream.features import FEATURES, version_of
 from objstore.wire.jetstream.read_limit import ReadLimit
 from objstore.wire.jetstream.reads import ReadRequest, Way, next_of_subject, read_request
@@ -175,7 +176,7 @@ class JetStream:
             ObjStoreError: JetStream's answer, by the table in :mod:`objstore.errors`.
         """
         subject = f"{self._prefix}.{api}"
-        payload = b"" if request is None else json.dumps(request).encode()
+        payload = b"" if request is None else msgspec.json.encode(request)
         try:
             return self._ask(subject, payload, lambda m: parse_answer(m, what), repeat=repeat)
         except NoRespondersError as error:
@@ -457,14 +458,13 @@ class JetStream:
         return self.start_read(next_of_subject(stream, subject, sequence, way))
 
     def direct_batch(
-        self, stream: str, request: Mapping[str, Any], place: PlaceOf | None = None
+        self, stream: str, request: BatchRequest, place: PlaceOf | None = None
     ) -> DirectGet:
         """Ask for a batch of messages (server 2.11 and later).
 
         Arguments:
             stream: the stream.
-            request: ``next_by_subj`` or ``multi_last``, ``seq``, ``batch``, ``max_bytes`` …
-                (ADR-31).
+            request: which.
             place: where large payloads shall land; None: anywhere.
 
         Raises:
@@ -472,7 +472,7 @@ class JetStream:
         """
         return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request, place)
 
-    def direct_page(self, stream: str, request: Mapping[str, Any]) -> DirectPage:
+    def direct_page(self, stream: str, request: BatchRequest) -> DirectPage:
         """As :meth:`direct_batch`, for messages that are taken all at once."""
         return DirectPage(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+
+import msgspec
 
 from objstore.errors import APIError, NoRespondersError, ObjStoreError, ProtocolError
 from objstore.wire.codec.commands import check_subject
@@ -22,12 +21,12 @@ __all__ = [
     "BATCH_END",
     "NOT_FOUND",
     "NO_RESPONDERS",
+    "BatchRequest",
     "DirectGet",
     "DirectPage",
     "StoredMessage",
     "direct_error",
     "left_behind",
-    "parse_time",
     "position",
 ]
 
@@ -52,8 +51,6 @@ _OWN_HEADERS = re.compile(
     rb"\r\nNats-Stream: [^\r]*\r\nNats-Subject: ([^\r ]+)\r\nNats-Sequence: ([0-9]+)"
     rb"\r\nNats-Time-Stamp: ([^\r ]+)\r\n"
 )
-
-_TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z?")
 
 
 @dataclass(slots=True)  # frozen, it would take 0.9 µs more to make
@@ -104,31 +101,44 @@ class StoredMessage:
         )
 
 
-def parse_time(text: str) -> datetime:
-    """A server's time, with a time zone, cut to microseconds.
+class BatchRequest(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    rename={
+        "subject": "next_by_subj",
+        "last_of": "multi_last",
+        "sequence": "seq",
+        "count": "batch",
+    },
+):
+    """What a batch of direct gets asks for (ADR-31): a subject's messages, or the last of several.
 
-    Arguments:
-        text: RFC 3339 with nanoseconds, or Go's ``2006-01-02 15:04:05.999999999 +0000 UTC``,
-            which servers before 2.11 send in headers.
-
-    Raises:
-        ValueError: it is neither.
+    Attributes:
+        subject: whose messages are wanted, in order; may be a pattern.
+        sequence: from which on.
+        count: how many at most.
+        last_of: the subjects whose last messages are wanted.
+        max_bytes: how much at most, but for one message, in bytes; 0: the server's own limit.
     """
-    text = text.strip()
-    if text.endswith(" +0000 UTC"):
-        text = text[:10] + "T" + text[11:-10] + "Z"
-    if not _TIME_TEXT.fullmatch(text):
-        raise ValueError(f"{text!r} is not a server's time")
-    # 0.9 µs in all, where strptime takes 6. Python 3.10 reads six digits of a fraction, no fewer.
-    return datetime.fromisoformat(f"{text[:19]}.{text[20:26].rstrip('Z').ljust(6, '0')}+00:00")
+
+    subject: str = ""
+    sequence: int = 0
+    count: int = 0
+    last_of: Sequence[str] = ()
+    max_bytes: int = 0
 
 
-def _allowance(request: Mapping[str, Any]) -> int:
+_encode = msgspec.json.Encoder().encode
+
+
+def _allowance(request: BatchRequest) -> int:
     """How much a batch may bring: a server that sends on and on is not to fill the memory.
 
     Generous, since servers count otherwise: the headers that they add are not in ``max_bytes``.
     """
-    return FACTOR * int(request.get("max_bytes", UNSAID)) + LEAST
+    return FACTOR * (request.max_bytes or UNSAID) + LEAST
 
 
 def _too_long(subject: str) -> ProtocolError:
@@ -157,7 +167,7 @@ class DirectGet:
         self,
         connection: Connection,
         subject: str,
-        request: Mapping[str, Any],
+        request: BatchRequest,
         place: PlaceOf | None = None,
     ) -> None:
         self.subject = subject
@@ -221,7 +231,7 @@ class DirectPage:
         count: how many messages have come.
     """
 
-    def __init__(self, connection: Connection, subject: str, request: Mapping[str, Any]) -> None:
+    def __init__(self, connection: Connection, subject: str, request: BatchRequest) -> None:
         self.subject = subject
         self.count = 0
         self._connection = connection
@@ -297,9 +307,8 @@ class DirectPage:
         self._connection.inbox.close(self._reply)
 
 
-def _request_parts(subject: str, request: Mapping[str, Any], reply: str) -> list[Buffer]:
-    payload = json.dumps(request, separators=(",", ":")).encode()
-    return publish_parts(check_subject(subject), payload, reply.encode())
+def _request_parts(subject: str, request: BatchRequest, reply: str) -> list[Buffer]:
+    return publish_parts(check_subject(subject), _encode(request), reply.encode())
 
 
 def direct_error(message: Message, what: str) -> ObjStoreError:

@@ -6,14 +6,16 @@ garbage collector; so nothing here blocks, and what is to be waited for is waite
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+import msgspec
 
 from objstore.wire.codec.commands import check_subject
 from objstore.wire.connection.requests import publish_parts
 from objstore.wire.connection.subscriptions import Waiter
 from objstore.wire.jetstream.api import JetStream
+from objstore.wire.jetstream.reads import count_request
 
 __all__ = ["Asker", "NonblockingAPI"]
 
@@ -47,7 +49,7 @@ class NonblockingAPI:
         Returns:
             False: there is no connection.
         """
-        request = {"subjects_filter": count or "", "offset": 1 << 40}  # how many, and none of them
+        request = count_request(count or "")
         return self._ask(f"{self._prefix}.STREAM.INFO.{stream}", request, asker)
 
     def create_consumer(self, stream: str, config: Mapping[str, Any], asker: Asker) -> bool:
@@ -70,7 +72,7 @@ class NonblockingAPI:
 
     def _ask(self, subject: str, request: Mapping[str, Any], asker: Asker) -> bool:
         asker.subject = subject  # first: a refusal may come at once
-        return self._publish(subject, json.dumps(request).encode(), asker)
+        return self._publish(subject, msgspec.json.encode(request), asker)
 
     def _publish(self, subject: str, payload: bytes = b"", asker: Asker | None = None) -> bool:
         reply = b"" if asker is None else asker.reply.encode()

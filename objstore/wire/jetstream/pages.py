@@ -1,13 +1,14 @@
-"""What comes in pages from JetStream's API: an account's streams, a stream's subjects."""
+"""What comes in pages from JetStream's API, streams and subjects; and how many there are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from objstore.wire.jetstream.api import JetStream
+from objstore.wire.jetstream.reads import count_request
 
-__all__ = ["all_streams", "subject_pages"]
+__all__ = ["SubjectCount", "all_streams", "count_subjects", "subject_pages"]
 
 #: How often the listing of streams begins again when some came or went meanwhile.
 ROUNDS = 3
@@ -61,3 +62,26 @@ def subject_pages(jetstream: JetStream, stream: str, pattern: str) -> Iterator[d
         offset += len(page)
         if not page or offset >= int(answer.get("total") or 0):
             return
+
+
+class SubjectCount(NamedTuple):
+    """How many subjects of a stream match a pattern.
+
+    Attributes:
+        subjects: so many.
+        newest: the stream's last sequence at that moment.
+    """
+
+    subjects: int
+    newest: int
+
+
+def count_subjects(jetstream: JetStream, stream: str, pattern: str) -> SubjectCount:
+    """Count the subjects of a stream that match a pattern, by what its leader says.
+
+    Raises:
+        BucketNotFoundError: there is no such stream; and as
+            :meth:`~objstore.wire.jetstream.api.JetStream.call`.
+    """
+    info = jetstream.stream_info(stream, count_request(pattern))
+    return SubjectCount(int(info.get("total") or 0), int(info["state"]["last_seq"]))

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+import msgspec
 
 from objstore.wire.codec.protocol import Message
 from objstore.wire.jetstream.answers import direct_answer, leader_answer
 from objstore.wire.jetstream.direct import StoredMessage
 
-__all__ = ["ReadRequest", "Way", "last_of_subject", "next_of_subject", "read_request"]
+__all__ = [
+    "ReadRequest",
+    "Way",
+    "count_request",
+    "last_of_subject",
+    "next_of_subject",
+    "read_request",
+]
 
 
 class Way(enum.Enum):
@@ -38,7 +46,7 @@ class ReadRequest(NamedTuple):
 
 def read_request(stream: str, what: Mapping[str, Any], way: Way) -> ReadRequest:
     """Ask for what a request's JSON says; not by subject."""
-    payload = json.dumps(what).encode()
+    payload = msgspec.json.encode(what)
     if way is Way.LEADER:
         subject = f"STREAM.MSG.GET.{stream}"
         return ReadRequest(subject, payload, lambda message: leader_answer(message, stream))
@@ -57,3 +65,8 @@ def last_of_subject(stream: str, subject: str, way: Way) -> ReadRequest:
 def next_of_subject(stream: str, subject: str, sequence: int, way: Way) -> ReadRequest:
     """Ask for the first message of a subject from a sequence on; not by subject."""
     return read_request(stream, {"next_by_subj": subject, "seq": sequence}, way)
+
+
+def count_request(pattern: str) -> dict[str, Any]:
+    """Ask ``STREAM.INFO`` how many subjects match a pattern, and for the name of none."""
+    return {"subjects_filter": pattern, "offset": 1 << 40}

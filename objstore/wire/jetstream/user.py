@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
+from typing import Any
+
+import msgspec
 
 from objstore.errors import ObjStoreError, PermissionDeniedError
 from objstore.wire.codec.commands import check_subject
@@ -14,6 +16,17 @@ from objstore.wire.connection.requests import publish_parts
 __all__ = ["User"]
 
 _INFO = "$SYS.REQ.USER.INFO"
+
+
+class _Data(msgspec.Struct):
+    permissions: dict[str, Any] | None = None
+
+
+class _Answer(msgspec.Struct):
+    data: _Data
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
 
 
 class User:
@@ -55,10 +68,8 @@ class User:
     def _deliver(self, message: Message) -> None:
         """Take the answer, in the reader thread."""
         self._close()
-        with contextlib.suppress(
-            ValueError, LookupError, TypeError, AttributeError
-        ):  # unknown there
-            self.is_limited = bool(json.loads(bytes(message.payload))["data"].get("permissions"))
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # unknown there
+            self.is_limited = bool(_decode(message.payload).data.permissions)
 
     def _close(self) -> None:
         self._connection.session.forget(self)

@@ -34,13 +34,14 @@ from objstore.wire.jetstream.api import FEATURES, JetStream, make_prefix, parse_
 from objstore.wire.jetstream.direct import (
     BATCH_END,
     NOT_FOUND,
+    BatchRequest,
     StoredMessage,
     direct_error,
-    parse_time,
     position,
 )
 from objstore.wire.jetstream.pages import all_streams
 from objstore.wire.jetstream.stored_headers import parse_ttl
+from objstore.wire.jetstream.times import parse_time, time_text
 from tests.support.scripted import PATIENCE, Background, Peer, ScriptedServer, connected, message
 
 pytestmark = pytest.mark.newest_server
@@ -333,7 +334,7 @@ class TestReading:
         for number in range(10):
             js.publish(f"{stream}.a", b"%d" % number, "x")
             js.publish(f"{stream}.other", b"", "x")
-        request = {"next_by_subj": f"{stream}.a", "seq": 1, "batch": 6}
+        request = BatchRequest(subject=f"{stream}.a", sequence=1, count=6)
         batch = js.direct_batch(stream, request)
         seen = []
         while (got := batch.next(PATIENCE)) is not None and not got.status:
@@ -351,9 +352,9 @@ class TestReading:
     def test_batch_statuses(self, js: JetStream, stream: str) -> None:
         """A batch that finds nothing, a malformed one, and one of no stream."""
         cases = (
-            (stream, {"next_by_subj": f"{stream}.none", "batch": 1}, NOT_FOUND, APIError),
-            (stream, {"batch": 3}, 408, APIError),
-            ("nothing", {"batch": 3, "seq": 1}, 503, NoRespondersError),
+            (stream, BatchRequest(subject=f"{stream}.none", count=1), NOT_FOUND, APIError),
+            (stream, BatchRequest(count=3), 408, APIError),
+            ("nothing", BatchRequest(count=3, sequence=1), 503, NoRespondersError),
         )
         for name, request, status, kind in cases:
             batch = js.direct_batch(name, request)
@@ -371,7 +372,7 @@ class TestReading:
         with connected(own_server.url) as connection:
             js = JetStream(connection)
             connection.subscribe("$JS.API.DIRECT.GET.silent", callback=lambda _: None)
-            batch = js.direct_batch("silent", {"batch": 1})
+            batch = js.direct_batch("silent", BatchRequest(count=1))
             own_server.kill()
             with pytest.raises(ConnectionLostError):
                 batch.next(600)
@@ -381,10 +382,10 @@ class TestReading:
         """A batch that could not be asked for leaves nothing behind."""
         js = JetStream(connection)
         with pytest.raises(InvalidNameError):
-            js.direct_batch("a b", {"batch": 1})
+            js.direct_batch("a b", BatchRequest(count=1))
         connection.close()
         with pytest.raises(ConnectionClosedError):
-            js.direct_batch("a", {"batch": 1})
+            js.direct_batch("a", BatchRequest(count=1))
         assert connection.inbox._handlers == {}
 
     def test_malformed_direct(self, connection: Connection) -> None:
@@ -591,7 +592,34 @@ class TestTimes:
         expected = datetime(2026, 11, 5, 6, 7, 8, microseconds, tzinfo=timezone.utc)
         assert parse_time(text) == expected
 
-    @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-05", "2026-11-05T06:07:08.xZ"])
+    @pytest.mark.parametrize(
+        ("text", "utc"),
+        [
+            ("2026-11-05T06:07:08+02:00", "2026-11-05T04:07:08Z"),
+            ("2026-11-05T06:07:08.25-04:30", "2026-11-05T10:37:08.25Z"),
+            ("2026-11-05 06:07:08.1 +0100 UTC", "2026-11-05T05:07:08.1Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ],
+    )
+    def test_offsets(self, text: str, utc: str) -> None:
+        """Whatever the zone, it is told and written in UTC."""
+        moment = parse_time(text)
+        assert moment.tzinfo is timezone.utc
+        assert time_text(moment) == utc
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "yesterday",
+            "2026-11-05",
+            "2026-11-05T06:07:08.xZ",
+            "2026-11-05T06:07:08",
+            "2026-11-05T06:07:61Z",
+            "2026-11-05T06:07:08+25:00",
+            "0001-01-01T00:00:00+01:00",
+        ],
+    )
     def test_nonsense(self, text: str) -> None:
         with pytest.raises(ValueError, match=r".+"):
             parse_time(text)

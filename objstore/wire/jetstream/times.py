@@ -1,0 +1,44 @@
+"""The times in what a server says: RFC 3339. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+__all__ = ["parse_time", "time_text"]
+
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:Z| ?([+-]\d\d):?(\d\d)(?: UTC)?)",
+    re.ASCII,
+)
+
+
+def parse_time(text: str) -> datetime:
+    """Read a server's time: in UTC, cut to microseconds.
+
+    Arguments:
+        text: RFC 3339 with nanoseconds, or Go's ``2006-01-02 15:04:05.999999999 +0000 UTC``,
+            which servers before 2.11 send in headers.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is not a server's time")
+    day, clock, fraction, hours, minutes = found.groups()
+    # Python 3.10's reads six digits of a fraction, no fewer, and no Z; msgspec's would round.
+    digits = (fraction or "")[:6].ljust(6, "0")
+    if not hours or hours[1:] == minutes == "00":
+        return datetime.fromisoformat(f"{day}T{clock}.{digits}+00:00")
+    moment = datetime.fromisoformat(f"{day}T{clock}.{digits}{hours}:{minutes}")
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is no time in UTC") from error
+
+
+def time_text(moment: datetime) -> str:
+    """Write a time with a time zone as a server does: in UTC, without zeros at the end."""
+    text = moment.astimezone(timezone.utc).isoformat().removesuffix("+00:00")
+    return f"{text.rstrip('0') if '.' in text else text}Z"
