@@ -8,18 +8,17 @@ leader is asked what it holds before anything is decided: never is anything remo
 from __future__ import annotations
 
 import contextlib
+import enum
 import logging
 import time
 import weakref
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TypeGuard
 
 from objstore.errors import (
     APIError,
     BucketNotFoundError,
     ConnectionClosedError,
-    ConnectionLostError,
     NoRespondersError,
     ObjStoreError,
     PermissionDeniedError,
@@ -56,6 +55,64 @@ OnConflict = Callable[[ObjectInfo | None], ObjectInfo]
 OnLostAck = Callable[[ObjectInfo | None], ObjectInfo | None]
 
 
+class Outcome(enum.Enum):
+    """What became of one attempt to store a record."""
+
+    STORED = "the stream acknowledged it"
+    SUPERSEDED = "another revision is in its place, or on its way there"
+    REFUSED = "not now: the stream has no leader at the moment"
+    UNKNOWN = "no answer came: it may be stored, or be yet to be stored"
+
+
+class Found(enum.Enum):
+    """What is in the record's place, as the stream's leader says."""
+
+    UNASKED = "nobody asked: the outcome says enough"
+    EXPECTED = "still what was to be replaced"
+    OURS = "what was to be stored"
+    OTHER = "somebody else's record"
+
+
+class Before(enum.Enum):
+    """What became of the attempts before this one, at the worst."""
+
+    NOTHING = "none of them can be stored"
+    REFUSED = "one was refused, perhaps by a former leader whose successor has stored it"
+    LOST = "the answer to one was lost"
+
+
+class Step(enum.Enum):
+    """What follows an attempt."""
+
+    RETURN = "it is stored"
+    REPEAT = "publish the same again, at once"
+    WAIT = "publish the same again, in a moment"
+    RESOLVE_CONFLICT = "ask the caller what to store over somebody else's record"
+    RESOLVE_LOSS = "ask the caller whether to store anything: it may have been stored already"
+
+
+_R, _W, _C, _L = Step.RETURN, Step.WAIT, Step.RESOLVE_CONFLICT, Step.RESOLVE_LOSS
+
+#: What follows an attempt. To repeat is safe, since the same revision is expected again: of two
+#: copies under way at most one is stored. Somebody else's record after a loss is no conflict:
+#: ours may have been there in between, and its chunks removed by who replaced it; or a change
+#: would be made twice, the second time to what was put since.
+DECISIONS: dict[tuple[Outcome, Found], dict[Before, Step]] = {
+    key: dict(zip(Before, steps, strict=True))
+    for key, steps in {
+        # ............................... before: nothing, refused, lost
+        (Outcome.STORED, Found.UNASKED): (_R, _R, _R),
+        (Outcome.REFUSED, Found.UNASKED): (_W, _W, _W),
+        (Outcome.SUPERSEDED, Found.EXPECTED): (_W, _W, _W),  # the other write is in flight
+        (Outcome.SUPERSEDED, Found.OURS): (_C, _R, _R),
+        (Outcome.SUPERSEDED, Found.OTHER): (_C, _C, _L),
+        (Outcome.UNKNOWN, Found.EXPECTED): (Step.REPEAT,) * 3,
+        (Outcome.UNKNOWN, Found.OURS): (_R, _R, _R),
+        (Outcome.UNKNOWN, Found.OTHER): (_L, _L, _L),
+    }.items()
+}
+
+
 def commit(
     records: Records,
     info: ObjectInfo,
@@ -67,20 +124,16 @@ def commit(
 ) -> tuple[ObjectInfo, ObjectInfo | None]:
     """Publish a record in place of the one that is stored.
 
+    Where the bucket is full, tombstones make room, and it is tried once more.
+
     Arguments:
         records: the bucket's metadata.
         info: what to store.
         current: what is stored now, tombstones included; None: nothing.
         on_conflict: decides when somebody else was faster; None: RevisionMismatchError.
-        after_loss: decides where an answer was lost and another's record is found; where there is
-            no such function, or it gives None, the loss is raised.
+        on_lost_ack: decides where an answer was lost and another's record is found; where there
+            is no such function, or it gives None, the loss is raised.
         published: it was published already, by :meth:`Records.start_publish`; None: it was not.
-
-    Where an answer was lost and another's record is found, this one may have been there in
-    between. Nobody can tell, so ``on_conflict`` is not for that: its chunks may have been removed
-    by who replaced it, and a change would be made twice, the second time to what was put since.
-
-    Where the bucket is full, tombstones make room, and it is tried once more.
 
     Returns:
         The info with its revision and time, and what it replaced.
@@ -94,75 +147,180 @@ def commit(
             after asking again for the connection's patience.
         ObjStoreError: it was not stored.
     """
-    try:
-        return _commit(records, info, current, on_conflict, on_lost_ack, published)
-    except StorageFullError:
-        if not make_room(records):
-            raise
-        return _commit(records, info, current, on_conflict, on_lost_ack, None)
-
-
-def _commit(
-    records: Records,
-    info: ObjectInfo,
-    current: ObjectInfo | None,
-    on_conflict: OnConflict | None,
-    on_lost_ack: OnLostAck | None,
-    published: PendingAck | None,
-) -> tuple[ObjectInfo, ObjectInfo | None]:
-    """As :func:`commit`, in a bucket that is not full."""
     begun = time.monotonic()
-    deadline = begun + records.jetstream.patience
-    overtaken = 0
-    lost: ObjStoreError | None = None  # it was published, and no answer came
-    refused = False  # for now; a former leader says so too, of what its successor stores
-    while True:
-        expected = revision_of(current)
+    try:  # as nearly every commit ends, in few calls
+        pending = published or records.start_publish(info, revision_of(current))
+        return _as_stored(records, info, pending.result()), current
+    except ObjStoreError as error:
+        failed = error
+    return _Attempts(records, info, current, on_conflict, on_lost_ack, begun).after(failed)
+
+
+def outcome_of(error: ObjStoreError) -> Outcome | None:
+    """Name what an attempt ended in; None: in what another attempt cannot mend."""
+    if isinstance(error, RevisionMismatchError):
+        return Outcome.SUPERSEDED
+    if not is_transient(error):
+        return None
+    refused = isinstance(error, (NoRespondersError, APIError))
+    return Outcome.REFUSED if refused else Outcome.UNKNOWN
+
+
+def found_of(stored: ObjectInfo | None, info: ObjectInfo, expected: int) -> Found:
+    """Name what is in a record's place.
+
+    Arguments:
+        stored: that.
+        info: what was to be stored.
+        expected: the revision that it was to replace.
+    """
+    if revision_of(stored) == expected:
+        return Found.EXPECTED
+    neutral = {"revision": 0, "mtime": None, "ttl": None}
+    if stored is not None and stored.with_changes(**neutral) == info.with_changes(**neutral):
+        return Found.OURS
+    return Found.OTHER
+
+
+class _Attempts:
+    """The attempts to store a record, after a first one that has failed.
+
+    Arguments:
+        records, info, current, on_conflict, on_lost_ack: as of :func:`commit`.
+        begun: when the first one was.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        info: ObjectInfo,
+        current: ObjectInfo | None,
+        on_conflict: OnConflict | None,
+        on_lost_ack: OnLostAck | None,
+        begun: float,
+    ) -> None:
+        self._records = records
+        self._info = info  # what is to be stored now,
+        self._current = current  # over this
+        self._on_conflict = on_conflict
+        self._on_lost_ack = on_lost_ack
+        patience = records.jetstream.patience
+        self._deadline = begun + patience
+        # Somebody else may be faster for so long; also where no connection is awaited.
+        self._overtaken_until = begun + max(patience, records.jetstream.timeout)
+        self._overtaken = 0
+        self._before = Before.NOTHING
+        self._lost: ObjStoreError | None = None  # the last answer that did not come
+        self._made_room = False
+        self._stored: ObjectInfo | None = None  # what is in the record's place
+
+    def after(self, failed: ObjStoreError) -> tuple[ObjectInfo, ObjectInfo | None]:
+        """Go on until an attempt is stored; raises as :func:`commit`."""
+        outcome, before = self._judge(failed), Before.NOTHING
+        while True:
+            found = self._look(outcome)
+            step = DECISIONS[outcome, found][before]
+            if step is Step.RETURN:
+                assert self._stored is not None  # noqa: S101 - it is what was stored
+                return self._stored, self._current
+            self._take(step, outcome)
+            before = self._before
+            outcome = self._attempt()
+
+    def _attempt(self) -> Outcome:
+        """Publish the record, and name what became of that."""
         try:
-            pending, published = published or records.start_publish(info, expected), None
-            return _as_stored(records, info, pending.result()), current
-        except RevisionMismatchError:
-            stored = _look(records, info.name, deadline)
-        except (NoRespondersError, APIError) as error:
-            # Refused for now, while a leader is elected.
-            if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
-                if lost is not None:  # what was sent before may be stored yet
-                    raise lost from error
-                raise
-            if lost is None:
-                records.known.check_after_fault()
-            refused = True
+            pending = self._records.start_publish(self._info, revision_of(self._current))
+            self._stored = _as_stored(self._records, self._info, pending.result())
+        except ObjStoreError as error:
+            return self._judge(error)
+        return Outcome.STORED
+
+    def _judge(self, error: ObjStoreError) -> Outcome:
+        """Name what an attempt ended in, and take note of it for the next.
+
+        Raises:
+            ObjStoreError: the error, or the loss before it, where there is to be no next one.
+        """
+        if isinstance(error, StorageFullError) and not self._made_room:
+            self._made_room = True
+            if make_room(self._records):
+                return self._attempt()
+        outcome = outcome_of(error)
+        if outcome is Outcome.UNKNOWN:
+            self._before, self._lost = Before.LOST, error
+            if time.monotonic() >= self._deadline:
+                raise error
+        elif outcome is Outcome.REFUSED and time.monotonic() + _PAUSE < self._deadline:
+            self._before = Before.LOST if self._lost else Before.REFUSED
+        elif outcome is not Outcome.SUPERSEDED:
+            if self._lost is None or isinstance(error, ConnectionClosedError):
+                raise error
+            raise self._lost from error  # what was sent before may be stored yet
+        return outcome
+
+    def _look(self, outcome: Outcome) -> Found:
+        """Ask the leader what is in the record's place, where the outcome does not say it."""
+        if outcome in (Outcome.STORED, Outcome.REFUSED):
+            return Found.UNASKED
+        self._stored = _look(self._records, self._info.name, self._deadline)
+        return found_of(self._stored, self._info, revision_of(self._current))
+
+    def _take(self, step: Step, outcome: Outcome) -> None:
+        """Make ready for the next attempt.
+
+        Raises:
+            ObjStoreError: there is to be none.
+        """
+        if outcome is Outcome.SUPERSEDED or step is Step.RESOLVE_LOSS:
+            self._overtaken += 1
+            if self._overtaken == _TRIES or time.monotonic() >= self._overtaken_until:
+                raise self._lost or self._mismatch()
+        if step is Step.WAIT:
+            if self._lost is None:  # a stream that stores records elsewhere says such things, too
+                self._records.known.check_after_fault()
             time.sleep(_PAUSE)
-            continue
-        except ConnectionClosedError:
-            raise
-        except (RequestTimeoutError, ConnectionLostError) as error:
-            # Lost is not refused. The same revision is expected again, so that of two copies
-            # under way at most one is stored.
-            lost = error
-            if time.monotonic() >= deadline:
-                raise
-            stored = _look(records, info.name, deadline)
-            if revision_of(stored) == expected:
-                continue
-        if (refused or lost is not None) and _is_ours(stored, info):
-            return stored, current
-        overtaken += 1
-        if overtaken == _TRIES or time.monotonic() >= begun + _longest(records):
-            raise lost or _overtaken(info, expected, stored)
-        if lost is not None:
-            wanted = None if on_lost_ack is None else on_lost_ack(stored)
-            if wanted is None:
-                raise lost
-            info, current = wanted, stored
-            continue
-        if on_conflict is None and not (_is_absent(current) and _is_absent(stored)):
-            raise _overtaken(info, expected, stored)
-        if revision_of(stored) == expected:
-            _await_other(records)
-        # Without ``on_conflict``: a marker has expired, or a tombstone was collected. Nothing was
-        # there.
-        info, current = info if on_conflict is None else on_conflict(stored), stored
+        elif step is Step.RESOLVE_CONFLICT:
+            self._resolve_conflict()
+        elif step is Step.RESOLVE_LOSS:
+            self._resolve_loss()
+
+    def _resolve_conflict(self) -> None:
+        """Store what the caller wants over somebody else's record.
+
+        Without a caller who decides, only where nothing was there and nothing is: a marker has
+        expired, or a tombstone was collected.
+
+        Raises:
+            RevisionMismatchError: it is not to be stored.
+        """
+        if self._on_conflict is not None:
+            self._info = self._on_conflict(self._stored)
+        elif not (_is_absent(self._current) and _is_absent(self._stored)):
+            raise self._mismatch()
+        self._current = self._stored
+
+    def _resolve_loss(self) -> None:
+        """Store what the caller wants over a record that has perhaps replaced ours.
+
+        Raises:
+            RequestTimeoutError, ConnectionLostError: nothing; nobody can tell.
+        """
+        assert self._lost is not None  # noqa: S101 - that is what led here
+        wanted = None if self._on_lost_ack is None else self._on_lost_ack(self._stored)
+        if wanted is None:
+            raise self._lost
+        self._info, self._current = wanted, self._stored
+
+    def _mismatch(self) -> RevisionMismatchError:
+        """The error for somebody else's having been faster."""
+        return RevisionMismatchError(
+            f"{self._info.name!r} was changed by somebody else in the meantime",
+            bucket=self._info.bucket,
+            name=self._info.name,
+            expected=revision_of(self._current),
+            actual=revision_of(self._stored),
+        )
 
 
 def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
@@ -177,21 +335,6 @@ def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
         info = info.with_changes(ttl=stored_ttl(info.ttl))
     revision = ack.sequence
     return stored_info(info, revision, _StoredTime(records, info.name, revision))
-
-
-def _await_other(records: Records) -> None:
-    """Another revision was said to be stored, and is not: its write is still in flight.
-
-    Raises:
-        BucketConfigError: or the stream stores records elsewhere.
-    """
-    records.known.check_after_fault()
-    time.sleep(_PAUSE)
-
-
-def _longest(records: Records) -> float:
-    """How long somebody else may be faster, in seconds; also where no connection is awaited."""
-    return max(records.jetstream.patience, records.jetstream.timeout)
 
 
 class _StoredTime:
@@ -236,22 +379,6 @@ def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
             if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
                 raise
             time.sleep(_PAUSE)  # the error may have come at once
-
-
-def _is_ours(stored: ObjectInfo | None, info: ObjectInfo) -> TypeGuard[ObjectInfo]:
-    """Whether what is stored is what we published, its answer having been lost."""
-    neutral = {"revision": 0, "mtime": None, "ttl": None}
-    return stored is not None and stored.with_changes(**neutral) == info.with_changes(**neutral)
-
-
-def _overtaken(info: ObjectInfo, expected: int, stored: ObjectInfo | None) -> RevisionMismatchError:
-    return RevisionMismatchError(
-        f"{info.name!r} was changed by somebody else in the meantime",
-        bucket=info.bucket,
-        name=info.name,
-        expected=expected,
-        actual=stored.revision if stored is not None else 0,
-    )
 
 
 def read_after_fence(records: Records, info: ObjectInfo) -> ObjectInfo | None:
