@@ -10,6 +10,7 @@ Where only the first of several answers arrives, each batch is of one chunk, and
 
 from __future__ import annotations
 
+import enum
 import time
 from collections import deque
 from typing import NamedTuple
@@ -62,6 +63,30 @@ SEARCHES = 200
 
 #: A chunk that is at most so many behind the one that came is read up to, not searched for.
 NEAR = 2
+
+
+class Places(enum.Enum):
+    """What is known of where the chunks are."""
+
+    SOUGHT = "the next one is searched for"
+    DENSE = "they follow each other"
+    SPARSE = "other messages stand between them"
+
+
+class Sign(enum.Enum):
+    """What a chunk that came says of that."""
+
+    FOUND = "it is the one that was searched for"
+    GAP = "it is further on than right behind the last one"
+    REPEAT = "it was handed out already: the batch began too early"
+
+
+#: What follows. Only a seek, or a search that reads up to the chunk, begins anew.
+TRANSITIONS: dict[Places, dict[Sign, Places]] = {
+    Places.SOUGHT: {Sign.FOUND: Places.DENSE},
+    Places.DENSE: {Sign.GAP: Places.SPARSE, Sign.REPEAT: Places.SPARSE},
+    Places.SPARSE: {Sign.GAP: Places.SPARSE, Sign.REPEAT: Places.SPARSE},
+}
 
 
 class _Ended(NamedTuple):
@@ -140,8 +165,8 @@ class BatchedGets:
         self.close()
         self._target = target  # the chunk to hand out next; those before are passed over
         self.index = self.asked = index
-        self._last: int | None = last  # the sequence of the one before; None: not known
-        self._interleaved = False  # other messages stand between the chunks
+        self._places = Places.SOUGHT if last is None else Places.DENSE
+        self._last = last or 0  # the sequence of the one before, where it is known
         self._searches = 0  # that brought another chunk than the first one wanted, or none
         self._voids = 0  # answers that there is nothing from there on
         self._ceiling = 1 << 62  # the chunk searched for has a sequence up to this one
@@ -174,10 +199,10 @@ class BatchedGets:
         ahead = min(ahead, self._most * self._per_batch)
         missing = min(self.index + ahead, chunks) - self.asked
         if not batches:
-            sequence = self._guess() if self._last is None else self._last + 1
+            sequence = self._guess() if self._places is Places.SOUGHT else self._last + 1
         elif (
-            self._last is None
-            or self._interleaved
+            self._places is Places.SOUGHT
+            or (self._places is Places.SPARSE and not self._access.single)
             or len(batches) >= self._most
             or missing < min(ahead // 2, self._per_batch, chunks - self.asked)
             or missing <= 0
@@ -292,7 +317,7 @@ class BatchedGets:
 
     def _end(self, batch: _Batch) -> _Ended | None:
         """A batch has ended before all that it was asked for came."""
-        if self._last is None:  # there is nothing from where it was asked for
+        if self._places is Places.SOUGHT:  # there is nothing from where it was asked for
             self._searches += 1
             self._voids += 1
             if self._voids == 1 + self._layout.counted:
@@ -320,11 +345,12 @@ class BatchedGets:
         sequence, pending = position(message, self._pending_includes_self)
         index = self._info.chunks - 1 - pending
         batch.left -= 1
-        if self._last is None:
+        if self._places is Places.SOUGHT:
             if not self._found(batch, index, sequence):
                 return None
+            self._note(Sign.FOUND)
         elif sequence <= self._last:
-            self._interleaved = not self._access.single  # the batch began too early
+            self._note(Sign.REPEAT)
             if not batch.left:
                 self._drop_first(self.index)
             return None
@@ -332,7 +358,7 @@ class BatchedGets:
             self.close()
             return _Ended(None)
         elif self._last and sequence != self._last + 1:
-            self._interleaved = not self._access.single
+            self._note(Sign.GAP)
         self._guesses = min(2 * self._guesses, GUESSES) if sequence == batch.sequence else 1
         self._last = sequence
         self._layout.learn(index, sequence)
@@ -340,6 +366,9 @@ class BatchedGets:
             self._drop_first(self.index + 1)
             self._drop_repeats(sequence)
         return message
+
+    def _note(self, sign: Sign) -> None:
+        self._places = TRANSITIONS[self._places][sign]
 
     def _drop_repeats(self, sequence: int) -> None:
         """What was asked for from no later than a chunk on brings that chunk again, by itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import queue
 import time
 from collections import deque
@@ -28,6 +29,19 @@ BABBLE = 1000
 
 class OutOfStepError(ConnectionLostError):
     """The answers say that chunks were lost on the way. Seen only where nothing is tried again."""
+
+
+class Course(enum.Enum):
+    """Whether chunks can go on being sent."""
+
+    OPEN = "nothing was refused"
+    INTERRUPTED = "something failed that may succeed later"
+    REFUSED = "something failed that never can"
+
+
+#: What a failure that passes, and one that does not, make of each. The first error of each counts.
+AFTER_TRANSIENT = {Course.OPEN: Course.INTERRUPTED}
+AFTER_REFUSAL = {Course.OPEN: Course.REFUSED, Course.INTERRUPTED: Course.REFUSED}
 
 
 class AckWindow:
@@ -67,9 +81,8 @@ class AckWindow:
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._awaited = False  # the uploading thread waits for news
         self._sizes: deque[int] = deque()  # of the chunks after `stored`
-        # Why the upload cannot go on like this: what passes, and what does not. The first of each.
-        self._failure: ObjStoreError | None = None
-        self._refusal: ObjStoreError | None = None
+        # With its reason in one piece, for any thread may fail it.
+        self._course: tuple[Course, ObjStoreError | None] = Course.OPEN, None
 
     @property
     def outstanding(self) -> int:
@@ -105,10 +118,10 @@ class AckWindow:
         self._stop(error)
 
     def _stop(self, error: ObjStoreError) -> None:
-        if not is_transient(error):
-            self._refusal = self._refusal or error
-        else:
-            self._failure = self._failure or error
+        follows = AFTER_TRANSIENT if is_transient(error) else AFTER_REFUSAL
+        course = follows.get(self._course[0])
+        if course is not None:
+            self._course = course, error
         self._tell()
 
     def _tell(self) -> None:
@@ -126,7 +139,7 @@ class AckWindow:
         return True
 
     def _check(self, ready: Callable[[], bool]) -> bool:
-        error = self._refusal or self._failure
+        error = self._course[1]
         if error is not None:
             raise error
         return ready()

@@ -8,6 +8,7 @@ cannot be read a second time survive too.
 from __future__ import annotations
 
 import contextlib
+import enum
 import logging
 import time
 
@@ -43,6 +44,34 @@ LONG = 1.0
 RECOUNTS = 5
 
 
+class State(enum.Enum):
+    """How the sending goes."""
+
+    SMOOTH = "nothing has failed"
+    INTERRUPTED = "after a fault; no chunk has been stored since"
+    RESUMED = "chunks have been stored since the last fault"
+    GAVE_UP = "all patience has been used up"
+
+
+class Event(enum.Enum):
+    """What changes that."""
+
+    STORED = "a chunk is known to be stored"
+    RECOVERY = "after a fault, what is stored is to be found out"
+    OUT_OF_TIME = "and that took too long"
+
+
+_INTERRUPTED = {Event.RECOVERY: State.INTERRUPTED, Event.OUT_OF_TIME: State.GAVE_UP}
+
+#: What follows; an event that is not named changes nothing.
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    State.SMOOTH: _INTERRUPTED,
+    State.INTERRUPTED: {Event.STORED: State.RESUMED, Event.OUT_OF_TIME: State.GAVE_UP},
+    State.RESUMED: _INTERRUPTED,
+    State.GAVE_UP: {},
+}
+
+
 class ChunkSender:
     """Sends the chunks of one object.
 
@@ -54,18 +83,9 @@ class ChunkSender:
         subject: of the chunks.
         header: of each.
         timeout: for one acknowledgement, in seconds.
-
-    Attributes:
-        gave_up: all patience has been used up.
     """
 
-    def __init__(
-        self,
-        records: Records,
-        subject: str,
-        header: bytes,
-        timeout: float,
-    ) -> None:
+    def __init__(self, records: Records, subject: str, header: bytes, timeout: float) -> None:
         self._records = records
         self._subject = subject
         self._header = header
@@ -74,10 +94,9 @@ class ChunkSender:
         self._stored = 0  # chunks 1 … this are
         self._sent = 0
         self._begun = time.monotonic()
-        self._is_resumed = False
-        self._failing_since: float | None = None  # when it last began to make no progress
+        self._state = State.SMOOTH
+        self._failing_since = 0.0  # when it last began to make no progress
         self._made_room = False  # in a bucket full of tombstones, once
-        self.gave_up = False
         self._channel = self._new_channel(0, 0)
 
     def _new_channel(self, stored: int, sequence: int) -> ChunkChannel:
@@ -87,6 +106,14 @@ class ChunkSender:
         )
 
     @property
+    def gave_up(self) -> bool:
+        """Whether all patience has been used up."""
+        return self._state is State.GAVE_UP
+
+    def _note(self, event: Event) -> None:
+        self._state = TRANSITIONS[self._state].get(event, self._state)
+
+    @property
     def may_have_stored(self) -> bool:
         """Whether any chunk was stored, or may have been."""
         return self._stored > 0 or self._channel.may_have_stored
@@ -94,7 +121,7 @@ class ChunkSender:
     @property
     def has_unanswered(self) -> bool:
         """Whether some chunks were sent and never answered."""
-        return self._is_resumed or self._channel.has_unanswered
+        return self._state is not State.SMOOTH or self._channel.has_unanswered
 
     def send(self, chunk: Buffer) -> None:
         """Send the next chunk; it may not be stored yet at return.
@@ -140,7 +167,7 @@ class ChunkSender:
             ObjectCorruptError: it has not.
         """
         is_long = time.monotonic() >= self._begun + LONG and self._sent > 0
-        if not (self._is_resumed or is_long):
+        if self._state is State.SMOOTH and not is_long:
             return
         stored = self._count_stored()
         if stored != self._sent:
@@ -165,7 +192,8 @@ class ChunkSender:
         while self._stored < stored:
             self._stored += 1
             del self._kept[self._stored]
-            self._failing_since = None
+            if self._state is State.INTERRUPTED:
+                self._note(Event.STORED)
 
     def _reopen_channel(self, stored: int, sequence: int) -> None:
         """Go on after so many chunks with a new channel."""
@@ -182,7 +210,7 @@ class ChunkSender:
         Raises:
             ObjStoreError: the cause, where it does not pass, or has not passed in time.
         """
-        if self._failing_since is None:
+        if self._state is not State.INTERRUPTED:
             self._failing_since = begun
         deadline = self._failing_since + min(PATIENCE, self._records.jetstream.patience)
         error = cause
@@ -195,7 +223,7 @@ class ChunkSender:
             elif not is_transient(error):
                 raise error
             elif time.monotonic() >= deadline:
-                self.gave_up = True
+                self._note(Event.OUT_OF_TIME)
                 raise cause
             try:
                 if isinstance(error, RequestTimeoutError):  # or NoRespondersError
@@ -213,7 +241,7 @@ class ChunkSender:
         store it in between; what came twice is deleted, as long as the chunks are here to be
         compared.
         """
-        self._is_resumed = True
+        self._note(Event.RECOVERY)
         stored, sequence = self._channel.recover(self._kept)
         if stored < self._stored:
             raise ObjectCorruptError(f"{stored} chunks are stored, of {self._stored} acknowledged")

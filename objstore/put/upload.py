@@ -11,6 +11,7 @@ Faults on the way of the chunks are :mod:`objstore.put.sender`'s.
 from __future__ import annotations
 
 import contextlib
+import enum
 import hashlib
 import logging
 import time
@@ -43,6 +44,29 @@ from objstore.wire.jetstream.stored_headers import ttl_header
 __all__ = ["Put"]
 
 LOG = logging.getLogger("objstore")
+
+
+class State(enum.Enum):
+    """How far a put has come."""
+
+    SENDING = "chunks are on their way; the object stays as it was"
+    PUBLISHED = "the metadata are on their way, too: they may be stored"
+    REFUSED = "they were not stored"
+    UNANSWERED = "they may be stored, and all patience was used up"
+    STORED = "they are, and what they replaced is removed"
+
+
+#: What follows what. Where a put is aborted, it is left in the state that it had come to.
+FOLLOWS: dict[State, frozenset[State]] = {
+    State.SENDING: frozenset({State.PUBLISHED}),
+    State.PUBLISHED: frozenset({State.REFUSED, State.UNANSWERED, State.STORED}),
+    State.REFUSED: frozenset(),
+    State.UNANSWERED: frozenset(),
+    State.STORED: frozenset(),
+}
+
+#: Where the stream has to say whether there is an object now.
+UNDECIDED = frozenset({State.PUBLISHED, State.UNANSWERED})
 
 
 class Put:
@@ -86,11 +110,9 @@ class Put:
         self._hasher = hashlib.sha256()
         self._count = 0
         self._size = 0
-        self._undecided = False  # the metadata were published, and may be stored
-        self._gave_up = False  # and all patience was used up
-        self._published: PendingAck | None = None  # their answer is to be taken
+        self._state = State.SENDING
+        self._published: PendingAck | None = None  # the metadata; their answer is to be taken
         self._elsewhere: PendingElsewhere | None = None
-        self._done = False  # they are, and what they replaced is removed
         self._margin = _NO_TIME if info.ttl is None else _margin(expected_size)
         self._begun = time.monotonic()
         self._chunks = ChunkSender(
@@ -150,12 +172,12 @@ class Put:
         if info.ttl is not None:
             info = info.with_changes(ttl=self._time_left(info.ttl))
         self._info = info
-        self._undecided = True  # until an answer says what became of them
+        self._become(State.PUBLISHED)
         try:
             revision = revision_of(self._current)
             self._published = self._records.start_publish(info, revision, encoded)
         except ObjStoreError as error:
-            self._classify_failure(error)
+            self._become(_state_after(error))
             raise
         # While the metadata travel:
         self._chunks.close()
@@ -173,12 +195,11 @@ class Put:
         is_new = self._current is None or self._current.deleted
         return is_new and (self._records.has_older_spellings or self._info.ttl is not None)
 
-    def _classify_failure(self, error: ObjStoreError) -> None:
-        """The metadata were not stored, or nobody knows."""
-        if isinstance(error, (RequestTimeoutError, ConnectionLostError)):
-            self._gave_up = True
-        else:
-            self._undecided = False
+    def _become(self, state: State) -> None:
+        """Go on to what may follow."""
+        if state not in FOLLOWS[self._state]:
+            raise RuntimeError(f"a put cannot become {state.name}: it is {self._state.name}")
+        self._state = state
 
     def commit(self) -> ObjectInfo:
         """Make the chunks an object, once all are acknowledged; remove what it replaces.
@@ -205,19 +226,19 @@ class Put:
                 published=self._published,
             )
         except ObjStoreError as error:
-            self._classify_failure(error)
+            self._become(_state_after(error))
             raise
         self._replace(replaced)
         self._replace_elsewhere(stored.revision)
         self._close()
-        self._done = True
+        self._become(State.STORED)
         return stored
 
     def abort(self) -> None:
         """Remove what was sent, unless that has become an object, or may have. Never raises."""
-        if self._done:  # interrupted afterwards
+        if self._state is State.STORED:  # interrupted afterwards
             return
-        gave_up = self._gave_up or self._chunks.gave_up
+        gave_up = self._state is State.UNANSWERED or self._chunks.gave_up
         if gave_up and not self._records.jetstream.connection.is_connected:
             self._close()
             # Each look would wait as long again: four times all patience, it was.
@@ -229,7 +250,7 @@ class Put:
             return
         self._chunks.settle()
         self._close()
-        if self._undecided:
+        if self._state in UNDECIDED:
             try:
                 if self._was_stored():
                     return
@@ -309,6 +330,12 @@ class Put:
 
 
 _NO_TIME = timedelta(0)
+
+
+def _state_after(error: ObjStoreError) -> State:
+    """What a put has come to whose metadata were published, and end in an error."""
+    is_unknown = isinstance(error, (RequestTimeoutError, ConnectionLostError))
+    return State.UNANSWERED if is_unknown else State.REFUSED
 
 
 def _margin(expected_size: int | None) -> timedelta:

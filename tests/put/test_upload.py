@@ -327,7 +327,8 @@ def test_an_answer_that_is_lost(bucket: ScriptedBucket) -> None:
 
 def interrupted(put: Put, bucket: ScriptedBucket) -> None:
     """Ctrl-C while the answer to the record is waited for."""
-    put.publish()
+    if put._published is None:
+        put.publish()
     published: Any = put._published
     published._make = _raise_interrupt
     with pytest.raises(KeyboardInterrupt):
@@ -385,6 +386,14 @@ def test_an_interrupt_and_nobody_can_tell(call: str, bucket: ScriptedBucket) -> 
     assert purged(bucket) == []
     assert bucket.chunks("new") == CHUNKS
     assert bucket.chunks("old") == [b"old content"]
+
+
+def test_a_put_is_published_once(bucket: ScriptedBucket) -> None:
+    """A second time would be a second object, whose chunks nobody counts."""
+    put = sent(put_of(bucket))
+    put.publish()
+    with pytest.raises(RuntimeError, match="it is PUBLISHED"):
+        put.publish()
 
 
 def test_an_abort_after_the_end(bucket: ScriptedBucket) -> None:

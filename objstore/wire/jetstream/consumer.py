@@ -42,7 +42,16 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.jetstream.api import JetStream, parse_answer
-from objstore.wire.jetstream.feed import Delivery, Feed, FlowControl, Idle, Item, size_of
+from objstore.wire.jetstream.feed import (
+    Beginning,
+    Delivery,
+    Feed,
+    FlowControl,
+    Idle,
+    Item,
+    Phase,
+    size_of,
+)
 from objstore.wire.jetstream.nonblocking_api import NonblockingAPI
 
 __all__ = ["OrderedConsumer", "Start"]
@@ -128,7 +137,7 @@ class OrderedConsumer:
             ObjStoreError: as :meth:`next`.
         """
         self._jetstream.connection.session.start()  # in a forked child nobody has yet
-        while not self.closed and (self._feed is None or not self._feed.live):
+        while not self.closed and (self._feed is None or self._feed.phase is not Phase.LIVE):
             self._step(None)
 
     def next(self, deadline: float | None) -> Delivery | None:
@@ -207,7 +216,7 @@ class OrderedConsumer:
 
     def _limit(self, feed: Feed) -> float:
         """Until when the server may be silent."""
-        if feed.live:
+        if feed.phase is Phase.LIVE:
             return feed.heard + SILENCE * self._heartbeat
         return feed.asked + self._jetstream.timeout
 
@@ -215,7 +224,8 @@ class OrderedConsumer:
         """Why nothing comes."""
         if feed.subscription is not None and feed.subscription.denied is not None:
             return feed.subscription.denied
-        timeout = SILENCE * self._heartbeat if feed.live else self._jetstream.timeout
+        is_live = feed.phase is Phase.LIVE
+        timeout = SILENCE * self._heartbeat if is_live else self._jetstream.timeout
         return RequestTimeoutError(
             f"watching stream {self._stream}: nothing from the server in {timeout:g} s",
             subject=feed.subject,
@@ -247,7 +257,8 @@ class OrderedConsumer:
             feed.idle = False
             # 2.10 skips what is left of the list, and says that it was sent.
             waits_or_skips = item.sequence < self.end or item.sequence > self._received
-            if feed.snapshot and not self.caught_up and waits_or_skips:
+            is_list = feed.beginning is not Beginning.BY_NUMBER
+            if is_list and not self.caught_up and waits_or_skips:
                 self._failed(ProtocolError("the server stopped at a message that was removed"))
             else:
                 self.caught_up = True
@@ -256,10 +267,10 @@ class OrderedConsumer:
         else:
             try:
                 answer = parse_answer(item, f"watching stream {self._stream}")
-                if feed.created:
-                    self._confirmed(feed, answer)
-                else:
+                if feed.phase is Phase.ASKED:
                     self._create(feed, answer)
+                else:
+                    self._confirmed(feed, answer)
             except ObjStoreError as error:
                 self._failed(error)
 
@@ -280,7 +291,7 @@ class OrderedConsumer:
                 f"stream {self._stream} was deleted, and another of its name was created"
             )
         self._subjects = int(info.get("total") or 0)
-        feed.created = True
+        feed.advance()
         feed.asked = time.monotonic()
         config = {**self._start_of(feed, last), **self._config(feed)}
         self._asking.create_consumer(self._stream, config, feed)
@@ -296,8 +307,8 @@ class OrderedConsumer:
             return {"deliver_policy": "by_start_time", "opt_start_time": self._time}
         behind = self._received < self.end and not self.caught_up
         if self._start is Start.LAST_PER_SUBJECT and behind and self._single is False:
-            feed.snapshot = True
-            feed.again = self._begun or self._received > 0
+            is_repeat = self._begun or self._received > 0
+            feed.beginning = Beginning.SNAPSHOT_AGAIN if is_repeat else Beginning.SNAPSHOT
             return {"deliver_policy": "last_per_subject"}
         return {"deliver_policy": "by_start_sequence", "opt_start_seq": self._received + 1}
 
@@ -330,7 +341,8 @@ class OrderedConsumer:
                 self._ready.clear()
                 self._received = 0
                 return
-        feed.live = self._begun = True
+        feed.advance()
+        self._begun = True
         if not sent + pending:
             self.caught_up = True
 
@@ -351,11 +363,12 @@ class OrderedConsumer:
         return APIError(what, subject=feed.reply)
 
     def _receive(self, feed: Feed, delivery: Delivery) -> None:
-        if feed.again and delivery.sequence > self.end:
+        is_repeat = feed.beginning is Beginning.SNAPSHOT_AGAIN
+        if is_repeat and delivery.sequence > self.end:
             self._received = max(self._received, self.end)  # and on from here by number
             self._drop()
             return
-        if feed.again and delivery.sequence <= self._received:
+        if is_repeat and delivery.sequence <= self._received:
             self.caught_up = self.caught_up or not delivery.pending
             return
         self._received, self._time = delivery.sequence, delivery.time
@@ -372,7 +385,7 @@ class OrderedConsumer:
         feed = self._feed
         self._drop()
         now = time.monotonic()
-        if feed is not None and feed.live and feed.proved:
+        if feed is not None and feed.phase is Phase.LIVE and feed.proved:
             self._failing, self._first_error, self._pause = now, error, PAUSES[0]
             self._retry_at = now
             if not _is_final(error):
@@ -396,7 +409,7 @@ class OrderedConsumer:
         feed.session.forget(feed)
         if feed.subscription is not None:
             feed.session.unsubscribe(feed.subscription)
-        if feed.created:
+        if feed.phase is not Phase.ASKED:
             self._asking.delete_consumer(self._stream, feed.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import queue
 import time
 from dataclasses import dataclass
@@ -14,7 +15,17 @@ from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Subscription
 from objstore.wire.jetstream.direct import NO_RESPONDERS, StoredMessage
 
-__all__ = ["MOST_WAITING", "Delivery", "Feed", "FlowControl", "Idle", "Item", "size_of"]
+__all__ = [
+    "MOST_WAITING",
+    "Beginning",
+    "Delivery",
+    "Feed",
+    "FlowControl",
+    "Idle",
+    "Item",
+    "Phase",
+    "size_of",
+]
 
 #: Bytes that may wait for a user, each item counted with an overhead. A server stops at 32 MiB
 #: (its flow control); one that does not is not to fill the memory.
@@ -103,6 +114,26 @@ class Idle(NamedTuple):
 Item = Message | FlowControl | Idle | ObjStoreError
 
 
+class Phase(enum.Enum):
+    """What the server was asked for, and has said to it; the user's thread keeps count."""
+
+    ASKED = "asked for the stream"
+    CREATED = "the stream is there; asked for the consumer"
+    LIVE = "the consumer is there"
+
+
+#: What an answer of the API makes of each phase.
+NEXT_PHASE = {Phase.ASKED: Phase.CREATED, Phase.CREATED: Phase.LIVE, Phase.LIVE: Phase.LIVE}
+
+
+class Beginning(enum.Enum):
+    """What a consumer sends first."""
+
+    BY_NUMBER = "the messages from a sequence, or a moment, on"
+    SNAPSHOT = "the last message of each subject"
+    SNAPSHOT_AGAIN = "the same, of which a part was received before"
+
+
 class Feed:
     """What one consumer sends, as the reader thread takes it in.
 
@@ -116,12 +147,10 @@ class Feed:
         subscription: to ``reply``.
         asked: when the last question was asked.
         heard: when the server was last heard of.
-        created: whether the server was asked for the consumer, and not only for the stream.
-        live: whether the server has said that there is the consumer.
-        proved: whether it has sent anything.
-        snapshot: whether it begins with the last message of each subject.
-        again: whether it does so once more, when a part of that was received before.
-        ended: whether it is over, so that nothing more is taken in.
+        phase: how far it has come.
+        beginning: what it sends first.
+        proved: whether it has sent anything; it may do so before it is known to be live.
+        ended: whether it is over, so that nothing more is taken in; any thread may end it.
         answered: the last request for flow control that was answered.
         idle: whether there is an :class:`Idle` in the queue.
         taken: bytes of what was taken out of the queue; the user's thread counts.
@@ -136,14 +165,19 @@ class Feed:
         self.subject = reply
         self.subscription: Subscription | None = None
         self.asked = self.heard = time.monotonic()
-        self.created = self.live = self.proved = self.ended = self.idle = False
-        self.snapshot = self.again = False
+        self.phase = Phase.ASKED
+        self.beginning = Beginning.BY_NUMBER
+        self.proved = self.ended = self.idle = False
         self.answered = ""
         self.taken = 0
         self._given = 0  # bytes of what was put into the queue
         self._items = items
         self._sequence = 0  # the consumer's number of the last message
         self._flow = ""  # the last request for flow control
+
+    def advance(self) -> None:
+        """Go on to the phase after an answer of the API."""
+        self.phase = NEXT_PHASE[self.phase]
 
     def fail(self, error: ObjStoreError) -> None:
         """It is over: no more is taken in. Also called when the connection ends."""
