@@ -8,12 +8,12 @@
     with objstore.connect() as client:
         store = client.object_store("photos")
         store.put("cat.jpg", pathlib.Path("cat.jpg"))
-        with store.get("cat.jpg") as photo:
+        with store.open("cat.jpg") as photo:
             for chunk in photo.data:
                 ...
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from objstore.care.garbage import GarbageReport
 from objstore.care.verify import VerifyProblem, VerifyReport
@@ -72,6 +72,7 @@ from objstore.model.metrics import StoreMetrics
 from objstore.model.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
 from objstore.model.stream_info import LostStreamData, StreamAlternate, StreamInfo, StreamState
 from objstore.model.stream_sources import ExternalStream, StreamSource
+from objstore.put.options import Payload
 from objstore.put.writer import ObjectWriter
 from objstore.store.folders import FolderReport
 from objstore.store.store import ObjectStore
@@ -80,6 +81,16 @@ from objstore.wire.connection.connection import Connection
 
 if TYPE_CHECKING:
     from objstore.local_server.server import LocalServer, local
+else:  # checkers would take it for a sign that any name exists
+
+    def __getattr__(name: str) -> object:
+        """Import the local server at its first use: what starts processes costs 30 ms."""
+        if name in ("LocalServer", "local"):
+            from objstore.local_server import server
+
+            return getattr(server, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "APIError",
@@ -121,6 +132,7 @@ __all__ = [
     "ObjectStoreStatus",
     "ObjectTooLargeError",
     "ObjectWriter",
+    "Payload",
     "PayloadFileError",
     "PayloadFileNotFoundError",
     "PermissionDeniedError",
@@ -151,12 +163,3 @@ __all__ = [
     "connect",
     "local",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """The local server, imported at its first use: what starts processes costs 30 ms."""
-    if name in ("LocalServer", "local"):
-        from objstore.local_server import server
-
-        return getattr(server, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -87,7 +87,7 @@ def test_the_test_command_is_the_one_that_ci_runs() -> None:
 
 def test_the_reference_has_every_public_name() -> None:
     pages = "".join(path.read_text("utf-8") for path in (ROOT / "docs/reference").glob("*.rst"))
-    shown = re.findall(r"\.\. auto(?:class|function|exception):: (\w+)\n", pages)
+    shown = re.findall(r"\.\. auto(?:class|function|exception|data):: (\w+)\n", pages)
     assert sorted(shown) == sorted(set(objstore.__all__) - {"__version__"})
 
 

@@ -1,15 +1,36 @@
-"""What may be said of an object that is put, by name and type: for editors and type checkers."""
+"""What may be put, and what may be said of it, by type: for editors and type checkers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from objstore.model.objects import Headers
 from objstore.progress import ProgressOption
 
-__all__ = ["PutOptions"]
+if sys.version_info >= (3, 12):
+    from collections.abc import Buffer
+elif TYPE_CHECKING:
+    from typing_extensions import Buffer
+else:  # only checkers look at it, and typing_extensions would be a dependency for this name alone
+    Buffer = bytes | bytearray | memoryview
+
+__all__ = ["BinaryReader", "Payload", "PutOptions"]
+
+
+class BinaryReader(Protocol):
+    """A binary file, a socket's file, a response: whatever has a ``read`` that gives bytes."""
+
+    def read(self, size: int, /) -> Buffer | None:
+        """Give at most ``size`` bytes, and none at the end."""
+
+
+#: What :meth:`objstore.ObjectStore.put` stores: bytes-like, a binary file, an iterable of
+#: bytes-like, the path of a file, or None, which is an empty object.
+Payload = Buffer | BinaryReader | Iterable[Buffer] | os.PathLike[str] | os.PathLike[bytes] | None
 
 
 class PutOptions(TypedDict, total=False):

@@ -17,6 +17,7 @@ from objstore.get.target import Target
 from objstore.model.describe import guess_mime
 from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import ProgressOption, check_progress, start_progress, until_done
+from objstore.put.options import Payload
 from objstore.store import files, read, write
 from objstore.store.files import open_steady
 from objstore.store.handle import BucketHandle
@@ -212,7 +213,7 @@ def _has(path: Path, size: int, digest: str) -> bool:
 
 def _payloads(
     files: dict[str, Path], bar: Any, mime: str | None
-) -> Iterator[tuple[ObjectMeta, object]]:
+) -> Iterator[tuple[ObjectMeta, Payload]]:
     """What to store; a file is read before the next one is asked for."""
     for name, path in files.items():
         with open_steady(path) as file:

@@ -13,6 +13,7 @@ from typing import Any
 from objstore.errors import InvalidOptionError, ObjStoreError
 from objstore.model.describe import check_timeout, describe
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
+from objstore.put.options import Payload
 from objstore.put.source import Source, choose_chunk_size
 from objstore.put.upload import Put
 from objstore.store import write
@@ -36,7 +37,7 @@ SMALL, AHEAD_BYTES = 128 << 10, 4 << 20
 
 def put_many(
     handle: BucketHandle,
-    items: Iterable[tuple[str | ObjectMeta, object]],
+    items: Iterable[tuple[str | ObjectMeta, Payload]],
     *,
     mime: str | None = None,
     headers: Headers | None = None,
@@ -236,7 +237,7 @@ class _UnderWay:
             LOG.warning("the server does not answer: chunks of %d objects may stay behind", left)
 
 
-def _pair(item: object) -> tuple[Any, object]:
+def _pair(item: object) -> tuple[Any, Payload]:
     """A name and a payload.
 
     Raises:

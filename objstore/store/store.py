@@ -28,7 +28,7 @@ from objstore.uncopied import Uncopied
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from objstore.put.options import PutOptions
+    from objstore.put.options import Payload, PutOptions
 
 __all__ = ["ObjectStore"]
 
@@ -61,7 +61,7 @@ class ObjectStore(Uncopied):
     def put(
         self,
         meta: str | ObjectMeta,
-        payload: object = None,
+        payload: Payload = None,
         *,
         description: str | None = None,
         mime: str | None = None,
@@ -155,7 +155,7 @@ class ObjectStore(Uncopied):
 
     def put_many(
         self,
-        items: Iterable[tuple[str | ObjectMeta, object]],
+        items: Iterable[tuple[str | ObjectMeta, Payload]],
         *,
         mime: str | None = None,
         headers: Headers | None = None,

@@ -53,6 +53,7 @@ from objstore.model.objects import (
 )
 from objstore.model.record_json import encode_info
 from objstore.progress import ProgressOption, start_progress, until_done
+from objstore.put.options import Payload
 from objstore.put.source import Source, choose_chunk_size
 from objstore.put.upload import Put
 from objstore.store.handle import BucketHandle
@@ -77,7 +78,7 @@ __all__ = [
 def put(
     handle: BucketHandle,
     meta: str | ObjectMeta,
-    payload: object = None,
+    payload: Payload = None,
     *,
     description: str | None = None,
     mime: str | None = None,
@@ -318,7 +319,7 @@ def link_store(
 def put_link(
     handle: BucketHandle,
     meta: ObjectMeta,
-    payload: object,
+    payload: Payload,
     description: str | None,
     mime: str | None,
     headers: Headers | None,
