@@ -17,7 +17,7 @@ from tests.support.servers import server_of_version
 _numbers = itertools.count(1)
 
 #: Processes that share the tests: most of the time a test waits for a server or a time-out.
-WORKERS = 4
+WORKERS = 6
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let every LocalServer of the run be of the version asked for."""
+    """Let every LocalServer of the run be of the version asked for; and bytecode be kept.
+
+    The run starts some 200 interpreters, which all read the same modules. Where the environment
+    says that nothing is to be written beside them, each compiles them anew: a minute in all.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None) and hasattr(config, "cache"):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
     version = config.getoption("--nats-server")
     if version:
         os.environ["OBJSTORE_NATS_SERVER"] = str(server_of_version(version))
