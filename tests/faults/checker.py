@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -177,15 +178,19 @@ class Nemesis:
         self._faults = faults
 
     def rage(self, seconds: float) -> None:
-        """Work for so long; all servers run afterwards, and are not frozen."""
+        """Work for so long, and until each kind was done; all servers run afterwards, unfrozen."""
         acts = [self._kill, self._kill, self._pause, self._restart, self._cut, self._cut_at,
                 self._cut_at, self._stall]  # fmt: skip
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, self._chance.uniform(0.1, 1.5)))
-            act = self._chance.choice(acts)
-            self._faults[act.__name__.strip("_")] += 1
-            act()
+        for turn in itertools.count():
+            self._chance.shuffle(acts)
+            for act in acts:
+                left = end - time.monotonic()
+                if turn and left <= 0:
+                    return
+                time.sleep(self._chance.uniform(0.1, 1.5))
+                self._faults[act.__name__.strip("_")] += 1
+                act()
 
     def _server(self) -> str:
         return self._chance.choice(list(self._servers.servers))
