@@ -63,6 +63,13 @@ STORE_TRIES, STORE_PAUSE = 5, 0.05
 class Client(Uncopied):
     """The buckets of an account. Thread-safe; close it, or use it in a with-block.
 
+    Got from ``objstore.connect()`` or ``objstore.local()``. What it does, by its methods:
+
+    - one bucket: ``object_store`` opens or creates it, ``update_store``, ``clone_store``,
+      ``store_metrics``, ``delete_store``;
+    - all of them: ``list_stores``;
+    - its connection: ``close``.
+
     Arguments:
         connection: is connected, unless it is or connects at its first use (``lazy``); it is
             closed with the client.
@@ -74,7 +81,7 @@ class Client(Uncopied):
         ConnectionLostError, TLSError, AuthorizationError: see :func:`connect`.
     """
 
-    instead = "call objstore.connect() in each process (threads share one client)"
+    _instead = "call objstore.connect() in each process (threads share one client)"
 
     def __init__(
         self, connection: Connection, *, domain: str | None = None, api_prefix: str | None = None

@@ -104,7 +104,19 @@ __all__ = [
 E_ = TypeVar("E_", bound="ObjStoreError")
 
 
-class ObjStoreError(NATSError):
+class _ShowsOurs(type):
+    """The type of error classes: ``dir()`` and ``help()`` show what is said of them here.
+
+    help() asks for ``dir(class)``, which else has the members of the builtin, 14 of an OSError,
+    ``filename`` and ``errno`` among them, that no error of ours fills.
+    """
+
+    def __dir__(cls) -> list[str]:
+        ours = (each for each in cls.__mro__ if isinstance(each, _ShowsOurs))
+        return sorted({name for each in ours for name in vars(each) if not name.startswith("_")})
+
+
+class ObjStoreError(NATSError, metaclass=_ShowsOurs):
     """The root: catching it catches whatever this package raises on purpose.
 
     Attributes:

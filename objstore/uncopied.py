@@ -8,15 +8,12 @@ __all__ = ["Uncopied"]
 
 
 class Uncopied:
-    """A base of what can be neither pickled nor copied, and says what to do instead.
-
-    Attributes:
-        instead: that, in a sentence that goes on after a colon.
-    """
+    """A base of what can be neither pickled nor copied, and says what to do instead."""
 
     __slots__ = ()
 
-    instead: ClassVar[str] = "make another one in each process"
+    #: What to do, in a sentence that goes on after a colon. Private, so that help() leaves it out.
+    _instead: ClassVar[str] = "make another one in each process"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         """Refuse to be pickled, and copied: both ask for this.
@@ -27,5 +24,5 @@ class Uncopied:
         kind = next(each for each in type(self).__mro__ if not each.__name__.startswith("_"))
         raise TypeError(
             f"objstore's {kind.__name__} cannot be pickled or copied: it belongs to this process; "
-            f"{self.instead}"
+            f"{self._instead}"
         )

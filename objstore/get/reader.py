@@ -76,7 +76,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         info: the whole object's metadata; of a link, the target's.
     """
 
-    instead = "read it here and pass the bytes on, or pass the name on and open it in each process"
+    _instead = "read it here and pass the bytes on, or pass the name on and open it in each process"
 
     def __init__(
         self,

@@ -139,7 +139,7 @@ class LocalServer(Uncopied):
         executable: the nats-server to start. None: see :func:`find_executable`.
     """
 
-    instead = "pass its url on, and connect to that in each process"
+    _instead = "pass its url on, and connect to that in each process"
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class Watcher(Uncopied):
             watcher.next()`` reads exactly that.
     """
 
-    instead = "pass on what it gives, or call watch() of a bucket of that process"
+    _instead = "pass on what it gives, or call watch() of a bucket of that process"
 
     def __init__(
         self,

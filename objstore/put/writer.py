@@ -43,7 +43,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         info: the object as stored; None before :meth:`close`.
     """
 
-    instead = "write the object in the process that opened it"
+    _instead = "write the object in the process that opened it"
 
     def __init__(
         self, put: Put, bucket: str, name: str, chunk_size: int, resources: ExitStack
@@ -280,7 +280,7 @@ class TextWriter(Uncopied, io.TextIOWrapper):
     remains when the with-block raises, or when it is forgotten.
     """
 
-    instead = ObjectWriter.instead
+    _instead = ObjectWriter._instead
 
     buffer: ObjectWriter
 

@@ -36,14 +36,24 @@ __all__ = ["ObjectStore"]
 class ObjectStore(Uncopied):
     """One bucket. Thread-safe, and so is what it opens: threads take turns, as with Python's files.
 
-    Got from :meth:`objstore.Client.object_store`. Iterating it lists its objects, and
-    ``name in store`` asks for one.
+    Got from ``client.object_store(name)``. What it does, by its methods:
+
+    - store: ``put``, ``put_many``, ``upload_file``, ``upload_dir``;
+    - read: ``get``, ``get_many``, ``read_bytes``, ``read_text``, ``read_range``,
+      ``download_file``, ``download_dir``;
+    - store and read, as a file: ``open``;
+    - look what there is: ``info``, ``list``, ``resolve``, ``watch``, ``status``;
+    - change: ``update``, ``copy``, ``link``, ``link_store``, ``delete``;
+    - care: ``verify``, ``collect_garbage``;
+    - the whole bucket, for good: ``seal``, ``destroy``.
+
+    ``for info in store`` is ``list``, and ``name in store`` asks for one object.
 
     Attributes:
         name: of the bucket.
     """
 
-    instead = "pass its name on, and call objstore.connect(...).object_store(name) in each process"
+    _instead = "pass its name on, and call objstore.connect(...).object_store(name) in each process"
 
     def __init__(self, handle: BucketHandle) -> None:
         self.name = handle.name
@@ -53,9 +63,11 @@ class ObjectStore(Uncopied):
         return f"<objstore.{type(self).__name__} {self.name!r}>"
 
     def __contains__(self, name: object) -> bool:
+        """Tell whether there is an object of that name."""
         return read.contains(self._handle, name)
 
     def __iter__(self) -> Iterator[ObjectInfo]:
+        """List the objects, as :meth:`list`."""
         return self.list()
 
     def put(

@@ -64,7 +64,11 @@ class Connection(Uncopied, NATSClient):
     pynats2's ``NATSClient`` with headers, IPv6, verified TLS, every kind of login, and
     automatic reconnects that keep the subscriptions. Thread-safe. It connects in
     :meth:`connect` or at the beginning of a with-block, and survives ``fork``: the child
-    connects for itself at its first use.
+    connects for itself at its first use. What it does, by its methods:
+
+    - messages: ``publish``, ``subscribe``, ``unsubscribe``, ``auto_unsubscribe``, ``request``;
+    - the connection: ``connect``, ``ping``, ``reconnect``, ``close``; ``is_connected`` and
+      ``server_info`` tell of it.
 
     Arguments:
         url: a server's address, several with commas between, or a sequence of them. A user
@@ -96,7 +100,7 @@ class Connection(Uncopied, NATSClient):
         MissingDependencyError: the login needs the package ``nkeys``.
     """
 
-    instead = "connect in each process (threads share one connection)"
+    _instead = "connect in each process (threads share one connection)"
 
     _session: Session | None = None  # also of one that was never initialized: __del__ asks for it
 
