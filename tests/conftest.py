@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     The run starts some 200 interpreters, which all read the same modules. Where the environment
     says that nothing is to be written beside them, each compiles them anew: a minute in all.
     """
-    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None) and hasattr(config, "cache"):
+    if hasattr(config, "cache") and os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
     version = config.getoption("--nats-server")
     if version:

@@ -17,6 +17,8 @@ from objstore.wire.connection.transport import Transport
 from tests.support.striking import SMALL, Strikes, at_every_line, inner_calls, outer_calls
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.newest_server
+
 #: Whoever waits for what was interrupted waits this long, in seconds, and is found out.
 LONG = 60.0
 

@@ -22,6 +22,8 @@ import objstore
 from objstore import Client, LocalServer, ObjectMeta, ObjectStore, ReentrantCallError
 from objstore.get.chunks import Chunks
 
+pytestmark = pytest.mark.newest_server
+
 CHUNK = 1000
 CONTENT = b"".join(b"%07d\n" % number for number in range(4000))
 

@@ -19,6 +19,8 @@ import pytest
 from objstore import InvalidOptionError, LocalServer, ObjectStore
 from objstore.errors import ObjectNotFoundError
 
+pytestmark = pytest.mark.newest_server
+
 CHUNK = 10_000
 BIG = bytes((i * i + 3 * i) % 251 for i in range(20 * CHUNK + 5))
 

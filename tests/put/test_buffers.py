@@ -23,6 +23,8 @@ from objstore.put.buffers import flat_view, is_immutable
 from objstore.put.source import Source
 from tests.support.proxy import Proxy, chunks_of, nth
 
+pytestmark = pytest.mark.newest_server
+
 DATA = bytes(range(256)) * 4
 
 

@@ -35,6 +35,8 @@ from objstore import (
 from objstore.put.source import Source
 from tests.support.streams import orphans, subjects
 
+pytestmark = pytest.mark.newest_server
+
 DATA = bytes(range(256)) * 5
 WHOLE, CUT = 300_000, 200_000
 BODY = bytes(range(250)) * (WHOLE // 250)

@@ -10,6 +10,8 @@ from objstore import Client, LocalServer, ObjectStore
 from tests.support.ownership import Inspector, WatchedClient
 from tests.support.streams import orphans
 
+pytestmark = pytest.mark.newest_server
+
 
 @pytest.fixture
 def looking(server: LocalServer) -> Iterator[Inspector]:
