@@ -9,6 +9,7 @@ from benchmarks.kinds.costs import costs, memory
 from benchmarks.kinds.listing import listing
 from benchmarks.kinds.race import endurance, large, limit, small, wire
 from benchmarks.kinds.seek import seek
+from benchmarks.kinds.stages import stages
 from benchmarks.kinds.threads import threads
 from benchmarks.kinds.throughput import by_chunk_size, by_object_size, on_a_cluster
 from benchmarks.run import Run
@@ -40,6 +41,7 @@ KINDS = {
     "sizes": Kind("By object size", by_object_size, (120, 5)),
     "memory": Kind("Peak memory", memory, (30, 5)),
     "threads": Kind("Threads on one client", threads, (90, 8)),
+    "stages": Kind("Where the time of a small operation goes", stages, (20, 4)),
     "costs": Kind("What a transfer costs", costs, (100, 6)),
     "seek": Kind("Random and sequential reads", seek, (60, 0)),
     "chunks": Kind("By chunk size", by_chunk_size, (260, 0)),

@@ -79,6 +79,11 @@ LAYOUTS = {
         lambda figure: str(figure.setting.get("threads", "all")),
         _what,
     ),
+    "stages": Layout(
+        lambda figure: f"{figure.what}, {figure.unit}",
+        lambda figure: figure.setting["operation"],
+        lambda _figure: "stage",
+    ),
     "costs": Layout(
         lambda figure: f"{figure.what}, {figure.unit}", _who, lambda figure: figure.what[:3]
     ),

@@ -13,9 +13,8 @@ from objstore.errors import ObjStoreError
 from objstore.metadata.commit import fence
 from objstore.metadata.records import Records
 from objstore.put.ack_window import WINDOW, AckWindow, OutOfStepError
-from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.protocol import Buffer, Message
-from objstore.wire.connection.requests import publish_parts
 from objstore.wire.jetstream.api import parse_pub_ack
 
 __all__ = ["ChunkChannel"]
@@ -83,7 +82,7 @@ class ChunkChannel:
         window, room = self._window, max(0, WINDOW - len(chunk))
         window.wait(lambda: window.outstanding <= room)
         reply = f"{self._reply}.{window.sent + 1}".encode()
-        parts = publish_parts(self._raw, chunk, reply, self._header)
+        parts = encode_publish(self._raw, chunk, reply, self._header)
         window.add(len(chunk))
         self._session.transmit(parts, window)
 

@@ -379,7 +379,7 @@ def test_no_consumer_is_left(store: ObjectStore, client: Client) -> None:
         watcher.stop()
         eventually(lambda: consumer_count(client, store) == 1)
     eventually(lambda: consumer_count(client, store) == 0)
-    assert len(client.connection.session._waiting) == 0
+    assert len(client.connection.session.waiting) == 0
 
 
 def test_a_forgotten_watcher(store: ObjectStore, shared_client: Client) -> None:
@@ -390,7 +390,7 @@ def test_a_forgotten_watcher(store: ObjectStore, shared_client: Client) -> None:
         del watcher
     eventually(lambda: consumer_count(shared_client, store) == 0)
     assert feed.ended
-    assert feed not in shared_client.connection.session._waiting._waiting
+    assert feed not in shared_client.connection.session.waiting
 
 
 def test_forgotten_after_its_client(server: LocalServer, store: ObjectStore) -> None:
@@ -812,7 +812,7 @@ def test_the_subscription_is_refused() -> None:
         with pytest.raises(PermissionDeniedError) as caught:
             store.watch()
         assert str(caught.value.subject).startswith("_INBOX.")
-        assert len(client.connection.session._waiting) == 0
+        assert len(client.connection.session.waiting) == 0
 
 
 def test_too_many_consumers(client: Client) -> None:

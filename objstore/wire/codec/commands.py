@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from objstore.errors import InvalidNameError
+from objstore.wire.codec.protocol import Buffer
 
 __all__ = [
     "PING",
@@ -20,6 +21,10 @@ __all__ = [
 
 #: The longest line that a server accepts by default (its ``max_control_line``).
 MAX_COMMAND = 4096
+
+#: Payloads up to this size are joined with their command: one copy is cheaper than the
+#: bookkeeping of several buffers.
+_JOIN_LIMIT = 8 << 10
 
 PING = b"PING\r\n"
 PONG = b"PONG\r\n"
@@ -51,25 +56,33 @@ def encode_connect(fields: Mapping[str, Any]) -> bytes:
     return b"CONNECT " + json.dumps(fields, separators=(",", ":")).encode() + b"\r\n"
 
 
-def encode_publish(subject: bytes, reply: bytes, size: int, header: bytes = b"") -> bytes:
-    """The line of PUB, or of HPUB with its header block; payload and CR LF follow.
+def encode_publish(
+    subject: bytes, payload: Buffer, reply: bytes = b"", header: bytes = b""
+) -> list[Buffer]:
+    """Encode a PUB, or with a header block an HPUB.
 
     Arguments:
         subject: checked by :func:`check_subject`.
-        reply: the same, or empty.
-        size: of the payload, in bytes.
+        payload: its body.
+        reply: a subject, checked, or empty.
         header: from :func:`encode_headers`, or empty.
+
+    Returns:
+        Its bytes, in as few pieces as is cheap; a large payload is one of them, not copied.
 
     Raises:
         InvalidNameError: the line is longer than a server accepts (4,096 bytes).
     """
+    size = len(payload)
     if header:
-        total = len(header) + size
-        line = b"HPUB %b %b %d %d\r\n" % (subject, reply, len(header), total)
+        line = b"HPUB %b %b %d %d\r\n" % (subject, reply, len(header), len(header) + size)
     else:
         line = b"PUB %b %b %d\r\n" % (subject, reply, size)
-    _check_command(line)
-    return line + header
+    if len(line) - 2 > MAX_COMMAND:
+        _check_command(line)
+    if size <= _JOIN_LIMIT:
+        return [b"".join((line, header, payload, b"\r\n"))]
+    return [line + header, payload, b"\r\n"]
 
 
 def encode_subscribe(subject: bytes, sid: int, queue: bytes = b"") -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from objstore.errors import ConnectionClosedError, InvalidOptionError
 from objstore.pynats2_compat import NATSClient, NATSMessage, NATSSubscription
 from objstore.uncopied import Uncopied
-from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.protocol import Buffer, Message, encode_headers, parse_headers
 from objstore.wire.connection import forks
 from objstore.wire.connection.arguments import inbox_prefix as check_inbox_prefix
@@ -22,8 +22,8 @@ from objstore.wire.connection.arguments import text as check_text
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.callbacks import CallbackThread
 from objstore.wire.connection.dial import DialOptions
-from objstore.wire.connection.first_use import FirstUse
-from objstore.wire.connection.requests import Inbox, check_size, publish_parts
+from objstore.wire.connection.first_use import FirstUse, FromFirstUse
+from objstore.wire.connection.requests import Inbox, check_size
 from objstore.wire.connection.servers import Server, ServerPool, parse_servers
 from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Handler, Subscription
@@ -103,6 +103,10 @@ class Connection(Uncopied, NATSClient):
     _instead = "connect in each process (threads share one connection)"
 
     _session: Session | None = None  # also of one that was never initialized: __del__ asks for it
+
+    # What carries the commands, and where replies arrive; for the floors above.
+    session = FromFirstUse(Session)
+    inbox = FromFirstUse(Inbox)
 
     def __init__(
         self,
@@ -201,8 +205,8 @@ class Connection(Uncopied, NATSClient):
         except BaseException:
             session.close()
             raise
-        self._inbox = inbox
         self._session = session
+        vars(self).update(inbox=inbox, session=session)
         for each in list(self._user_subscriptions.values()):  # pynats2's reconnect()
             self._start_subscription(each.public)
         return session
@@ -248,6 +252,8 @@ class Connection(Uncopied, NATSClient):
             self.connect()
         elif self._session is None or self._session.is_closed:
             self._session = None  # the next use connects
+            for name in ("session", "inbox"):
+                vars(self).pop(name, None)
             self._first_use.reopen()
         return self
 
@@ -282,26 +288,16 @@ class Connection(Uncopied, NATSClient):
         """Whether there is a connection at this moment."""
         return self._session is not None and self._session.is_connected
 
-    @property
-    def session(self) -> Session:
-        """What carries the commands; for the floors above. A lazy connection connects here.
+    def connect_at_first_use(self) -> None:
+        """Connect where that was to be done by the first use.
 
         Raises:
             ConnectionClosedError: :meth:`connect` was not called, or :meth:`close` was.
             And as :meth:`connect`, for a lazy one.
         """
-        session = self._session
-        if session is not None:
-            return session
-        if self.lazy:
-            return self._first_use.connect_patiently(self._connect)
-        raise ConnectionClosedError("not connected: call connect() first, or use `with`")
-
-    @property
-    def inbox(self) -> Inbox:
-        """Where replies arrive; for the floors above."""
-        _ = self.session
-        return self._inbox
+        if not self.lazy:
+            raise ConnectionClosedError("not connected: call connect() first, or use `with`")
+        self._first_use.connect_patiently(self._connect)
 
     @property
     def server_info(self) -> dict[str, Any]:
@@ -337,7 +333,7 @@ class Connection(Uncopied, NATSClient):
         check_size(session, len(payload) + len(header))
         raw_reply = check_subject(self._vhost(reply), "reply subject") if reply else b""
         subject_bytes = check_subject(self._vhost(subject))
-        session.transmit(publish_parts(subject_bytes, payload, raw_reply, header))
+        session.transmit(encode_publish(subject_bytes, payload, raw_reply, header))
 
     def subscribe(
         self,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar, overload
 
 from objstore.errors import ConnectionClosedError, ConnectionLostError
 from objstore.wire.connection.dial import no_connection
 from objstore.wire.connection.outbox import Outbox
 
-__all__ = ["FirstUse"]
+__all__ = ["FirstUse", "FromFirstUse"]
 
 #: Between two attempts, in seconds: doubled each time, up to the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
@@ -109,3 +109,40 @@ class FirstUse:
     def is_closed(self) -> bool:
         """Whether it was closed, and not opened again."""
         return self._closed.is_set()
+
+
+class Lazy(Protocol):
+    """What connects at its first use."""
+
+    def connect_at_first_use(self) -> None:
+        """Connect, and set the attributes of this kind; or raise."""
+
+
+class FromFirstUse(Generic[_T]):
+    """An attribute that there is from the first use on, which connects.
+
+    Until then it is looked up here. Afterwards it stands in the owner itself, and is found there
+    without a call: each operation looks for it several times.
+
+    Arguments:
+        kind: of the value; for type checkers.
+    """
+
+    def __init__(self, kind: type[_T]) -> None:
+        self._kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> FromFirstUse[_T]: ...
+
+    @overload
+    def __get__(self, owner: Lazy, kind: type) -> _T: ...
+
+    def __get__(self, owner: Lazy | None, kind: type) -> FromFirstUse[_T] | _T:
+        if owner is None:
+            return self
+        owner.connect_at_first_use()
+        value: _T = vars(owner)[self._name]
+        return value

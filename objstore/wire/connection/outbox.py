@@ -130,7 +130,7 @@ class Outbox:
             "go on until it returns: have it set a flag, or use a client of its own"
         )
 
-    def piggyback(self, command: bytes, waiting: Waiter) -> bool:
+    def piggyback(self, command: Buffer, waiting: Waiter) -> bool:
         """Have a request sent with whatever is sent next; False: there is no link.
 
         Arguments: as :meth:`write`; :meth:`flush_piggybacked` does not wait for what comes next.

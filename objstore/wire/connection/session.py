@@ -13,6 +13,7 @@ connection ends, each of them is told at once, with the first cause.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -90,6 +91,8 @@ class Session(Subscribing):
         self._ping_interval = ping_interval
         #: What the current or last server said about itself.
         self.info: dict[str, object] = {}
+        #: The largest message that it takes, in bytes.
+        self.max_payload = sys.maxsize
         #: How many connections there have been, this one included.
         self.connects = 0
         self._prepare()
@@ -107,8 +110,9 @@ class Session(Subscribing):
         self._complaint: ObjStoreError | None = None  # an -ERR just now, which explains a close
         self._thread: threading.Thread | None = None
         self._subscriptions = Subscriptions()
-        self._waiting = Waiters()
-        self._out = Outbox(self._subscriptions, self._waiting)  # and the link, if there is one
+        #: Whoever waits for an answer, see :class:`Waiters`.
+        self.waiting = Waiters()
+        self._out = Outbox(self._subscriptions, self.waiting)  # and the link, if there is one
         #: See :meth:`Outbox.piggyback`, :meth:`Outbox.flush_piggybacked`.
         self.piggyback, self.flush_piggybacked = self._out.piggyback, self._out.flush_piggybacked
         self._lame = False  # the server is about to leave
@@ -172,7 +176,7 @@ class Session(Subscribing):
                 return
             self._ended = _closed_error()
             link, thread, self._out.link = self._out.link, self._thread, None
-            waiting: list[Waiter] = [*self._waiting.empty(), *self._wanted_by]
+            waiting: list[Waiter] = [*self.waiting.empty(), *self._wanted_by]
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
         self._over.open()
@@ -218,25 +222,34 @@ class Session(Subscribing):
             ReentrantCallError: this is a signal handler or a finalizer that interrupts the same
                 session, and ``waiting`` would wait for what it interrupts.
         """
-        left = self._reconnect_timeout
-        if self._write(self._out.link or self.wait_connected(left), parts, waiting):
-            return
-        # A server that accepts connections and takes nothing must not hold us for ever.
-        deadline = time.monotonic() + left
-        while not self._write(self.wait_connected(left), parts, waiting):
-            if (left := deadline - time.monotonic()) <= 0:
+        link = self._out.link or self.wait_connected(self._reconnect_timeout)
+        deadline = 0.0
+        while True:
+            try:
+                if self._out.write(link, parts, waiting) or not self._untold(waiting):
+                    return
+            except OSError as error:
+                untold = self._untold(waiting)
+                self._lose(link, broken(link, error))
+                if not untold:
+                    return
+            # A server that accepts connections and takes nothing must not hold us for ever.
+            now = time.monotonic()
+            deadline = deadline or now + self._reconnect_timeout
+            if now > deadline:
                 raise no_connection(self._cause, self._lost, self._reconnect_timeout)
+            link = self.wait_connected(deadline - now)
 
     def enqueue_control(self, command: bytes, waiting: Waiter | None = None) -> bool:
         """As :meth:`transmit`, for a short command; never blocks. False: there is no connection."""
         if waiting is not None:
-            self._waiting.enter(waiting)  # first in, then look: who takes the link away tells it
+            self.waiting.enter(waiting)  # first in, then look: who takes the link away tells it
         self._out.enqueue_control(command)
         return self._link is not None
 
     def forget(self, waiting: Waiter) -> None:
         """Whoever waited does so no longer."""
-        self._waiting.leave(waiting)
+        self.waiting.leave(waiting)
 
     def ping(self, timeout: float) -> None:
         """Send a PING and wait for its PONG: all that was sent before has been received.
@@ -258,24 +271,15 @@ class Session(Subscribing):
     def flush(self, timeout: float) -> None:
         """Give the server time to receive what was sent, if that can be. Never fails."""
         signal = Signal()
-        self._waiting.enter(signal)
+        self.waiting.enter(signal)
         if self._link is not None and not self.is_reentrant:
             self._out.enqueue_control(signal)
             signal.wait(timeout)
         self.forget(signal)
 
-    def _write(self, link: Link, parts: Sequence[Buffer], waiting: Waiter | None) -> bool:
-        """Send over one link; False: it was no longer there, or broke, so try the next."""
-        try:
-            return self._out.write(link, parts, waiting) or not self._untold(waiting)
-        except OSError as error:
-            untold = self._untold(waiting)
-            self._lose(link, broken(link, error))
-            return not untold
-
     def _untold(self, waiting: Waiter | None) -> bool:
         """Whether nobody has told it of the link's end, so that its command may go again."""
-        return waiting is None or self._waiting.leave(waiting)
+        return waiting is None or self.waiting.leave(waiting)
 
     # --- losing the connection and getting the next
 
@@ -315,7 +319,7 @@ class Session(Subscribing):
             link.transport.abort()  # here, for a signal handler may strike after: never blocks
             self._out.link = None
             self._cause = self._lost = cause = self._complaint or cause
-            waiting = self._waiting.empty()
+            waiting = self.waiting.empty()
         error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")
         error.__cause__ = cause
         fail_all(waiting, error)
@@ -328,7 +332,7 @@ class Session(Subscribing):
         try:
             with self._out.lock:
                 self._complaint = None
-                self._waiting.expect_replies()
+                self.waiting.expect_replies()
                 self._out.begin(link)
                 with self._lock:
                     if self._ended is not None:
@@ -433,7 +437,7 @@ class Session(Subscribing):
         elif isinstance(event, Pong):
             if self._out.pongs:
                 signal = self._out.pongs.popleft()
-                self._waiting.leave(signal)
+                self.waiting.leave(signal)
                 signal.set()
         elif isinstance(event, Info):
             self._take_info(link, event.fields)
@@ -442,6 +446,8 @@ class Session(Subscribing):
 
     def _take_info(self, link: Link, fields: dict[str, object]) -> None:
         self.info = {**link.info, **fields}
+        limit = self.info.get("max_payload")
+        self.max_payload = limit if isinstance(limit, int) else sys.maxsize
         if isinstance(urls := fields.get("connect_urls"), list):
             self._pool.discover(url for url in urls if isinstance(url, str))
         if fields.get("ldm") and len(self._pool.servers) > 1:
@@ -455,9 +461,9 @@ class Session(Subscribing):
             self._complaint = error
             return
         if "subscription" not in text.lower():
-            concerned = self._waiting.concerned(error.subject)
+            concerned = self.waiting.concerned(error.subject)
         elif no_replies := self._subscriptions.deny(error):
-            error, concerned = no_replies, self._waiting.expect_no_replies(no_replies)
+            error, concerned = no_replies, self.waiting.expect_no_replies(no_replies)
         else:
             concerned = []
         if not concerned:

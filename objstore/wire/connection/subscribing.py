@@ -18,7 +18,7 @@ class Subscribing:
 
     _out: Outbox
     _subscriptions: Subscriptions
-    _waiting: Waiters
+    waiting: Waiters
 
     def subscribe(
         self,
@@ -58,7 +58,7 @@ class Subscribing:
     def begin(self, subscription: Subscription) -> None:
         """Begin with a subscription, as :meth:`subscribe`; once more is no harm."""
         if subscription.replies:
-            self._waiting.expect_replies()
+            self.waiting.expect_replies()
         self._subscriptions.add(subscription)
         self._out.enqueue_control(subscription)
 

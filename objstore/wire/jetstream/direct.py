@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from objstore.errors import APIError, NoRespondersError, ObjStoreError, ProtocolError
-from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.headers import decode_text
 from objstore.wire.codec.protocol import Buffer, Message
 from objstore.wire.connection.connection import Connection
-from objstore.wire.connection.requests import publish_parts
 from objstore.wire.connection.subscriptions import PlaceOf
 
 __all__ = [
@@ -308,7 +307,7 @@ class DirectPage:
 
 
 def _request_parts(subject: str, request: BatchRequest, reply: str) -> list[Buffer]:
-    return publish_parts(check_subject(subject), _encode(request), reply.encode())
+    return encode_publish(check_subject(subject), _encode(request), reply.encode())
 
 
 def direct_error(message: Message, what: str) -> ObjStoreError:

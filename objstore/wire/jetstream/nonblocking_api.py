@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from objstore.wire.codec.commands import check_subject
-from objstore.wire.connection.requests import publish_parts
+from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.connection.subscriptions import Waiter
 from objstore.wire.jetstream.api import JetStream
 from objstore.wire.jetstream.reads import count_request
@@ -76,5 +75,5 @@ class NonblockingAPI:
 
     def _publish(self, subject: str, payload: bytes = b"", asker: Asker | None = None) -> bool:
         reply = b"" if asker is None else asker.reply.encode()
-        command = b"".join(publish_parts(check_subject(subject), payload, reply))
+        command = b"".join(encode_publish(check_subject(subject), payload, reply))
         return self._connection.session.enqueue_control(command, asker)

@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from objstore.errors import ObjStoreError, PermissionDeniedError
-from objstore.wire.codec.commands import check_subject
+from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.protocol import Message
 from objstore.wire.connection.connection import Connection
-from objstore.wire.connection.requests import publish_parts
 
 __all__ = ["User"]
 
@@ -52,7 +51,7 @@ class User:
             return
         connection = self._connection
         self._reply = connection.inbox.open(self._deliver)
-        command = b"".join(publish_parts(check_subject(_INFO), b"", self._reply.encode()))
+        command = b"".join(encode_publish(check_subject(_INFO), b"", self._reply.encode()))
         if not connection.session.piggyback(command, self):
             self._close()
             self._reply = ""  # there is no connection: next time

@@ -663,20 +663,44 @@ def server_reads(command: bytes) -> list[bytes]:
     return command[:-2].replace(b"\t", b" ").split()
 
 
-@pytest.mark.parametrize("reply", [b"", b"_INBOX.r"])
-def test_encode_publish(reply: bytes) -> None:
-    words = server_reads(encode_publish(b"a.b", reply, 12))
-    assert words == [word for word in (b"PUB", b"a.b", reply, b"12") if word]
+def published(subject: bytes, reply: bytes, size: int, header: bytes = b"") -> bytes:
+    """The line of a publish, and its header block."""
+    payload = b"." * size
+    data = b"".join(encode_publish(subject, payload, reply, header))
+    assert data.endswith(payload + b"\r\n")
+    return data[: -size - 2]
 
 
+@pytest.mark.parametrize("size", [0, 12, 100_000])
 @pytest.mark.parametrize("reply", [b"", b"_INBOX.r"])
-def test_encode_publish_with_headers(reply: bytes) -> None:
+def test_encode_publish(reply: bytes, size: int) -> None:
+    words = server_reads(published(b"a.b", reply, size))
+    assert words == [word for word in (b"PUB", b"a.b", reply, b"%d" % size) if word]
+
+
+@pytest.mark.parametrize("size", [0, 12, 100_000])
+@pytest.mark.parametrize("reply", [b"", b"_INBOX.r"])
+def test_encode_publish_with_headers(reply: bytes, size: int) -> None:
     header = encode_headers({"A": "1"})
-    data = encode_publish(b"a.b", reply, 12, header)
+    data = published(b"a.b", reply, size, header)
     line, block = data[: -len(header)], data[-len(header) :]
-    sizes = (b"%d" % len(header), b"%d" % (len(header) + 12))
+    sizes = (b"%d" % len(header), b"%d" % (len(header) + size))
     assert server_reads(line) == [w for w in (b"HPUB", b"a.b", reply, *sizes) if w]
     assert block == header
+
+
+def test_a_small_payload_is_one_piece() -> None:
+    """Whatever kind of buffer it is."""
+    for payload in (b"abc", bytearray(b"abc"), memoryview(b"abc")):
+        assert encode_publish(b"s", payload) == [b"PUB s  3\r\nabc\r\n"]
+    assert encode_publish(b"s", b"", b"r", b"H") == [b"HPUB s r 1 1\r\nH\r\n"]
+
+
+def test_a_large_payload_is_a_piece_of_its_own() -> None:
+    payload = bytearray(100_000)
+    head, body, end = encode_publish(b"s", payload, b"r")
+    assert (head, end) == (b"PUB s r 100000\r\n", b"\r\n")
+    assert body is payload
 
 
 def test_encode_connect() -> None:
@@ -706,18 +730,18 @@ def test_ping_and_pong() -> None:
 
 def test_commands_of_the_longest_line() -> None:
     """4,096 bytes pass, one more does not; a header block is not part of the line."""
-    fits = b"s" * (MAX_COMMAND - len(encode_publish(b"", b"", 1)) + len(b"\r\n"))
-    longest = encode_publish(fits, b"", 1)
+    fits = b"s" * (MAX_COMMAND - len(published(b"", b"", 1)) + len(b"\r\n"))
+    longest = published(fits, b"", 1)
     assert len(longest) == MAX_COMMAND + len(b"\r\n")
     assert server_reads(longest) == [b"PUB", fits, b"1"]
     with pytest.raises(InvalidNameError, match=r"4097 bytes.*accepts 4096.*name is too long"):
-        encode_publish(fits + b"s", b"", 1)
+        published(fits + b"s", b"", 1)
     header = encode_headers({"A": "x" * 5000})
-    assert encode_publish(b"s" * 4000, b"", 1, header).endswith(header)
+    assert published(b"s" * 4000, b"", 1, header).endswith(header)
     with pytest.raises(InvalidNameError, match="too long"):
-        encode_publish(b"s" * 4090, b"", 1, header)
+        published(b"s" * 4090, b"", 1, header)
     with pytest.raises(InvalidNameError, match="too long"):
-        encode_publish(b"s", b"r" * 4096, 1)
+        published(b"s", b"r" * 4096, 1)
     with pytest.raises(InvalidNameError, match="too long"):
         encode_subscribe(b"s" * 4096, 1)
 

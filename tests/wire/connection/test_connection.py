@@ -322,7 +322,7 @@ class TestRequests:
             for each in [Background(work, name) for name in range(32)]:
                 each.get()
             assert requester.inbox._handlers == {}
-            assert len(requester.session._waiting) == 0
+            assert len(requester.session.waiting) == 0
 
     def test_late_reply(self, connection: Connection, subject: str) -> None:
         """A reply that comes after the time-out is dropped, and does not answer the next one."""
@@ -340,7 +340,7 @@ class TestRequests:
         assert isinstance(reply, Msg)
         assert reply.payload == b"right"
         assert connection.inbox._handlers == {}
-        assert len(connection.session._waiting) == 0
+        assert len(connection.session.waiting) == 0
 
 
 def test_ipv6() -> None:
@@ -566,7 +566,7 @@ class TestReconnect:
             stop.set()
             for each in workers:
                 each.get()
-            assert len(connection.session._waiting) == 0
+            assert len(connection.session.waiting) == 0
             assert connection.inbox._handlers == {}
             connection.ping()
 
@@ -837,7 +837,7 @@ class TestInterrupts:
             signal.signal(signal.SIGINT, before)
         assert connection.request(f"{subject}.echo", payload=b"x").payload == b"x"
         assert list(connection.inbox._handlers) == []
-        assert len(connection.session._waiting) == 0
+        assert len(connection.session.waiting) == 0
 
     def test_at_any_moment(self, server: LocalServer) -> None:
         """A signal that raises at 300 odd moments of requests, subscriptions and publishes:

@@ -350,7 +350,7 @@ class TestPermissions:
             connection.ping()
             assert connection.session.connects == 1
             assert connection.inbox._handlers == {}
-            assert len(connection.session._waiting) == 0
+            assert len(connection.session.waiting) == 0
             assert len(connection.session._subscriptions._by_sid) == 1  # the inbox, once
 
     def test_own_inbox(self, with_rules: LocalServer) -> None:

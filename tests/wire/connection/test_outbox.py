@@ -211,7 +211,7 @@ def test_lost_or_denied_just_before(told: bool) -> None:
 
         def happens() -> None:
             if told:
-                session._waiting.expect_no_replies(ObjStoreError("denied"))
+                session.waiting.expect_no_replies(ObjStoreError("denied"))
             else:
                 session.drop()
 
@@ -224,7 +224,7 @@ def test_lost_or_denied_just_before(told: bool) -> None:
         sender.publish.get()
         if not told:
             assert getattr(late.get(), "payload", None) == b"late"
-        session._waiting.expect_replies()
+        session.waiting.expect_replies()
         for each in sender.requests:
             each.join()
         assert sum(line.startswith(b"PUB late") for line in seen) == (not told)
@@ -355,7 +355,7 @@ def test_along_when_the_connection_is_lost() -> None:
 
 def test_along_when_no_reply_can_come() -> None:
     with counted() as (connection, _, seen):
-        connection.session._waiting.expect_no_replies(ObjStoreError("denied"))
+        connection.session.waiting.expect_no_replies(ObjStoreError("denied"))
         with (
             connection.inbox.start_piggybacked("s1", b"") as along,
             pytest.raises(ObjStoreError, match="denied"),

@@ -10,8 +10,14 @@ import pytest
 
 from objstore import ConnectionLostError, InvalidNameError, RequestTimeoutError
 from objstore.wire.codec.protocol import Message
-from objstore.wire.connection.requests import Inbox, Reply, publish_parts
-from objstore.wire.connection.subscriptions import Latch, Signal, Subscription, Subscriptions
+from objstore.wire.connection.requests import Inbox, PendingReply
+from objstore.wire.connection.subscriptions import (
+    Latch,
+    Signal,
+    Subscription,
+    Subscriptions,
+    Waiters,
+)
 from tests.support.scripted import Background
 
 pytestmark = pytest.mark.newest_server
@@ -28,6 +34,7 @@ class FakeSession:
         self.made: list[Subscription] = []
         self.ended: list[Subscription] = []
         self._sids = itertools.count(1)
+        self.waiting = Waiters()
 
     def new_subscription(self, subject: str, handler: Any, **options: Any) -> Subscription:
         return Subscription(next(self._sids), subject, handler, **options)
@@ -40,21 +47,10 @@ class FakeSession:
         self.ended.append(subscription)
 
 
-class TestPublishParts:
-    """The bytes of a publish."""
-
-    def test_small(self) -> None:
-        """One piece for a small payload, whatever kind of buffer it is."""
-        for payload in (b"abc", bytearray(b"abc"), memoryview(b"abc")):
-            assert publish_parts(b"s", payload) == [b"PUB s  3\r\nabc\r\n"]
-        assert publish_parts(b"s", b"", b"r", b"H") == [b"HPUB s r 1 1\r\nH\r\n"]
-
-    def test_large(self) -> None:
-        """A large payload is not copied: it is itself one of the pieces."""
-        payload = bytearray(100_000)
-        head, body, end = publish_parts(b"s", payload, b"r")
-        assert (head, end) == (b"PUB s r 100000\r\n", b"\r\n")
-        assert body is payload
+def pending(subject: str = "s") -> PendingReply:
+    """A request that nobody sends."""
+    session: Any = FakeSession()
+    return PendingReply(Inbox(session), session, subject)
 
 
 class TestReply:
@@ -63,32 +59,35 @@ class TestReply:
     def test_first_counts(self) -> None:
         """What comes after the first reply, or after the failure, is ignored."""
         error = ConnectionLostError("x")
-        reply = Reply("s")
+        reply = pending()
         reply.deliver(message(payload=b"1"))
         reply.deliver(message(payload=b"2"))
         reply.fail(error)
-        assert reply.wait(0).payload == b"1"
-        reply = Reply("s")
+        assert reply.error is None
+        assert reply.result(0).payload == b"1"
+        reply = pending()
         reply.fail(error)
         reply.deliver(message())
+        reply.fail(ConnectionLostError("y"))
+        assert reply.error is error
         with pytest.raises(ConnectionLostError) as caught:
-            reply.wait(0)
+            reply.result(0)
         assert caught.value is error
 
     def test_timeout(self) -> None:
         with pytest.raises(RequestTimeoutError, match="no reply from s in 0 s"):
-            Reply("s").wait(0)
+            pending().result(0)
 
     def test_at_once(self) -> None:
         """A reply and a failure by two threads at once: one of them is had, none raises."""
         for _ in range(300):
-            reply, start = Reply("s"), threading.Barrier(2)
+            reply, start = pending(), threading.Barrier(2)
 
-            def deliver(reply: Reply = reply, start: threading.Barrier = start) -> None:
+            def deliver(reply: PendingReply = reply, start: threading.Barrier = start) -> None:
                 start.wait()
                 reply.deliver(message())
 
-            def fail(reply: Reply = reply, start: threading.Barrier = start) -> None:
+            def fail(reply: PendingReply = reply, start: threading.Barrier = start) -> None:
                 start.wait()
                 reply.fail(ConnectionLostError("x"))
 
@@ -96,9 +95,21 @@ class TestReply:
             for each in both:
                 each.get()
             try:
-                assert reply.wait(0).subject == "s"
+                assert reply.result(0).subject == "s"
             except ConnectionLostError as error:
                 assert str(error) == "x"  # noqa: PT017 - either is right
+
+    def test_closed(self) -> None:
+        """It is waited for no longer, neither by its subject nor by the end of the connection."""
+        session: Any = FakeSession()
+        inbox = Inbox(session)
+        reply = PendingReply(inbox, session, "s")
+        session.waiting.add(reply)
+        assert len(inbox._handlers) == 1
+        for _ in range(2):
+            reply.close()
+            assert inbox._handlers == {}
+            assert not session.waiting
 
     def test_latch(self) -> None:
         """Opening twice is fine."""

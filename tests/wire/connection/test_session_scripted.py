@@ -504,7 +504,7 @@ class TestStalledPeer:
 
         with ScriptedServer(slow, receive_buffer=4096) as server:
             with connected(server.url, timeout=2.0) as connection:
-                connection.session.info["max_payload"] = 8_000_000
+                connection.session.max_payload = 8_000_000
                 connection.publish("x", payload=bytes(8_000_000))
                 connection.session.ping(PATIENCE)
                 assert connection.session.connects == 1
@@ -538,7 +538,7 @@ class TestStalledPeer:
             connection.timeout = 0.1
             with pytest.raises(RequestTimeoutError, match="PING"):
                 connection.ping()
-            assert len(connection.session._waiting) == 0
+            assert len(connection.session.waiting) == 0
             assert connection.is_connected
 
 
@@ -871,7 +871,7 @@ class TestErrors:
         assert requests.empty()
         with ScriptedServer(script) as server, connected(server.url) as connection:
             fine = Background(connection.request, "fine", timeout=PATIENCE)
-            eventually(lambda: len(connection.session._waiting) == 1)
+            eventually(lambda: len(connection.session.waiting) == 1)
             with pytest.raises(PermissionDeniedError) as caught:
                 connection.request("bad", timeout=PATIENCE)
             assert caught.value.subject == "bad"
@@ -918,7 +918,7 @@ class TestErrors:
         """The refusal of the inbox arrives before the request is sent: it is not even sent."""
         error = PermissionDeniedError("not allowed: subscription to i", subject="i")
         with ScriptedServer(serve) as server, connected(server.url) as connection:
-            waiting = connection.session._waiting
+            waiting = connection.session.waiting
             assert waiting.expect_no_replies(error) == []
             told: queue.Queue[Exception] = queue.Queue()
 
@@ -951,7 +951,7 @@ class TestRaces:
             link.transport.send = lose_first  # type: ignore[method-assign]
             with pytest.raises(ConnectionLostError, match="reset by this process"):
                 connection.request("s", timeout=600)
-            assert len(session._waiting) == 0
+            assert len(session.waiting) == 0
             connection.ping()
 
     def test_lost_before_the_send(self) -> None:
@@ -964,7 +964,7 @@ class TestRaces:
 
         with ScriptedServer(script) as server, connected(server.url) as connection:
             session = connection.session
-            enter = session._waiting.enter
+            enter = session.waiting.enter
             calls = 0
 
             def lose_first(waiting: Any) -> bool:
@@ -974,11 +974,11 @@ class TestRaces:
                     session.drop()
                 return enter(waiting)
 
-            session._waiting.enter = lose_first  # type: ignore[method-assign]
+            session.waiting.enter = lose_first  # type: ignore[method-assign]
             session.ping(PATIENCE)
             assert calls == 2
             assert seen.count(b"PING") == 1
-            assert len(session._waiting) == 0
+            assert len(session.waiting) == 0
 
     def test_breaks_at_every_send(self) -> None:
         """Every connection breaks when something is sent: that ends at the deadline."""
@@ -1072,7 +1072,7 @@ class TestRaces:
             session = connection.session
             for _ in range(200):
                 signal = Signal()
-                session._waiting.enter(signal)
+                session.waiting.enter(signal)
                 both = [Background(signal.set), Background(signal.fail, ConnectionLostError("x"))]
                 for each in both:
                     each.get()
@@ -1092,8 +1092,8 @@ class TestRaces:
             session = connection.session
             signals = [Signal() for _ in range(10)]
             for signal in signals:
-                session._waiting.enter(signal)
-                session._waiting.enter(Broken())
+                session.waiting.enter(signal)
+                session.waiting.enter(Broken())
             session.drop()
             assert all(signal.wait(PATIENCE) for signal in signals)
             assert all(isinstance(each.error, ConnectionLostError) for each in signals)

@@ -347,7 +347,7 @@ class TestReading:
         assert batch.next(0.01) is None
         batch.close()
         assert js.connection.inbox._handlers == {}
-        assert len(js.connection.session._waiting) == 0
+        assert len(js.connection.session.waiting) == 0
 
     def test_batch_statuses(self, js: JetStream, stream: str) -> None:
         """A batch that finds nothing, a malformed one, and one of no stream."""
