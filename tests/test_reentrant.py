@@ -190,7 +190,7 @@ def test_a_forgotten_file_in_the_midst_of_a_send(patient: Client, bucket: Object
     """The collector may find it there; its chunks go all the same, as soon as they can."""
     file = bucket.open("forgotten", "wb", chunk_size=1000)
     file.write(bytes(5500))
-    with pytest.warns(ResourceWarning, match="never closed"), patient.connection.session._out.lock:
+    with pytest.warns(ResourceWarning, match="never closed"), patient.connection.session.out.lock:
         del file
     eventually(lambda: bucket.status().stream_info.state.messages == 0)
     assert bucket.info("forgotten") is None

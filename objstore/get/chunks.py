@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from objstore.errors import DigestMismatchError, ObjectCorruptError
+from objstore.errors import DigestMismatchError, NoRespondersError, ObjectCorruptError
 from objstore.get.batched_gets import BatchedGets
 from objstore.get.integrity import (
     Digester,
@@ -158,7 +158,10 @@ def only_chunk(records: Records, info: ObjectInfo) -> Payload:
     """
     _check_nuid(info)
     subject = chunk_subject(records.bucket, info.nuid)
-    stored = records.access.last_from_any(subject)
+    try:
+        stored = records.access.last(subject, leader=False)
+    except NoRespondersError:  # no direct gets here
+        stored = None
     try:
         if stored is not None:
             return verify_whole(info, stored.payload)

@@ -6,7 +6,7 @@ from objstore.errors import BucketNotFoundError, LinkError
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo
 
-__all__ = ["follow"]
+__all__ = ["follow", "follow_record"]
 
 #: How many links are followed, one after the other. Clients refuse links to links, yet a link's
 #: target can be replaced by a link.
@@ -14,7 +14,7 @@ MAX_LINKS = 8
 
 
 def follow(records: Records, name: str) -> tuple[Records, ObjectInfo] | None:
-    """The object that a name leads to, and the bucket that it is in.
+    """Find the object that a name leads to, and the bucket that it is in.
 
     Returns:
         None when there is no such object, or a link leads to none.
@@ -23,18 +23,16 @@ def follow(records: Records, name: str) -> tuple[Records, ObjectInfo] | None:
         LinkError: a link leads to a whole bucket, or links lead in a circle.
         And as :meth:`~objstore.metadata.records.Records.read`.
     """
-    seen: set[tuple[str, str]] = set()
-    here, at = records, name
-    while (here.bucket, at) not in seen and len(seen) <= MAX_LINKS:
-        seen.add((here.bucket, at))
-        try:
-            info = here.read(at)
-        except BucketNotFoundError:
-            if here is records:
-                raise
-            return None
-        if info is None or info.deleted:
-            return None
+    return follow_record(records, name, records.read(name))
+
+
+def follow_record(
+    records: Records, name: str, info: ObjectInfo | None
+) -> tuple[Records, ObjectInfo] | None:
+    """As :func:`follow`, for a name whose own record has been read."""
+    seen = {(records.bucket, name)}
+    here = records
+    while info is not None and not info.deleted:
         link = info.link
         if link is None:
             return here, info
@@ -44,6 +42,16 @@ def follow(records: Records, name: str) -> tuple[Records, ObjectInfo] | None:
                 bucket=records.bucket,
                 name=name,
             )
+        if (link.bucket, link.name) in seen or len(seen) > MAX_LINKS:
+            raise LinkError(
+                f"the links from {name!r} lead in a circle", bucket=records.bucket, name=name
+            )
+        seen.add((link.bucket, link.name))
         here = here if link.bucket == here.bucket else records.of(link.bucket)
-        at = link.name
-    raise LinkError(f"the links from {name!r} lead in a circle", bucket=records.bucket, name=name)
+        try:
+            info = here.read(link.name)
+        except BucketNotFoundError:
+            if here is records:
+                raise
+            return None
+    return None

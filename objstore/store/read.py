@@ -9,7 +9,7 @@ from objstore.errors import DigestMismatchError, InvalidOptionError, ObjectChang
 from objstore.get.chunks import only_chunk
 from objstore.get.read_many import read_many
 from objstore.get.reader import ObjectResult
-from objstore.metadata.links import follow
+from objstore.metadata.links import follow, follow_record
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo
@@ -79,7 +79,7 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
     _check_range(start, end)
     for attempt in range(READ_TRIES):
         try:
-            found = follow(handle.records, name)
+            found = follow_record(handle.records, name, handle.records.read(name))
             if found is None:
                 break
             if found[1].chunks == 1 and start is None and end is None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from objstore.errors import ReentrantCallError
 from objstore.wire.codec.commands import PING, PONG
@@ -36,6 +36,7 @@ class Outbox:
     Arguments:
         subscriptions: those to announce to a server.
         waiting: where whoever waits for an answer is registered.
+        broke: called when a link broke under a send.
 
     Attributes:
         link: what is sent over; None: nothing, at the moment. The session sets it.
@@ -43,7 +44,13 @@ class Outbox:
         reader: the reader thread's identity, once there is one.
     """
 
-    def __init__(self, subscriptions: Subscriptions, waiting: Waiters) -> None:
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        waiting: Waiters,
+        broke: Callable[[Link, OSError], object],
+    ) -> None:
+        self._broke = broke
         self.link: Link | None = None
         self.pongs: deque[Signal] = deque()
         self.reader = 0
@@ -66,12 +73,11 @@ class Outbox:
             waiting: is registered before they go. Whoever loses the link tells it.
 
         Returns:
-            False when the link is no longer the one in use: nothing was sent. True also when
-            ``waiting`` was told that it waits in vain, and when this interrupts a send: then what
-            nobody waits for goes behind that.
+            False when the link is no longer the one in use, or broke: they may go over the next.
+            True also when ``waiting`` was told that it waits in vain, and when this interrupts a
+            send: then what nobody waits for goes behind that.
 
         Raises:
-            OSError: it broke.
             ReentrantCallError: this interrupts a send, and its answer is to be waited for.
         """
         mine = self.lock._is_owned()  # type: ignore[attr-defined]
@@ -80,42 +86,56 @@ class Outbox:
                 raise self.reentrant()
             self._handed_over.append((None, b"".join(parts)))
             return True
+        entering = waiting
         if self._sending and len(parts) == 1 and waiting and not isinstance(waiting, Signal):
             done = self._hand_to_sender(link, parts[0], waiting)
             if done is not None:
-                return done
-            parts, waiting = (), None
-        with self.lock:
-            try:
-                self._sending = True
-                told = waiting is not None and not self._waiting.enter(waiting)
-                gone = not told and self.link is not link
-                if not told and not gone:
-                    if self._control or self._handed_over:
-                        parts = [*self._all_waiting(link), *parts]
-                    if isinstance(waiting, Signal):
-                        self.pongs.append(waiting)
-                    if parts:
-                        link.transport.send(parts)
-                self._sending = False
-                if self._handed_over:
-                    self._send_handed_over()
-            except OSError:
-                raise
-            except BaseException:
-                # Interrupted (Ctrl-C): half a command may have gone. The stream is spoilt, and
-                # ends here; the reader notices when the server has taken all before and closes.
-                for spoilt in (link, self.link):
-                    if spoilt is not None:
-                        spoilt.transport.finish()
-                raise
-            finally:
-                self._sending = False
+                return done or not self._untold(waiting)
+            parts, entering = (), None  # nobody sends any more: it goes with what waits
+        try:
+            with self.lock:
+                try:
+                    self._sending = True
+                    told = entering is not None and not self._waiting.enter(entering)
+                    gone = not told and self.link is not link
+                    if not told and not gone:
+                        if self._control or self._handed_over:
+                            parts = [*self._all_waiting(link), *parts]
+                        if isinstance(entering, Signal):
+                            self.pongs.append(entering)
+                        if parts:
+                            link.transport.send(parts)
+                    self._sending = False
+                    if self._handed_over:
+                        self._send_handed_over()
+                except BaseException as error:
+                    if not isinstance(error, OSError):
+                        self._spoil(link)
+                    raise
+                finally:
+                    self._sending = False
+        except OSError as error:
+            untold = self._untold(waiting)
+            self._broke(link, error)
+            return not untold
         if self._control:
             self.send_control()
         if self._handed_over:  # by a signal handler that struck just before the lock was released
             self.flush_piggybacked()
-        return not gone
+        return not gone or not self._untold(waiting)
+
+    def _spoil(self, link: Link) -> None:
+        """End a stream that was interrupted (Ctrl-C): half a command may have gone.
+
+        The reader notices when the server has taken all before, and closes.
+        """
+        for spoilt in (link, self.link):
+            if spoilt is not None:
+                spoilt.transport.finish()
+
+    def _untold(self, waiting: Waiter | None) -> bool:
+        """Whether nobody has told it of the link's end, so that its command may go again."""
+        return waiting is None or self._waiting.leave(waiting)
 
     def is_reentrant(self) -> bool:
         """Whether this thread cannot wait for an answer: it is about to send (this is a signal
@@ -147,10 +167,7 @@ class Outbox:
         """Send what was to go along with something else, if it has not gone. Never fails."""
         link = self.link
         if self._handed_over and not self._sending and link is not None and not self.is_reentrant():
-            try:
-                self.write(link, (), None)
-            except OSError:
-                link.transport.abort()
+            self.write(link, (), None)
 
     def _hand_to_sender(self, link: Link, command: Buffer, waiting: Waiter) -> bool | None:
         """Leave a request to the thread that is sending; None: nobody is, so it waits there.

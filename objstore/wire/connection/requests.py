@@ -123,14 +123,10 @@ class Inbox:
             ConnectionLostError: the connection broke; whether the request arrived is unknown.
             PermissionDeniedError: publishing there is not allowed.
         """
-        pending = self.start(subject, payload, header=header)
-        try:
-            return pending.result(timeout)
-        finally:
-            pending.close()
+        return self.start(subject, payload, header=header).result(timeout)
 
     def start(self, subject: str, payload: Buffer, *, header: bytes = b"") -> PendingReply:
-        """Publish a request, and wait later; to be closed in any case.
+        """Publish a request, and wait later; to be closed, or its result taken, in any case.
 
         Raises:
             InvalidNameError, InvalidOptionError, ConnectionLostError: as :meth:`request`.
@@ -140,7 +136,10 @@ class Inbox:
             check_size(session, len(payload) + len(header))
         reply = PendingReply(self, session, subject)
         try:
-            session.transmit(encode_publish(raw, payload, reply.address.encode(), header), reply)
+            parts = encode_publish(raw, payload, reply.address.encode(), header)
+            link = session.out.link
+            if link is None or not session.out.write(link, parts, reply):
+                session.transmit(parts, reply)  # which waits for the next connection
         except BaseException:
             reply.close()
             raise
@@ -165,7 +164,7 @@ class Inbox:
 
 
 class PendingReply:
-    """A request under way, whose reply one thread waits for, once; to be closed in any case.
+    """A request under way, whose reply one thread waits for, once; or it is to be closed.
 
     It waits behind a plain lock, which the reader thread releases. Rejected: ``threading.Event``
     and ``Condition``, see :class:`~objstore.wire.connection.subscriptions.Latch`; and that class
@@ -215,7 +214,7 @@ class PendingReply:
                 pass
 
     def result(self, timeout: float) -> Message:
-        """Wait for the reply.
+        """Wait for the reply, and close it.
 
         Arguments:
             timeout: in seconds.
@@ -224,12 +223,15 @@ class PendingReply:
             NoRespondersError, RequestTimeoutError, ConnectionLostError, PermissionDeniedError:
                 as :meth:`Inbox.request`.
         """
-        if not self._lock.acquire(timeout=timeout):
-            raise RequestTimeoutError(
-                f"no reply from {self.subject} in {timeout:g} s",
-                subject=self.subject,
-                timeout=timeout,
-            )
+        try:
+            if not self._lock.acquire(timeout=timeout):
+                raise RequestTimeoutError(
+                    f"no reply from {self.subject} in {timeout:g} s",
+                    subject=self.subject,
+                    timeout=timeout,
+                )
+        finally:
+            self.close()
         message = self._message
         if message is None:
             assert self.error is not None  # noqa: S101 - the lock says so

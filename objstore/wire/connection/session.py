@@ -4,7 +4,7 @@ The locks, and who may hold them:
 
 - ``_lock`` guards the state, is held for a few instructions, and never during I/O. It is
   reentrant, for the garbage collector: that may close a forgotten connection in any thread.
-- ``_out.lock`` is held by the one thread that sends; see :mod:`objstore.wire.connection.outbox`.
+- ``out.lock`` is held by the one thread that sends; see :mod:`objstore.wire.connection.outbox`.
 
 Whoever waits for something from the server is registered as :class:`Waiter`; when the
 connection ends, each of them is told at once, with the first cause.
@@ -112,14 +112,15 @@ class Session(Subscribing):
         self._subscriptions = Subscriptions()
         #: Whoever waits for an answer, see :class:`Waiters`.
         self.waiting = Waiters()
-        self._out = Outbox(self._subscriptions, self.waiting)  # and the link, if there is one
+        #: What sends; it has the link, if there is one.
+        self.out = Outbox(self._subscriptions, self.waiting, self._broke)
         #: See :meth:`Outbox.piggyback`, :meth:`Outbox.flush_piggybacked`.
-        self.piggyback, self.flush_piggybacked = self._out.piggyback, self._out.flush_piggybacked
+        self.piggyback, self.flush_piggybacked = self.out.piggyback, self.out.flush_piggybacked
         self._lame = False  # the server is about to leave
 
     @property
     def _link(self) -> Link | None:
-        return self._out.link
+        return self.out.link
 
     # --- the life of a session
 
@@ -149,7 +150,7 @@ class Session(Subscribing):
             ReentrantCallError: this interrupts the same, in the same thread.
         """
         if type(self._start_lock) is not type(threading.RLock()):  # gevent came after a fork
-            self._start_lock, self._out.lock = threading.RLock(), threading.RLock()
+            self._start_lock, self.out.lock = threading.RLock(), threading.RLock()
         self._check_not_reentrant()
         with self._start_lock:
             if self._ended is not None:
@@ -165,7 +166,7 @@ class Session(Subscribing):
                 self._thread.start()
             except BaseException:  # no more threads, or Ctrl-C
                 if self._thread is None or not self._thread.is_alive():
-                    self._thread = self._out.link = None
+                    self._thread = self.out.link = None
                     link.transport.close()
                 raise
 
@@ -175,7 +176,7 @@ class Session(Subscribing):
             if self._ended is not None:
                 return
             self._ended = _closed_error()
-            link, thread, self._out.link = self._out.link, self._thread, None
+            link, thread, self.out.link = self.out.link, self._thread, None
             waiting: list[Waiter] = [*self.waiting.empty(), *self._wanted_by]
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
@@ -197,11 +198,11 @@ class Session(Subscribing):
         step of it that the reader thread waits for, or that other callers do; or it is the reader
         thread, in a finalizer."""
         mine = (self._lock, self._start_lock)
-        return self._out.is_reentrant() or any(each._is_owned() for each in mine)  # type: ignore[attr-defined]
+        return self.out.is_reentrant() or any(each._is_owned() for each in mine)  # type: ignore[attr-defined]
 
     def _check_not_reentrant(self) -> None:
         if self.is_reentrant:
-            raise self._out.reentrant()
+            raise self.out.reentrant()
 
     # --- sending
 
@@ -222,29 +223,20 @@ class Session(Subscribing):
             ReentrantCallError: this is a signal handler or a finalizer that interrupts the same
                 session, and ``waiting`` would wait for what it interrupts.
         """
-        link = self._out.link or self.wait_connected(self._reconnect_timeout)
-        deadline = 0.0
-        while True:
-            try:
-                if self._out.write(link, parts, waiting) or not self._untold(waiting):
-                    return
-            except OSError as error:
-                untold = self._untold(waiting)
-                self._lose(link, broken(link, error))
-                if not untold:
-                    return
-            # A server that accepts connections and takes nothing must not hold us for ever.
-            now = time.monotonic()
-            deadline = deadline or now + self._reconnect_timeout
-            if now > deadline:
+        left = self._reconnect_timeout
+        if self.out.write(self.out.link or self.wait_connected(left), parts, waiting):
+            return
+        # A server that accepts connections and takes nothing must not hold us for ever.
+        deadline = time.monotonic() + left
+        while not self.out.write(self.wait_connected(left), parts, waiting):
+            if (left := deadline - time.monotonic()) <= 0:
                 raise no_connection(self._cause, self._lost, self._reconnect_timeout)
-            link = self.wait_connected(deadline - now)
 
     def enqueue_control(self, command: bytes, waiting: Waiter | None = None) -> bool:
         """As :meth:`transmit`, for a short command; never blocks. False: there is no connection."""
         if waiting is not None:
             self.waiting.enter(waiting)  # first in, then look: who takes the link away tells it
-        self._out.enqueue_control(command)
+        self.out.enqueue_control(command)
         return self._link is not None
 
     def forget(self, waiting: Waiter) -> None:
@@ -273,13 +265,9 @@ class Session(Subscribing):
         signal = Signal()
         self.waiting.enter(signal)
         if self._link is not None and not self.is_reentrant:
-            self._out.enqueue_control(signal)
+            self.out.enqueue_control(signal)
             signal.wait(timeout)
         self.forget(signal)
-
-    def _untold(self, waiting: Waiter | None) -> bool:
-        """Whether nobody has told it of the link's end, so that its command may go again."""
-        return waiting is None or self.waiting.leave(waiting)
 
     # --- losing the connection and getting the next
 
@@ -311,13 +299,17 @@ class Session(Subscribing):
             if self._ended is not None:
                 raise _closed_error()
 
+    def _broke(self, link: Link, error: OSError) -> None:
+        """Note that a connection broke under a send."""
+        self._lose(link, broken(link, error))
+
     def _lose(self, link: Link, cause: ObjStoreError) -> None:
         """Note the end of a connection, once; wake who waits. The reader closes the socket."""
         with self._lock:
             if self._link is not link:
                 return
             link.transport.abort()  # here, for a signal handler may strike after: never blocks
-            self._out.link = None
+            self.out.link = None
             self._cause = self._lost = cause = self._complaint or cause
             waiting = self.waiting.empty()
         error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")
@@ -330,16 +322,16 @@ class Session(Subscribing):
         Raises: ConnectionLostError; it is closed then.
         """
         try:
-            with self._out.lock:
+            with self.out.lock:
                 self._complaint = None
                 self.waiting.expect_replies()
-                self._out.begin(link)
+                self.out.begin(link)
                 with self._lock:
                     if self._ended is not None:
                         raise _closed_error()
                     self._take_info(link, link.info)
                     self._lame = False  # whatever its INFO says: it has taken us just now
-                    self._out.link = link
+                    self.out.link = link
                     self.connects += 1
                     wanted_by = list(self._wanted_by)
         except BaseException as error:
@@ -349,7 +341,7 @@ class Session(Subscribing):
             raise
         for each in wanted_by:
             each.set()
-        self._out.send_control()  # what came while the lock was held
+        self.out.send_control()  # what came while the lock was held
 
     def _reconnect(self) -> Link | None:
         """Try until a server answers; None: it is closed, or gevent's thread outlived a fork."""
@@ -375,7 +367,7 @@ class Session(Subscribing):
         """Read until the session is closed, over one connection after the other."""
         if threading.current_thread() is not self._thread:
             return  # Ctrl-C made start() give up in the last moment
-        self._out.reader = threading.get_ident()
+        self.out.reader = threading.get_ident()
         hasty = 0  # connections in a row that were lost at once
         while link is not None:
             began = time.monotonic()
@@ -386,7 +378,7 @@ class Session(Subscribing):
                 cause = ProtocolError(f"internal error of the reader: {error!r}")
             self._lose(link, cause)
             link.transport.abort()
-            with self._out.lock:  # nobody sends any more: the descriptor can be given back
+            with self.out.lock:  # nobody sends any more: the descriptor can be given back
                 link.transport.close()
             if self._ended is None:
                 LOG.info("lost the connection to %s: %s", link.server.url, self._cause)
@@ -411,7 +403,7 @@ class Session(Subscribing):
                 silences += 1
                 if silences > 2:
                     return ConnectionLostError("the server no longer answers")
-                self._out.enqueue_control(Signal())
+                self.out.enqueue_control(Signal())
                 continue
             except ProtocolError as error:
                 return error
@@ -433,10 +425,10 @@ class Session(Subscribing):
 
     def _control(self, link: Link, event: Event) -> None:
         if isinstance(event, Ping):
-            self._out.enqueue_control(PONG)
+            self.out.enqueue_control(PONG)
         elif isinstance(event, Pong):
-            if self._out.pongs:
-                signal = self._out.pongs.popleft()
+            if self.out.pongs:
+                signal = self.out.pongs.popleft()
                 self.waiting.leave(signal)
                 signal.set()
         elif isinstance(event, Info):

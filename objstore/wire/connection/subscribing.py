@@ -16,7 +16,7 @@ __all__ = ["Subscribing"]
 class Subscribing:
     """The part of a session that deals with subscriptions."""
 
-    _out: Outbox
+    out: Outbox
     _subscriptions: Subscriptions
     waiting: Waiters
 
@@ -60,12 +60,12 @@ class Subscribing:
         if subscription.replies:
             self.waiting.expect_replies()
         self._subscriptions.add(subscription)
-        self._out.enqueue_control(subscription)
+        self.out.enqueue_control(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. Never blocks and never fails: without a connection it is over."""
         if self._subscriptions.remove(subscription):
-            self._out.enqueue_control(encode_unsubscribe(subscription.sid))
+            self.out.enqueue_control(encode_unsubscribe(subscription.sid))
 
     def limit(self, subscription: Subscription, messages: int) -> None:
         """Let a subscription end after so many messages, those that have come included."""
@@ -73,4 +73,4 @@ class Subscribing:
         if subscription.received >= messages:
             self.unsubscribe(subscription)
         else:
-            self._out.enqueue_control(subscription.limit_command())
+            self.out.enqueue_control(subscription.limit_command())

@@ -9,10 +9,12 @@ the stream's leader, message by message. What is not to be had is not asked for 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from objstore.errors import (
+    APIError,
     ConnectionClosedError,
     ConnectionLostError,
     NoRespondersError,
@@ -21,6 +23,7 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.codec.protocol import Message
+from objstore.wire.jetstream.answers import direct_answer
 from objstore.wire.jetstream.api import JetStream, PendingGet
 from objstore.wire.jetstream.direct import BATCH_END, NOT_FOUND, DirectPage, StoredMessage
 from objstore.wire.jetstream.reads import Way, last_of_subject, next_of_subject, read_request
@@ -73,6 +76,7 @@ class Access:
         self._jetstream = jetstream
         self._stream = stream
         self._ask_stream = ask_stream
+        self._direct_get = f"{jetstream.prefix}.DIRECT.GET.{stream}."
         self.direct = True
         self.single = False
         self.may_purge: bool | None = None
@@ -136,11 +140,28 @@ class Access:
             NoRespondersError: the stream answers no direct gets, or is not there.
             ObjStoreError: as :meth:`~objstore.wire.jetstream.api.JetStream.read`.
         """
+        if leader or not self.direct or self.denied:
+            return self._last(subject, leader=leader)
+        # As nearly all of them are read, in few calls.
+        jetstream, begun = self._jetstream, time.monotonic()
+        target = f"{self._direct_get}{subject}"
+        try:
+            pending = jetstream.connection.inbox.start(target, b"")
+            return direct_answer(pending.result(jetstream.first_wait), subject)
+        except PermissionDeniedError:
+            self.denied.add(Way.BY_SUBJECT)
+            return self._last(subject, leader=False)
+        except (ConnectionLostError, RequestTimeoutError, APIError) as error:
+            failed = error
+        return jetstream.ask_again(
+            target, b"", lambda message: direct_answer(message, subject), failed, begun
+        )
+
+    def _last(self, subject: str, *, leader: bool) -> StoredMessage | None:
+        """As :meth:`last`, by whichever way is allowed."""
         way = self.way_of_last(leader=leader)
         while True:
             try:
-                if way is Way.BY_SUBJECT:
-                    return self._jetstream.direct_last(self._stream, subject)
                 return self._jetstream.read(last_of_subject(self._stream, subject, way))
             except PermissionDeniedError:
                 self.denied.add(way)

@@ -27,6 +27,9 @@ __all__ = [
     "parse_pub_ack",
 ]
 
+#: How a header block begins that has no status.
+_WITHOUT_STATUS = b"NATS/1.0\r\n"
+
 
 class PubAck(msgspec.Struct, frozen=True, rename={"sequence": "seq"}):
     """JetStream stored a message.
@@ -93,7 +96,7 @@ def parse_pub_ack(message: Message, what: str) -> PubAck:
 
 
 class PendingGet:
-    """A read of one message, under way; to be closed in any case."""
+    """A read of one message, under way; to be closed, or its result taken, in any case."""
 
     def __init__(
         self,
@@ -111,8 +114,7 @@ class PendingGet:
         Raises:
             ObjStoreError: as the call that waits at once.
         """
-        with self._pending:
-            return self._parse(self._pending.result(self._timeout))
+        return self._parse(self._pending.result(self._timeout))
 
     def flush_piggybacked(self) -> None:
         """Ask now, if that was to go along with something else. Never fails."""
@@ -140,9 +142,7 @@ class PendingAck:
         Raises: as :meth:`JetStream.publish`.
         """
         try:
-            with self._pending:
-                message = self._pending.result(self._timeout)
-            return parse_pub_ack(message, self._what)
+            return parse_pub_ack(self._pending.result(self._timeout), self._what)
         except ObjStoreError as error:
             for name, fact in self._facts.items():
                 setattr(error, name, fact)
@@ -159,9 +159,10 @@ def direct_answer(message: Message, subject: str) -> StoredMessage | None:
     Raises:
         ObjStoreError: it gave another status.
     """
-    if message.status == NOT_FOUND:
+    status = 0 if message.header.startswith(_WITHOUT_STATUS) else message.status
+    if status == NOT_FOUND:
         return None
-    if message.status:
+    if status:
         raise direct_error(message, f"reading {subject}")
     return StoredMessage.of_direct(message)
 

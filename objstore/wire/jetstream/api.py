@@ -192,42 +192,76 @@ class JetStream:
     ) -> _T:
         """Request, and repeat while connections break under it, or a cluster has no leader."""
         begun = time.monotonic()
-        violations = 0
-        waits = self.waits()
-        wait = next(waits) if repeat else self.timeout
-        while True:
-            try:
-                return parse(self.connection.inbox.request(subject, payload, timeout=wait))
-            except (ConnectionClosedError, NoRespondersError):
-                raise
-            except ConnectionLostError as error:
-                violations += violates_limit(error)
-                if (
-                    not repeat
-                    or violations > VIOLATIONS
-                    or time.monotonic() >= begun + self.patience
-                ):
-                    raise
-            except RequestTimeoutError:
-                longer = next(waits, None) if repeat else None
-                if longer is None:
-                    raise
-                wait = longer
-            except APIError as error:  # "temporarily unavailable", said by who has lost the others
-                if not (repeat and is_transient(error)) or next(waits, None) is None:
-                    raise
-                time.sleep(PAUSE)
+        try:
+            wait = self.first_wait if repeat else self.timeout
+            return parse(self.connection.inbox.start(subject, payload).result(wait))
+        except (ConnectionLostError, RequestTimeoutError, APIError) as error:
+            failed = error
+        if not repeat:
+            raise failed
+        return self.ask_again(subject, payload, parse, failed, begun)
 
-    def waits(self) -> Iterator[float]:
+    @property
+    def first_wait(self) -> float:
+        """How long to wait before a question is asked again, in seconds; see :meth:`waits`."""
+        return min(ASK_AGAIN, self.timeout) if self.is_clustered else self.timeout
+
+    def ask_again(
+        self,
+        subject: str,
+        payload: Buffer,
+        parse: Callable[[Message], _T],
+        failed: ObjStoreError,
+        begun: float,
+    ) -> _T:
+        """Repeat a question that changes nothing, where its failure may pass.
+
+        Arguments:
+            subject, payload: of the request.
+            parse: reads the answer.
+            failed: what became of it at first.
+            begun: when that was asked.
+
+        Raises:
+            ObjStoreError: the failure does not pass, or has not passed in time.
+        """
+        waits = self.waits(begun)
+        wait, violations = next(waits, self.timeout), 0
+        while True:
+            if isinstance(failed, (ConnectionClosedError, NoRespondersError)):
+                raise failed
+            if isinstance(failed, ConnectionLostError):
+                violations += violates_limit(failed)
+                if violations > VIOLATIONS or time.monotonic() >= begun + self.patience:
+                    raise failed
+            elif isinstance(failed, RequestTimeoutError):
+                longer = next(waits, None)
+                if longer is None:
+                    raise failed
+                wait = longer
+            elif is_transient(failed) and next(waits, None) is not None:
+                time.sleep(PAUSE)  # "temporarily unavailable", said by who has lost the others
+            else:
+                raise failed
+            try:
+                return parse(self.connection.inbox.start(subject, payload).result(wait))
+            except (ConnectionLostError, RequestTimeoutError, APIError) as error:
+                failed = error
+
+    def waits(self, begun: float | None = None) -> Iterator[float]:
         """How long to wait for an answer, in seconds, each time that it is asked for.
 
         A server alone is asked once. In a cluster nobody speaks for a stream without a leader,
         and a replica that has died or is frozen gets its share of the direct gets.
+
+        Arguments:
+            begun: when it was asked first; None: now.
         """
         if not self.is_clustered:
             yield self.timeout
             return
-        deadline = time.monotonic() + max(self.timeout, min(ELECTION, self.patience))
+        begun = time.monotonic() if begun is None else begun
+        deadline = begun + max(self.timeout, min(ELECTION, self.patience))
         wait = min(ASK_AGAIN, self.timeout)
         while (left := deadline - time.monotonic()) > 0:
             yield min(wait, left)

@@ -1079,7 +1079,7 @@ assert os.wait()[1] == 0
                 signal.SIGUSR1, lambda *_: connection.publish(subject, payload=b"inside")
             )
             try:
-                with connection.session._out.lock:
+                with connection.session.out.lock:
                     signal.raise_signal(signal.SIGUSR1)
                     with pytest.raises(ReentrantCallError, match="interrupts a call"):
                         connection.ping()

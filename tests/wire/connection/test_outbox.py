@@ -50,7 +50,7 @@ class Sender:
     def __init__(self, connection: Connection) -> None:
         link = connection.session._link
         assert link is not None
-        self.out: Outbox = connection.session._out
+        self.out: Outbox = connection.session.out
         self.sends: list[bytes] = []
         self.error: BaseException | None = None
         self._goes_on, sending = threading.Event(), threading.Event()
@@ -344,7 +344,7 @@ def test_along_when_the_connection_is_lost() -> None:
             session.drop()
             with pytest.raises(ConnectionLostError):
                 along.result(PATIENCE)
-        with session._out.lock:  # until it is given back there is no other connection
+        with session.out.lock:  # until it is given back there is no other connection
             session.drop()
             late = Background(connection.inbox.start_piggybacked, "s2", b"")
             eventually(lambda: len(session._wanted_by) == 1)

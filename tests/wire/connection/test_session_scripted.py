@@ -313,7 +313,7 @@ class TestStalledPeer:
         sock = link.transport._socket
         writer = Background(publish)
         eventually(lambda: not select.select([], [sock], [], 0)[1], "a full socket")
-        lock = connection.session._out.lock
+        lock = connection.session.out.lock
 
         def is_taken() -> bool:
             if free := lock.acquire(blocking=False):
@@ -423,14 +423,14 @@ class TestStalledPeer:
             connection.connect()
             connection.subscribe("news", callback=received.put)
             blocked = threading.Event()
-            release = connection.session._out.lock
+            release = connection.session.out.lock
 
             def hold() -> None:
                 with release:
                     blocked.set()
                     assert go_on.wait(PATIENCE)
                     assert received.get(timeout=PATIENCE).payload == b"there"
-                    assert list(connection.session._out._control) in ([], [PONG])
+                    assert list(connection.session.out._control) in ([], [PONG])
 
             holder = Background(hold)
             assert blocked.wait(PATIENCE)
@@ -483,7 +483,7 @@ class TestStalledPeer:
             assert link is not None
             monkeypatch.setattr(link.transport, "is_writable", lambda: False)
             connection.session.subscribe("s", lambda _: None)
-            assert connection.session._out._control
+            assert connection.session.out._control
             connection.ping()
             assert [each.partition(b" ")[0] for each in seen] == [b"SUB", b"PING"]
             monkeypatch.undo()
@@ -627,7 +627,7 @@ class TestNonsense:
             connection.subscribe("s", callback=received.put)
             assert received.get(timeout=PATIENCE).payload == b"after"
             connection.ping()
-            assert len(connection.session._out.pongs) == 0
+            assert len(connection.session.out.pongs) == 0
 
     def test_half_a_message(self) -> None:
         """It closes in the middle of a message: nobody gets half of it."""
@@ -656,7 +656,7 @@ class TestNonsense:
         with ScriptedServer(script) as server, connected(server.url) as connection:
             connection.subscribe("s", callback=received.put)
             assert received.get(timeout=PATIENCE).payload == b"after"
-            assert list(connection.session._out._control) in ([], [PONG])
+            assert list(connection.session.out._control) in ([], [PONG])
             connection.ping()
 
     def test_error_flood(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -980,22 +980,23 @@ class TestRaces:
             assert seen.count(b"PING") == 1
             assert len(session.waiting) == 0
 
-    def test_breaks_at_every_send(self) -> None:
+    def test_breaks_at_every_send(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every connection breaks when something is sent: that ends at the deadline."""
         with (
             ScriptedServer(serve) as server,
             connected(server.url, reconnect_timeout=0.2) as connection,
         ):
-            session = connection.session
+            send = Transport.send
 
-            def fail(*_: object) -> None:
-                raise BrokenPipeError(32, "Broken pipe")
+            def fail(self: Transport, parts: Any) -> None:
+                if parts[0].startswith(b"PUB"):
+                    raise BrokenPipeError(32, "Broken pipe")
+                send(self, parts)
 
-            write = session._out.write
-            session._out.write = fail  # type: ignore[method-assign, assignment]
-            with pytest.raises(ConnectionLostError, match=r"no connection for 0\.2 s"):
-                connection.publish("s")
-            session._out.write = write  # type: ignore[method-assign]
+            with monkeypatch.context() as patched:
+                patched.setattr(Transport, "send", fail)
+                with pytest.raises(ConnectionLostError, match=r"no connection for 0\.2 s"):
+                    connection.publish("s")
             assert server.connections > 1
 
     def test_broken_while_sending(self) -> None:
@@ -1044,7 +1045,7 @@ class TestRaces:
             session = connection.session
             ended = session.subscribe("ended", lambda _: None)
             connection.ping()
-            begin = session._out.begin
+            begin = session.out.begin
             made: list[Any] = []
 
             def interfere(link: Any) -> None:
@@ -1058,7 +1059,7 @@ class TestRaces:
                 if moment == "after":
                     Background(act).join()
 
-            session._out.begin = interfere  # type: ignore[method-assign]
+            session.out.begin = interfere  # type: ignore[method-assign]
             session.drop()
             session.ping(PATIENCE)
             lines = seen.get(timeout=PATIENCE)
@@ -1106,13 +1107,13 @@ class TestRaces:
             connection = Connection(server.url)
             connection.connect()
             session = connection.session
-            begin = session._out.begin
+            begin = session.out.begin
 
             def close_first(link: Any) -> None:
                 session.close()
                 begin(link)
 
-            session._out.begin = close_first  # type: ignore[method-assign]
+            session.out.begin = close_first  # type: ignore[method-assign]
             session.drop()
             eventually(lambda: session.is_closed and not connection.is_connected)
             with pytest.raises(ConnectionClosedError):
@@ -1122,7 +1123,7 @@ class TestRaces:
         """The next connection breaks while subscriptions are restored: there is a next but one."""
         with ScriptedServer(serve) as server, connected(server.url) as connection:
             session = connection.session
-            begin = session._out.begin
+            begin = session.out.begin
             calls = 0
 
             def break_first(link: Any) -> None:
@@ -1132,7 +1133,7 @@ class TestRaces:
                     raise BrokenPipeError(32, "Broken pipe")
                 begin(link)
 
-            session._out.begin = break_first  # type: ignore[method-assign]
+            session.out.begin = break_first  # type: ignore[method-assign]
             session.drop()
             session.ping(PATIENCE)
             assert server.connections == 3
@@ -1141,7 +1142,7 @@ class TestRaces:
         """Whatever goes wrong in the reader thread, it goes on: everybody depends on it."""
         with ScriptedServer(serve) as server, connected(server.url) as connection:
             session = connection.session
-            begin, handle = session._out.begin, session._handle
+            begin, handle = session.out.begin, session._handle
             calls = 0
 
             def defect(link: Any, *_: Any) -> None:
@@ -1151,7 +1152,7 @@ class TestRaces:
                     raise ZeroDivisionError("a defect")
                 begin(link)
 
-            session._out.begin = defect  # type: ignore[method-assign]
+            session.out.begin = defect  # type: ignore[method-assign]
             session.drop()
             session.ping(PATIENCE)
             assert "failed to reconnect" in caplog.text
