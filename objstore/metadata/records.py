@@ -29,7 +29,7 @@ from objstore.model.record_json import encode_info
 from objstore.model.spellings import other_subjects
 from objstore.wire.jetstream.access import Access, PendingRead
 from objstore.wire.jetstream.api import JetStream, PendingAck
-from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage, mark_of
 from objstore.wire.jetstream.reads import Way
 from objstore.wire.jetstream.stored_headers import parse_expected
 
@@ -74,6 +74,7 @@ class Records:
         self.bucket = bucket
         self.known = KnownStream(jetstream, bucket) if known is None else known
         self.stream = stream_name(bucket)
+        self._mark = mark_of(self.stream)
         self._eventual = eventual
         self._names = NamesByNuid()
         self.tombstones = TombstonesSeen()
@@ -146,7 +147,7 @@ class Records:
             if self.reads_direct and not fresh:
                 try:
                     stored = access.last(subject, leader=False)
-                    is_of_leader = stored is not None and stored.is_of(self.stream)
+                    is_of_leader = stored is not None and self._mark in stored.header
                     is_newest = self._eventual or is_of_leader or self._has_no_other_way
                 except NoRespondersError:
                     stored, is_newest = self._last_without_direct(subject), True

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from objstore.model.objects import ObjectInfo, mtime_of, name_of, new_info
 from objstore.model.record_json import parse_info
 from objstore.wire.jetstream.direct import StoredMessage
-from objstore.wire.jetstream.stored_headers import is_marker, parse_stated_ttl, parse_ttl
+from objstore.wire.jetstream.stored_headers import TTL_MARK, is_marker, parse_stated_ttl, parse_ttl
 
 __all__ = ["parse_stored"]
 
@@ -26,6 +26,8 @@ def parse_stored(stored: StoredMessage, bucket: str) -> ObjectInfo:
             bucket, name, deleted=True, revision=stored.sequence, mtime=mtime_of(stored.time)
         )
     info = parse_info(stored.payload, bucket, stored.sequence, stored.time)
+    if TTL_MARK not in stored.header:
+        return info
     ttl = parse_ttl(stored.header)
     return info if ttl is None else _expiring(info, ttl, stored.header)
 

@@ -126,7 +126,7 @@ def meta_subject(bucket: str, name: str) -> str:
     Raises:
         InvalidNameError: see :func:`encode_name`.
     """
-    return f"$O.{bucket}.M.{encode_name(name)}"
+    return f"$O.{bucket}.M.{_encoded(name) if type(name) is str else encode_name(name)}"
 
 
 def all_meta_subject(bucket: str) -> str:

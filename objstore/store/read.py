@@ -79,9 +79,15 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
     _check_range(start, end)
     for attempt in range(READ_TRIES):
         try:
-            found = follow_record(handle.records, name, handle.records.read(name))
-            if found is None:
+            info = handle.records.read(name)
+            if info is None or info.deleted:
                 break
+            found = handle.records, info
+            if info.options.link is not None:
+                target = follow_record(handle.records, name, info)
+                if target is None:
+                    break
+                found = target
             if found[1].chunks == 1 and start is None and end is None:
                 return bytes(only_chunk(*found))  # no file around it: 5 % of a small read
             with _open(*found, start, end) as result:

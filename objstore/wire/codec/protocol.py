@@ -21,6 +21,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from objstore.errors import ProtocolError
 from objstore.wire.codec.headers import decode_text, encode_headers, parse_headers
 from objstore.wire.codec.memory import Memory
@@ -88,7 +90,7 @@ class Err(NamedTuple):
     text: str
 
 
-class Message:
+class Message(msgspec.Struct):
     """A message as it came: MSG or HMSG.
 
     Attributes:
@@ -99,16 +101,11 @@ class Message:
         payload: the body: ``bytes``, or a ``memoryview`` of memory that nobody else uses.
     """
 
-    __slots__ = ("header", "payload", "reply", "sid", "subject")
-
-    def __init__(
-        self, sid: int, subject: str, reply: str, header: bytes, payload: bytes | memoryview
-    ) -> None:
-        self.sid = sid
-        self.subject = subject
-        self.reply = reply
-        self.header = header
-        self.payload = payload
+    sid: int
+    subject: str
+    reply: str
+    header: bytes
+    payload: bytes | memoryview
 
     @property
     def status(self) -> int:
@@ -276,7 +273,7 @@ class Parser:
             events.append(
                 Message(
                     int(sid),
-                    decode_text(subject),
+                    str(subject, "utf-8", "surrogateescape"),
                     "" if reply is None else decode_text(reply),
                     header,
                     bytes(view[body:stop]),

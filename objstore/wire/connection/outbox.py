@@ -96,7 +96,11 @@ class Outbox:
             with self.lock:
                 try:
                     self._sending = True
-                    told = entering is not None and not self._waiting.enter(entering)
+                    told = False
+                    if entering is not None:
+                        self._waiting.add(entering)  # first in, then look, as enter() does
+                        told = self._waiting.no_replies is not None
+                        told = told and not self._waiting.enter(entering)
                     gone = not told and self.link is not link
                     if not told and not gone:
                         if self._control or self._handed_over:

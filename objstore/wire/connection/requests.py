@@ -258,7 +258,8 @@ class PendingReply:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._session.waiting.discard(self)
-        self._inbox.close(self.address)
+        inbox = self._inbox
+        inbox._handlers.pop(self.address[len(inbox._base) :], None)
 
 
 def check_size(session: Session, size: int) -> None:

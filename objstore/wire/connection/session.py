@@ -93,6 +93,8 @@ class Session(Subscribing):
         self.info: dict[str, object] = {}
         #: The largest message that it takes, in bytes.
         self.max_payload = sys.maxsize
+        #: Whether it is one of several.
+        self.is_clustered = False
         #: How many connections there have been, this one included.
         self.connects = 0
         self._prepare()
@@ -440,6 +442,7 @@ class Session(Subscribing):
         self.info = {**link.info, **fields}
         limit = self.info.get("max_payload")
         self.max_payload = limit if isinstance(limit, int) else sys.maxsize
+        self.is_clustered = bool(self.info.get("cluster"))
         if isinstance(urls := fields.get("connect_urls"), list):
             self._pool.discover(url for url in urls if isinstance(url, str))
         if fields.get("ldm") and len(self._pool.servers) > 1:

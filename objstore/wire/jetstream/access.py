@@ -23,9 +23,14 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.codec.protocol import Message
-from objstore.wire.jetstream.answers import direct_answer
 from objstore.wire.jetstream.api import JetStream, PendingGet
-from objstore.wire.jetstream.direct import BATCH_END, NOT_FOUND, DirectPage, StoredMessage
+from objstore.wire.jetstream.direct import (
+    BATCH_END,
+    NOT_FOUND,
+    DirectPage,
+    StoredMessage,
+    direct_answer,
+)
 from objstore.wire.jetstream.reads import Way, last_of_subject, next_of_subject, read_request
 
 __all__ = ["Access", "PendingRead"]
@@ -147,7 +152,9 @@ class Access:
         target = f"{self._direct_get}{subject}"
         try:
             pending = jetstream.connection.inbox.start(target, b"")
-            return direct_answer(pending.result(jetstream.first_wait), subject)
+            clustered = jetstream.connection.session.is_clustered
+            wait = jetstream.first_wait if clustered else jetstream.timeout
+            return direct_answer(pending.result(wait), subject)
         except PermissionDeniedError:
             self.denied.add(Way.BY_SUBJECT)
             return self._last(subject, leader=False)

@@ -15,20 +15,16 @@ from objstore.errors import (
 )
 from objstore.wire.codec.protocol import Message
 from objstore.wire.connection.requests import PendingReply
-from objstore.wire.jetstream.direct import NO_RESPONDERS, NOT_FOUND, StoredMessage, direct_error
+from objstore.wire.jetstream.direct import NO_RESPONDERS, NOT_FOUND, StoredMessage
 
 __all__ = [
     "PendingAck",
     "PendingGet",
     "PubAck",
-    "direct_answer",
     "leader_answer",
     "parse_answer",
     "parse_pub_ack",
 ]
-
-#: How a header block begins that has no status.
-_WITHOUT_STATUS = b"NATS/1.0\r\n"
 
 
 class PubAck(msgspec.Struct, frozen=True, rename={"sequence": "seq"}):
@@ -151,20 +147,6 @@ class PendingAck:
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
-
-
-def direct_answer(message: Message, subject: str) -> StoredMessage | None:
-    """The message that a direct get gave; None: there is none.
-
-    Raises:
-        ObjStoreError: it gave another status.
-    """
-    status = 0 if message.header.startswith(_WITHOUT_STATUS) else message.status
-    if status == NOT_FOUND:
-        return None
-    if status:
-        raise direct_error(message, f"reading {subject}")
-    return StoredMessage.of_direct(message)
 
 
 def leader_answer(message: Message, stream: str) -> StoredMessage | None:

@@ -38,11 +38,16 @@ from objstore.wire.jetstream.answers import (
     PendingAck,
     PendingGet,
     PubAck,
-    direct_answer,
     parse_answer,
     parse_pub_ack,
 )
-from objstore.wire.jetstream.direct import BatchRequest, DirectGet, DirectPage, StoredMessage
+from objstore.wire.jetstream.direct import (
+    BatchRequest,
+    DirectGet,
+    DirectPage,
+    StoredMessage,
+    direct_answer,
+)
 from objstore.wire.jetstream.features import FEATURES, version_of
 from objstore.wire.jetstream.read_limit import ReadLimit
 from objstore.wire.jetstream.reads import ReadRequest, Way, next_of_subject, read_request
@@ -150,7 +155,7 @@ class JetStream:
     @property
     def is_clustered(self) -> bool:
         """Whether a stream's leader may be another server than the one connected to."""
-        return bool(self.connection.session.info.get("cluster"))
+        return self.connection.session.is_clustered
 
     # --- calls
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import queue
 import time
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import NamedTuple
 
@@ -35,7 +34,6 @@ CONTROL = 100  # the status of heartbeats and of requests for flow control
 ACK = "$JS.ACK."
 
 
-@dataclass(slots=True)
 class Delivery(StoredMessage):
     """A message that a consumer sent.
 

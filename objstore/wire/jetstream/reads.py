@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from objstore.wire.codec.protocol import Message
-from objstore.wire.jetstream.answers import direct_answer, leader_answer
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import leader_answer
+from objstore.wire.jetstream.direct import StoredMessage, direct_answer
 
 __all__ = [
     "ReadRequest",

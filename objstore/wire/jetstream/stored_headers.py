@@ -12,6 +12,7 @@ from datetime import timedelta
 from objstore.wire.codec.headers import encode_headers
 
 __all__ = [
+    "TTL_MARK",
     "duration_text",
     "is_marker",
     "parse_expected",
@@ -25,6 +26,8 @@ __all__ = [
 ROLLUP = "Nats-Rollup"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_TTL = "Nats-TTL"
+#: Few header blocks have it, and the search for its value costs four times as much.
+TTL_MARK = b"\r\nNats-TTL:"
 #: The same again, for the server changes that one where its delete markers live longer.
 STATED_TTL = "Objstore-TTL"
 _EXPECTED = EXPECTED_LAST_SUBJECT_SEQUENCE.encode()
@@ -84,8 +87,6 @@ def parse_expected(header: bytes) -> int | None:
 
 def parse_ttl(header: bytes) -> timedelta | None:
     """The life time among a stored message's headers, or None."""
-    if b"\r\nNats-TTL:" not in header:
-        return None  # nearly always; the search costs four times as much
     return _parse_duration(MESSAGE_TTL, header)
 
 
