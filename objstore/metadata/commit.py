@@ -34,7 +34,15 @@ from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject, stor
 from objstore.wire.jetstream.api import PendingAck, PubAck
 from objstore.wire.jetstream.stored_headers import stored_ttl
 
-__all__ = ["OnConflict", "commit", "fence", "read_after_fence", "remove_chunks", "revision_of"]
+__all__ = [
+    "OnConflict",
+    "commit",
+    "fence",
+    "left_behind",
+    "read_after_fence",
+    "remove_chunks",
+    "revision_of",
+]
 
 LOG = logging.getLogger("objstore")
 
@@ -436,9 +444,14 @@ def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> N
             with contextlib.suppress(ObjStoreError):  # the purge says why, if it fails too
                 fence(records, subject)
         records.jetstream.purge(records.stream, subject)
-    except BucketNotFoundError:
-        pass
     except ObjStoreError as error:
-        if isinstance(error, PermissionDeniedError):
-            records.access.may_purge = False
-        LOG.warning("chunks %s of bucket %s are left behind: %s", nuid, records.bucket, error)
+        left_behind(records, nuid, error)
+
+
+def left_behind(records: Records, nuid: str, error: ObjStoreError) -> None:
+    """Note that the chunks of a nuid could not be removed."""
+    if isinstance(error, BucketNotFoundError):
+        return
+    if isinstance(error, PermissionDeniedError):
+        records.access.may_purge = False
+    LOG.warning("chunks %s of bucket %s are left behind: %s", nuid, records.bucket, error)

@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Protocol
 
-from objstore.errors import InvalidNameError, ObjectCorruptError, RevisionMismatchError
-from objstore.metadata.records import PendingRecord, Records
+from objstore.errors import (
+    InvalidNameError,
+    ObjectCorruptError,
+    ObjStoreError,
+    RevisionMismatchError,
+    is_transient,
+)
+from objstore.metadata.records import Records
+from objstore.metadata.stored_record import parse_stored
 from objstore.model.objects import ObjectInfo, Unreadable, is_free, meta_subject, unreadable
 
 __all__ = [
@@ -59,23 +67,59 @@ class Known:
 
 
 class PendingCurrent:
-    """What a name has, asked for along with what is sent next; to be closed, if it is not taken."""
+    """What a name has, asked for along with what is sent next; to be closed, if it is not taken.
+
+    With it the stream's settings, where they were not told a moment ago.
+
+    Arguments:
+        records: the bucket.
+        name: of the object.
+
+    Raises:
+        InvalidNameError: the name cannot be one.
+        ConnectionLostError: there is no connection.
+    """
+
+    __slots__ = ("_name", "_pending", "_records", "_settings")
 
     def __init__(self, records: Records, name: str) -> None:
+        known = records.known
         self._records = records
         self._name = name
-        self._pending = records.start_record(name)
+        self._settings = None if time.monotonic() < known.fresh_until else known.start_check()
+        subject = meta_subject(records.bucket, name)
+        leader = not records.reads_direct
+        self._pending = records.access.start_last(subject, leader=leader, along=True)
 
     def result(self) -> ObjectInfo | None:
         """As :func:`find_current`, without a look under the name's other subjects.
 
         Who has asked along with a chunk has that answer sooner than the next round trip is over.
+
+        Raises:
+            BucketReadOnlyError, BucketSealedError, BucketConfigError: it cannot be replaced.
         """
-        return _read_place(self._records, self._name, self._pending)
+        records, name = self._records, self._name
+        try:
+            self._pending.flush_piggybacked()
+            stored = self._pending.result()
+            info = None if stored is None else parse_stored(stored, records.bucket)
+        except ObjectCorruptError as error:
+            error.name = name
+            info = _unread(records, name, error)
+        except ObjStoreError as error:
+            if not is_transient(error):
+                raise
+            info = _read_place(records, name)  # which asks again, and elsewhere
+        if self._settings is not None:
+            self._settings.check()  # its answer has come by now, if it comes
+        return info if info is None or info.name == name else _move_out(records, name, info)
 
     def close(self) -> None:
         """Wait no longer. Never fails."""
         self._pending.close()
+        if self._settings is not None:
+            self._settings.close()
 
 
 def find_current(records: Records, name: str, check: Check | None = None) -> ObjectInfo | None:
@@ -95,7 +139,7 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
         RequestTimeoutError, ConnectionLostError: no answer.
     """
     elsewhere = None
-    info = _read_place(records, name, None)
+    info = _read_place(records, name)
     if info is None or info.deleted:
         elsewhere = records.find_elsewhere(name, 0 if info is None else info.revision)
     if check is not None:
@@ -155,20 +199,22 @@ def own_record(records: Records, name: str) -> ObjectInfo | None:
         return _unread(records, name, error)
 
 
-def _read_place(records: Records, name: str, pending: PendingRecord | None) -> ObjectInfo | None:
+def _read_place(records: Records, name: str) -> ObjectInfo | None:
     """What the name's own subject has, and belongs there."""
     try:
-        info = records.read_own(name) if pending is None else pending.result()
+        info = records.read_own(name)
     except ObjectCorruptError as error:
         return _unread(records, name, error)
-    if info is not None and info.name != name:
-        # Of a name that an older client stored under the subject of this one.
-        try:
-            _move(records, meta_subject(records.bucket, name), info)
-        except InvalidNameError:  # nor can it have another subject
-            return unreadable(records.bucket, name, info.revision)
-        info = own_record(records, name)
-    return info
+    return info if info is None or info.name == name else _move_out(records, name, info)
+
+
+def _move_out(records: Records, name: str, info: ObjectInfo) -> ObjectInfo | None:
+    """Make place for a name where an older client stored another one under its subject."""
+    try:
+        _move(records, meta_subject(records.bucket, name), info)
+    except InvalidNameError:  # nor can it have another subject
+        return unreadable(records.bucket, name, info.revision)
+    return own_record(records, name)
 
 
 def _unread(records: Records, name: str, error: ObjectCorruptError) -> ObjectInfo:

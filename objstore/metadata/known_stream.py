@@ -47,6 +47,7 @@ class KnownStream:
         stream: its stream's name.
         config: of the stream, as it was last told; empty: nothing was told yet.
         is_refused: whether objects cannot be written.
+        fresh_until: by ``time.monotonic``, until when the settings count as they were told.
         max_object_size: the bucket's own limit, in bytes; None: there is none.
         max_msg_size: the stream's limit of a message with its header, in bytes; None: none.
     """
@@ -56,7 +57,7 @@ class KnownStream:
         self.bucket = bucket
         self.stream = stream_name(bucket)
         self.config: Mapping[str, Any] = {}
-        self._fresh_until = 0.0  # the first write asks again: it may come long after the bind
+        self.fresh_until = 0.0  # the first write asks again: it may come long after the bind
         self.is_refused = False
         self.max_object_size: int | None = None
         self.max_msg_size: int | None = None
@@ -118,9 +119,9 @@ class KnownStream:
             What the answer is to be taken from; None: they were told a moment ago.
         """
         now = time.monotonic()
-        if now < self._fresh_until:
+        if now < self.fresh_until:
             return None
-        self._fresh_until = now + FRESH
+        self.fresh_until = now + FRESH
         return PendingSettings(self, self._jetstream.start_stream_info(self.stream))
 
     @contextlib.contextmanager

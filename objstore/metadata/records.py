@@ -13,9 +13,8 @@ from objstore.errors import (
     NoRespondersError,
     ObjectCorruptError,
     ObjStoreError,
-    is_transient,
 )
-from objstore.metadata.known_stream import KnownStream, PendingSettings
+from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.pages import Page, Paging
 from objstore.metadata.seen import NamesByNuid, TombstonesSeen
 from objstore.metadata.stored_record import parse_stored
@@ -33,7 +32,7 @@ from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessa
 from objstore.wire.jetstream.reads import Way
 from objstore.wire.jetstream.stored_headers import parse_expected
 
-__all__ = ["PendingElsewhere", "PendingRecord", "Records"]
+__all__ = ["PendingElsewhere", "Records"]
 
 LOG = logging.getLogger("objstore")
 
@@ -197,18 +196,6 @@ class Records:
             ConnectionLostError: there is no connection.
         """
         return self._start_last(meta_subject(self.bucket, name))
-
-    def start_record(self, name: str) -> PendingRecord:
-        """As :meth:`read_own`, asked along with what is sent next; the answer is to be taken later.
-
-        Raises:
-            InvalidNameError: the name cannot be one.
-            ConnectionLostError: there is no connection.
-        """
-        subject = meta_subject(self.bucket, name)
-        settings = self.known.start_check()
-        pending = self.access.start_last(subject, leader=not self.reads_direct, along=True)
-        return PendingRecord(self, name, pending, settings)
 
     def _start_last(self, subject: str) -> PendingRead:
         return self.access.start_last(subject, leader=not self.reads_direct)
@@ -404,53 +391,6 @@ class Records:
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""
         return self.known.missing()
-
-
-class PendingRecord:
-    """The last record of a name, asked for; to be closed, if the answer is not taken.
-
-    With it the stream's settings, where they were not told a moment ago.
-    """
-
-    def __init__(
-        self, records: Records, name: str, pending: PendingRead, settings: PendingSettings | None
-    ) -> None:
-        self._records = records
-        self._name = name
-        self._pending = pending
-        self._settings = settings
-
-    def result(self) -> ObjectInfo | None:
-        """The record; None if there is none.
-
-        Raises:
-            BucketReadOnlyError, BucketSealedError, BucketConfigError: it cannot be replaced.
-            ObjStoreError: as :meth:`Records.read_own`.
-        """
-        record = self._record()
-        if self._settings is not None:
-            self._settings.check()  # its answer has come by now, if it comes
-        return record
-
-    def _record(self) -> ObjectInfo | None:
-        try:
-            self._pending.flush_piggybacked()
-            stored = self._pending.result()
-        except ObjStoreError as error:
-            if not is_transient(error):
-                raise
-            return self._records.read_own(self._name)  # which asks again, and elsewhere
-        try:
-            return None if stored is None else self._records.parse(stored)
-        except ObjectCorruptError as error:
-            error.name = self._name
-            raise
-
-    def close(self) -> None:
-        """Wait no longer. Never fails."""
-        self._pending.close()
-        if self._settings is not None:
-            self._settings.close()
 
 
 class PendingElsewhere:

@@ -55,6 +55,17 @@ class ChunkChannel:
         self._session.forget(self._window)
         self._inbox.close(self._reply)
 
+    def take_over(self, size: int, sequence: int, *, answered: bool) -> None:
+        """Take note of a chunk that was sent another way, whose answer does not come here."""
+        window = self._window
+        window.add(size)
+        if sequence:
+            window.confirm(window.sent, sequence)
+        elif answered:
+            window.answers += 1
+        else:
+            window.no_more_answers = True
+
     @property
     def position(self) -> tuple[int, int]:
         """The number of chunks known to be stored, and the sequence of the last one."""

@@ -141,6 +141,26 @@ class ChunkSender:
             self._retry_after(error, begun)
         self._forget(self._channel.position[0])
 
+    def take_over(self, chunk: Buffer, begun: float, sequence: int, *, answered: bool) -> None:
+        """Take note of a first chunk that was sent without this; see :meth:`Put.take_over`."""
+        self._begun = begun
+        self._sent = 1
+        self._kept[1] = chunk
+        self._channel.take_over(len(chunk), sequence, answered=answered)
+        self._forget(self._channel.position[0])
+
+    def resume(self, error: ObjStoreError, begun: float) -> None:
+        """Go on after a failure of what was taken over.
+
+        Arguments:
+            error: the failure.
+            begun: when what failed was.
+
+        Raises:
+            ObjStoreError: the chunk was not stored, and could not be later.
+        """
+        self._retry_after(error, begun)
+
     def finish(self) -> None:
         """Wait until all chunks are stored.
 

@@ -131,6 +131,16 @@ class Source:
         if self._view is not None:
             self._view.release()
 
+    def only_chunk(self, chunk_size: int) -> Buffer | None:
+        """The payload, where it is memory, and one chunk; None: it is something else.
+
+        As of :meth:`chunks` it never changes.
+        """
+        view = self._view
+        if view is None or not 0 < len(view) <= chunk_size:
+            return None
+        return view if is_immutable(view) else bytes(view)
+
     def chunks(self, chunk_size: int) -> Iterator[Buffer]:
         """All chunks, in order; each but the last has exactly ``chunk_size`` bytes, none has none.
 

@@ -41,7 +41,7 @@ from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import PendingAck
 from objstore.wire.jetstream.stored_headers import ttl_header
 
-__all__ = ["Put"]
+__all__ = ["Put", "described", "remove_replaced"]
 
 LOG = logging.getLogger("objstore")
 
@@ -156,6 +156,35 @@ class Put:
         if self._progress is not None:
             self._progress(length)
 
+    def take_over(self, chunk: Buffer, begun: float, sequence: int, *, answered: bool) -> None:
+        """Take note of a first chunk that was sent the short way (:mod:`objstore.put.one_chunk`).
+
+        Arguments:
+            chunk: that.
+            begun: when the put was.
+            sequence: of the chunk in the stream; 0: it is not known to be stored.
+            answered: whether all came that the server has to say of it.
+        """
+        self._begun = begun
+        self._count, self._size = 1, len(chunk)
+        self._hasher.update(chunk)
+        self._chunks.take_over(chunk, begun, sequence, answered=answered)
+
+    def resume(self, error: ObjStoreError, begun: float) -> None:
+        """Go on after a failure of that chunk, which was begun at some time.
+
+        Raises:
+            As :meth:`send`.
+        """
+        self._chunks.resume(error, begun)
+
+    def take_over_published(self, current: ObjectInfo | None, error: BaseException) -> None:
+        """Take note that the metadata were sent the short way, over ``current``, and failed."""
+        self._current, self._awaited = current, None
+        self._become(State.PUBLISHED)
+        if isinstance(error, ObjStoreError):
+            self._become(_state_after(error))
+
     def publish(self) -> None:
         """Send the metadata, once all chunks are acknowledged; :meth:`commit` takes the answer.
 
@@ -215,7 +244,7 @@ class Put:
         def on_conflict(found: ObjectInfo | None) -> ObjectInfo:
             assert wanted is not None  # noqa: S101 - it is not used then
             self._current = found  # what abort() finds replaced
-            return _described(wanted(found), info)
+            return described(wanted(found), info)
 
         try:
             stored, replaced = commit(
@@ -285,14 +314,7 @@ class Put:
         return is_shared(self._records, self._info, thorough=True)  # ours may be renamed, too
 
     def _replace(self, replaced: ObjectInfo | None, *, thorough: bool = False) -> None:
-        """Remove the chunks of what was there before, unless a rename left them to another name."""
-        if replaced is None or replaced.deleted or not replaced.chunks:
-            return
-        if replaced.nuid == self._info.nuid:
-            return
-        with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
-            if not is_shared(self._records, replaced, thorough=thorough):
-                remove_chunks(self._records, replaced.nuid)
+        remove_replaced(self._records, replaced, self._info.nuid, thorough=thorough)
 
     def _replace_elsewhere(self, revision: int) -> None:
         """Remove the record that an older client stored under another subject, and its chunks."""
@@ -329,6 +351,24 @@ class Put:
                 pending.close()
 
 
+def remove_replaced(
+    records: Records, replaced: ObjectInfo | None, nuid: str, *, thorough: bool = False
+) -> None:
+    """Remove the chunks of what was there before, unless a rename left them to another name.
+
+    Arguments:
+        records: the bucket.
+        replaced: what was there; None: nothing.
+        nuid: of what is there now.
+        thorough: as of :func:`~objstore.metadata.changes.is_shared`.
+    """
+    if replaced is None or replaced.deleted or not replaced.chunks or replaced.nuid == nuid:
+        return
+    with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind
+        if not is_shared(records, replaced, thorough=thorough):
+            remove_chunks(records, replaced.nuid)
+
+
 _NO_TIME = timedelta(0)
 
 
@@ -348,6 +388,6 @@ def _margin(expected_size: int | None) -> timedelta:
     return timedelta(seconds=10 + expected_size / (64 << 10))
 
 
-def _described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:
+def described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:
     """What shall be stored now, with the chunks that were sent."""
     return wanted.with_changes(size=chunks.size, chunks=chunks.chunks, digest=chunks.digest)

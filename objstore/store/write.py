@@ -53,8 +53,9 @@ from objstore.model.objects import (
 )
 from objstore.model.record_json import encode_info
 from objstore.progress import ProgressOption, start_progress, until_done
+from objstore.put.one_chunk import OneChunk
 from objstore.put.options import Payload
-from objstore.put.source import Source, choose_chunk_size
+from objstore.put.source import Buffer, Source, choose_chunk_size
 from objstore.put.upload import Put
 from objstore.store.handle import BucketHandle
 from objstore.wire.connection.nuid import next_nuid
@@ -107,10 +108,51 @@ def put(
     timeout = check_timeout(timeout)
     with Source(payload) as source:
         size = choose_chunk_size(info.options.chunk_size, source.size, largest_chunk(handle, info))
-        bar = start_progress(progress, info.name, source.size)
+        bar = None if progress is None else start_progress(progress, info.name, source.size)
         with until_done(bar):
+            chunk = _only_chunk(handle, info, source, size)
+            if chunk is not None:
+                short = _begin_short(handle, info, size, if_revision, bar, timeout, len(chunk))
+                return short.put(chunk, timeout or handle.jetstream.timeout, bar)
             put = begin_put(handle, info, size, if_revision, None, bar, timeout, source.size)
             return fill_put(handle, put, info.name, source, size)
+
+
+def _only_chunk(
+    handle: BucketHandle, info: ObjectInfo, source: Source, chunk_size: int
+) -> Buffer | None:
+    """The one chunk that all of a payload is, where nothing else is to be looked at."""
+    limit = handle.known.max_object_size
+    if info.ttl is not None or handle.records.has_older_spellings:
+        return None
+    if limit is not None and (source.size is None or source.size > limit):
+        return None
+    return source.only_chunk(chunk_size)
+
+
+def _begin_short(
+    handle: BucketHandle,
+    info: ObjectInfo,
+    chunk_size: int,
+    if_revision: int | None,
+    bar: Any,
+    timeout: float | None,
+    size: int,
+) -> OneChunk:
+    """Start a put of one chunk; after a fault it goes on as every other."""
+    info = _prepare(handle, info, chunk_size)
+    current: Current
+    if if_revision is None:
+        current, on_conflict = PendingCurrent(handle.records, info.name), _last_one_wins(info)
+    else:
+        current, on_conflict = Known(find_replaced(handle, info.name, if_revision)), None
+    if handle.records.access.is_doubtful:
+        current = _check_rights(handle, info.name, current)
+
+    def begin(current: Current) -> Put:
+        return _new_put(handle, info, current, on_conflict, bar, timeout, size)
+
+    return OneChunk(handle.records, info, current, on_conflict, begin)
 
 
 def begin_put(
@@ -124,20 +166,42 @@ def begin_put(
     expected_size: int | None = None,
 ) -> Put:
     """Start a put of what ``info`` describes, with a nuid of its own."""
-    handle.known.check_writable()
-    info = info.with_changes(nuid=next_nuid(), options=options_for(chunk_size))
-    if handle.known.max_msg_size is not None:  # known before the first chunk travels
-        handle.known.check_record(info.name, _record_size(info))
-    if info.ttl is not None:
-        handle.known.allow_ttl()
+    info = _prepare(handle, info, chunk_size)
     current = _start_current(handle, info.name, if_revision)
     if handle.records.access.is_doubtful:
         current = _check_rights(handle, info.name, current)
     if on_conflict is None and if_revision is None:
+        on_conflict = _last_one_wins(info)
+    return _new_put(handle, info, current, on_conflict, bar, timeout, expected_size)
 
-        def on_conflict(_found: ObjectInfo | None) -> ObjectInfo:  # the last one wins
-            return info
 
+def _prepare(handle: BucketHandle, info: ObjectInfo, chunk_size: int) -> ObjectInfo:
+    """See that an object can be stored, and give it a nuid of its own."""
+    known = handle.known
+    if known.is_refused:
+        known.check_writable()
+    info = info.with_changes(nuid=next_nuid(), options=options_for(chunk_size))
+    if known.max_msg_size is not None:  # known before the first chunk travels
+        known.check_record(info.name, _record_size(info))
+    if info.ttl is not None:
+        known.allow_ttl()
+    return info
+
+
+def _last_one_wins(info: ObjectInfo) -> OnConflict:
+    """Store it over whatever somebody else has stored meanwhile."""
+    return lambda _found: info
+
+
+def _new_put(
+    handle: BucketHandle,
+    info: ObjectInfo,
+    current: Current,
+    on_conflict: OnConflict | None,
+    bar: Any,
+    timeout: float | None,
+    expected_size: int | None,
+) -> Put:
     return Put(
         handle.records,
         info,

@@ -162,10 +162,19 @@ class Outbox:
         Raises:
             ReentrantCallError: as :meth:`write`.
         """
-        if self.is_reentrant():
+        if self.lock._is_owned() or threading.get_ident() == self.reader:  # type: ignore[attr-defined]
             raise self.reentrant()
         link = self.link
-        return link is not None and self._hand_to_sender(link, command, waiting) is not False
+        if link is None:
+            return False
+        # First in, then look: whoever takes the link away from now on tells it.
+        self._waiting.add(waiting)
+        if self._waiting.no_replies is not None and not self._waiting.enter(waiting):
+            return True
+        if self.link is not link:
+            return not self._untold(waiting)
+        self._handed_over.append((link, command))
+        return True
 
     def flush_piggybacked(self) -> None:
         """Send what was to go along with something else, if it has not gone. Never fails."""

@@ -135,6 +135,7 @@ class Inbox:
         if len(payload) + len(header) > session.max_payload:
             check_size(session, len(payload) + len(header))
         reply = PendingReply(self, session, subject)
+        reply.address = self.open(reply.deliver)
         try:
             parts = encode_publish(raw, payload, reply.address.encode(), header)
             link = session.out.link
@@ -153,6 +154,7 @@ class Inbox:
         """
         raw, session = check_subject(subject), self._session
         reply = PendingReply(self, session, subject)
+        reply.address = self.open(reply.deliver)
         try:
             parts = encode_publish(raw, payload, reply.address.encode())
             if not session.piggyback(parts[0], reply):
@@ -177,7 +179,7 @@ class PendingReply:
 
     Attributes:
         subject: as above.
-        address: where the reply goes.
+        address: where the reply goes, once that is open.
         error: why none will come, as far as is known now.
     """
 
@@ -190,7 +192,7 @@ class PendingReply:
         self._inbox, self._session = inbox, session
         self._lock = lock = Lock()
         lock.acquire()
-        self.address = inbox.open(self.deliver)
+        self.address = ""
 
     def deliver(self, message: Message) -> None:
         """Take the reply; later ones are ignored."""

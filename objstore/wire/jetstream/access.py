@@ -23,7 +23,7 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.codec.protocol import Message
-from objstore.wire.jetstream.api import JetStream, PendingGet
+from objstore.wire.jetstream.api import JetStream
 from objstore.wire.jetstream.direct import (
     BATCH_END,
     NOT_FOUND,
@@ -31,7 +31,13 @@ from objstore.wire.jetstream.direct import (
     StoredMessage,
     direct_answer,
 )
-from objstore.wire.jetstream.reads import Way, last_of_subject, next_of_subject, read_request
+from objstore.wire.jetstream.reads import (
+    ReadRequest,
+    Way,
+    last_of_subject,
+    next_of_subject,
+    read_request,
+)
 
 __all__ = ["Access", "PendingRead"]
 
@@ -204,27 +210,11 @@ class Access:
             subject, leader: as for :meth:`last`.
             along: the request travels with whatever is sent next.
         """
-
-        def choose() -> Way:
-            return self.way_of_last(leader=leader)
-
-        def start(way: Way, along: bool) -> PendingGet:
-            return self._jetstream.start_read(
-                last_of_subject(self._stream, subject, way), along=along
-            )
-
-        return PendingRead(self, choose, start, along=along)
+        return PendingRead(self._jetstream, self._stream, self, subject, None, leader, along)
 
     def start_next(self, subject: str, sequence: int, *, leader: bool) -> PendingRead:
         """Ask for the first message of a subject from a sequence on."""
-
-        def choose() -> Way:
-            return self.way_of_next(leader=leader)
-
-        def start(way: Way, _along: bool) -> PendingGet:
-            return self._jetstream.start_next(self._stream, subject, sequence, way=way)
-
-        return PendingRead(self, choose, start)
+        return PendingRead(self._jetstream, self._stream, self, subject, sequence, leader, False)
 
     def learn_direct(self) -> None:
         """Direct gets went unanswered: does the stream allow them?
@@ -313,21 +303,57 @@ class Access:
 
 
 class PendingRead:
-    """A read of one message, under way; asked another way where the first is not allowed."""
+    """A read of one message, under way; asked another way where the first is not allowed.
+
+    Arguments:
+        jetstream, stream: where it is.
+        access: knows the ways.
+        subject: of the message.
+        sequence: it is the first one from there on; None: the last one.
+        leader: whether the stream's leader is asked, if that is allowed.
+        along: whether the request travels with whatever is sent next.
+    """
+
+    __slots__ = (
+        "_access",
+        "_jetstream",
+        "_leader",
+        "_parse",
+        "_pending",
+        "_sequence",
+        "_stream",
+        "_subject",
+        "_way",
+    )
 
     def __init__(
         self,
+        jetstream: JetStream,
+        stream: str,
         access: Access,
-        choose: Callable[[], Way],
-        start: Callable[[Way, bool], PendingGet],
-        *,
-        along: bool = False,
+        subject: str,
+        sequence: int | None,
+        leader: bool,
+        along: bool,
     ) -> None:
-        self._access = access
-        self._choose = choose
-        self._start = start
-        self._way = choose()
-        self._pending = start(self._way, along)
+        self._jetstream, self._stream, self._access = jetstream, stream, access
+        self._subject, self._sequence, self._leader = subject, sequence, leader
+        self._way = self._choose()
+        request = self._request()
+        self._parse = request.parse
+        inbox = jetstream.connection.inbox
+        start = inbox.start_piggybacked if along else inbox.start
+        self._pending = start(f"{jetstream.prefix}.{request.subject}", request.payload)
+
+    def _choose(self) -> Way:
+        if self._sequence is None:
+            return self._access.way_of_last(leader=self._leader)
+        return self._access.way_of_next(leader=self._leader)
+
+    def _request(self) -> ReadRequest:
+        if self._sequence is None:
+            return last_of_subject(self._stream, self._subject, self._way)
+        return next_of_subject(self._stream, self._subject, self._sequence, self._way)
 
     def result(self) -> StoredMessage | None:
         """The message; None where there is none.
@@ -338,7 +364,7 @@ class PendingRead:
         """
         while True:
             try:
-                return self._pending.result()
+                return self._parse(self._pending.result(self._jetstream.timeout))
             except PermissionDeniedError as error:
                 refusal: ObjStoreError = error
                 self._access.deny(self._way)
@@ -350,7 +376,11 @@ class PendingRead:
             if way is self._way or not self._access.allows(way):
                 raise refusal
             self._way = way
-            self._pending = self._start(way, False)
+            request = self._request()
+            self._parse = request.parse
+            self._pending = self._jetstream.connection.inbox.start(
+                f"{self._jetstream.prefix}.{request.subject}", request.payload
+            )
 
     def flush_piggybacked(self) -> None:
         """Ask now, if that was to go along with something else. Never fails."""

@@ -182,8 +182,17 @@ class JetStream:
         """
         subject = f"{self._prefix}.{api}"
         payload = b"" if request is None else msgspec.json.encode(request)
+        begun = time.monotonic()
         try:
-            return self._ask(subject, payload, lambda m: parse_answer(m, what), repeat=repeat)
+            try:
+                wait = self.first_wait if repeat else self.timeout
+                answer = self.connection.inbox.start(subject, payload).result(wait)
+                return parse_answer(answer, what)
+            except (ConnectionLostError, RequestTimeoutError, APIError) as error:
+                if not repeat:
+                    raise
+                failed = error
+            return self.ask_again(subject, payload, lambda m: parse_answer(m, what), failed, begun)
         except NoRespondersError as error:
             raise NoRespondersError(
                 f"{what}: JetStream does not answer; is it enabled on the server "
@@ -192,18 +201,13 @@ class JetStream:
                 code=error.code,
             ) from error
 
-    def _ask(
-        self, subject: str, payload: Buffer, parse: Callable[[Message], _T], *, repeat: bool = True
-    ) -> _T:
+    def _ask(self, subject: str, payload: Buffer, parse: Callable[[Message], _T]) -> _T:
         """Request, and repeat while connections break under it, or a cluster has no leader."""
         begun = time.monotonic()
         try:
-            wait = self.first_wait if repeat else self.timeout
-            return parse(self.connection.inbox.start(subject, payload).result(wait))
+            return parse(self.connection.inbox.start(subject, payload).result(self.first_wait))
         except (ConnectionLostError, RequestTimeoutError, APIError) as error:
             failed = error
-        if not repeat:
-            raise failed
         return self.ask_again(subject, payload, parse, failed, begun)
 
     @property

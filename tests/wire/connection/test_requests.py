@@ -104,6 +104,7 @@ class TestReply:
         session: Any = FakeSession()
         inbox = Inbox(session)
         reply = PendingReply(inbox, session, "s")
+        reply.address = inbox.open(reply.deliver)
         session.waiting.add(reply)
         assert len(inbox._handlers) == 1
         for _ in range(2):

@@ -1,0 +1,165 @@
+"""The short way of a put whose payload is one chunk: chunk, acknowledgement, metadata.
+
+There is one acknowledgement, and the thread that has sent the chunk waits for it: no window, no
+record of what is under way, no count. The rules are those of the general road
+(:mod:`objstore.put.upload`), which begins where this one ends: at a fault, or where it took long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from objstore.errors import NoRespondersError, ObjStoreError
+from objstore.metadata.commit import OnConflict, commit, left_behind, revision_of
+from objstore.metadata.current import Current
+from objstore.metadata.records import Records
+from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest
+from objstore.model.record_json import encode_info
+from objstore.put.sender import LONG
+from objstore.put.upload import Put, described, remove_replaced
+from objstore.wire.codec.protocol import Buffer
+from objstore.wire.jetstream.api import parse_pub_ack
+
+__all__ = ["OneChunk"]
+
+
+class OneChunk:
+    """A put of one chunk, once.
+
+    Arguments:
+        records: the bucket.
+        info: what is known of the object; it does not expire. Its nuid is where the chunk goes.
+        current: what it will replace; its answer may come while the chunk travels.
+        on_conflict: as of :class:`~objstore.put.upload.Put`.
+        begin_put: begins the general road, with what will be replaced.
+    """
+
+    __slots__ = (
+        "_begin_put",
+        "_begun",
+        "_current",
+        "_info",
+        "_is_answered",
+        "_is_published",
+        "_on_conflict",
+        "_records",
+        "_replaces",
+        "_sequence",
+    )
+
+    def __init__(
+        self,
+        records: Records,
+        info: ObjectInfo,
+        current: Current,
+        on_conflict: OnConflict | None,
+        begin_put: Callable[[Current], Put],
+    ) -> None:
+        self._records = records
+        self._info = info
+        self._current = current
+        self._on_conflict = on_conflict
+        self._begin_put = begin_put
+        self._begun = time.monotonic()
+        self._is_answered = False  # the chunk
+        self._sequence = 0  # of it; 0: it is not known to be stored
+        self._is_published = False  # the metadata are, or may be
+        self._replaces: ObjectInfo | None = None
+
+    def put(self, chunk: Buffer, timeout: float, bar: Any) -> ObjectInfo:
+        """Send the chunk, and what makes it an object; or leave nothing.
+
+        Arguments:
+            chunk: all of the payload.
+            timeout: for one acknowledgement, in seconds.
+            bar: its ``update`` is told the bytes when they were sent; None: nobody is.
+
+        Raises:
+            As :meth:`objstore.put.upload.Put.commit`.
+        """
+        records, info = self._records, self._info
+        stored = failed = None
+        try:
+            subject = chunk_subject(records.bucket, info.nuid)
+            pending = records.jetstream.connection.inbox.start(subject, chunk)
+            try:  # what can be made while the chunk travels is made then
+                digest = encode_digest(hashlib.sha256(chunk).digest())
+                info = info.with_changes(size=len(chunk), chunks=1, digest=digest)
+                self._info, encoded = info, encode_info(info)
+                if bar is not None:
+                    bar.update(len(chunk))
+                message = pending.result(timeout)
+            finally:
+                pending.close()
+            self._is_answered = True
+            ack = parse_pub_ack(message, "storing chunk 1")
+            if ack.stream != records.stream:
+                raise records.known.taken_by(ack.stream)
+            self._sequence = ack.sequence
+            if time.monotonic() < self._begun + LONG:
+                self._replaces = replaces = self._current.result()
+                self._is_published = True
+                published = records.start_publish(info, revision_of(replaces), encoded)
+                wanted = None if self._on_conflict is None else self._resolve
+                stored, replaced = commit(records, info, replaces, wanted, published=published)
+                if nuid := self._nuid_to_remove(replaced):
+                    try:
+                        records.jetstream.purge(records.stream, chunk_subject(records.bucket, nuid))
+                    except ObjStoreError as error:
+                        left_behind(records, nuid, error)
+        except BaseException as error:
+            if not isinstance(error, ObjStoreError) or self._sequence:
+                self._abort(chunk, error)
+                raise
+            failed = error
+        return self._go_on(chunk, failed) if stored is None else stored
+
+    def _resolve(self, found: ObjectInfo | None) -> ObjectInfo:
+        """Decide what to store over what somebody else has stored meanwhile."""
+        assert self._on_conflict is not None  # noqa: S101 - it is not used then
+        self._replaces = found
+        return described(self._on_conflict(found), self._info)
+
+    def _nuid_to_remove(self, replaced: ObjectInfo | None) -> str:
+        """Tell whose chunks are to be removed: of what was there before."""
+        if replaced is None or not replaced.chunks or replaced.deleted:
+            return ""
+        if replaced.extra:  # a rename may have left them to another name
+            remove_replaced(self._records, replaced, self._info.nuid)
+            return ""
+        return replaced.nuid
+
+    def _go_on(self, chunk: Buffer, failed: ObjStoreError | None) -> ObjectInfo:
+        """Take the general road from here on."""
+        put = self._general(chunk, failed)
+        try:
+            if failed is not None:
+                put.resume(failed, self._begun)
+            return put.commit()
+        except BaseException as error:
+            put.abort()
+            self._name(error)
+            raise
+
+    def _abort(self, chunk: Buffer, error: BaseException) -> None:
+        """Remove what was sent, as the general road does. Never raises."""
+        put = self._general(chunk, error)
+        if self._is_published:
+            put.take_over_published(self._replaces, error)
+        put.abort()
+        self._name(error)
+
+    def _general(self, chunk: Buffer, error: BaseException | None) -> Put:
+        """Tell the general road of what was done."""
+        answered = self._is_answered or isinstance(error, NoRespondersError)
+        put = self._begin_put(self._current)
+        put.take_over(chunk, self._begun, self._sequence, answered=answered)
+        return put
+
+    def _name(self, error: BaseException) -> None:
+        """Have an error say which object it is about."""
+        if isinstance(error, ObjStoreError):
+            error.bucket, error.name = self._records.bucket, self._info.name
