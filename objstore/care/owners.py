@@ -12,7 +12,7 @@ from objstore.errors import BucketNotFoundError, ObjectCorruptError
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, all_meta_subject, chunk_subject
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.pages import subject_pages
 
 __all__ = ["Owners", "chunk_counts"]

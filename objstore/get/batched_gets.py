@@ -28,16 +28,9 @@ from objstore.get.whole_buffer import WholeObjectBuffer
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject
 from objstore.wire.codec.protocol import Message
+from objstore.wire.jetstream.answers import BATCH_END, NO_RESPONDERS, NOT_FOUND, direct_error
 from objstore.wire.jetstream.api import ELECTION, PAUSE
-from objstore.wire.jetstream.direct import (
-    BATCH_END,
-    NO_RESPONDERS,
-    NOT_FOUND,
-    BatchRequest,
-    DirectGet,
-    direct_error,
-    position,
-)
+from objstore.wire.jetstream.direct import BatchRequest, DirectGet, position
 from objstore.wire.jetstream.read_limit import MOST
 from objstore.wire.jetstream.reads import Way
 

@@ -22,7 +22,8 @@ from objstore.get.integrity import verify_whole
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.wire.jetstream.access import PendingRead
-from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage
 
 __all__ = ["read_many"]
 

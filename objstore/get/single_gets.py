@@ -23,7 +23,7 @@ from objstore.get.layout import Layout
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject
 from objstore.wire.jetstream.access import PendingRead
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
 
 __all__ = ["SingleGets"]
 

@@ -21,8 +21,7 @@ from objstore.errors import (
     RevisionMismatchError,
     is_transient,
 )
-from objstore.metadata.records import Records
-from objstore.metadata.stored_record import parse_stored
+from objstore.metadata.records import Records, parse_stored
 from objstore.model.objects import ObjectInfo, Unreadable, is_free, meta_subject, unreadable
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from objstore.errors import BucketNotFoundError, ObjectCorruptError
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, all_meta_subject, name_of
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.pages import count_subjects
 
 __all__ = ["Malformed", "list_records"]

@@ -13,16 +13,9 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.jetstream.access import Access
+from objstore.wire.jetstream.answers import BATCH_END, NOT_FOUND, StoredMessage, direct_error
 from objstore.wire.jetstream.api import PAUSE, JetStream
-from objstore.wire.jetstream.direct import (
-    BATCH_END,
-    NOT_FOUND,
-    BatchRequest,
-    DirectPage,
-    StoredMessage,
-    direct_error,
-    position,
-)
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage, position
 from objstore.wire.jetstream.reads import Way
 
 __all__ = ["Page", "Paging"]

@@ -7,6 +7,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from datetime import datetime, timedelta, timezone
 
 from objstore.errors import (
     BucketNotFoundError,
@@ -17,22 +18,31 @@ from objstore.errors import (
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.pages import Page, Paging
 from objstore.metadata.seen import NamesByNuid, TombstonesSeen
-from objstore.metadata.stored_record import parse_stored
 from objstore.model.objects import (
     ObjectInfo,
     all_meta_subject,
     meta_subject,
+    mtime_of,
+    name_of,
+    new_info,
     stream_name,
 )
-from objstore.model.record_json import encode_info
+from objstore.model.record_json import encode_info, parse_info
 from objstore.model.spellings import other_subjects
 from objstore.wire.jetstream.access import Access, PendingRead
+from objstore.wire.jetstream.answers import StoredMessage, mark_of
 from objstore.wire.jetstream.api import JetStream, PendingAck
-from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage, mark_of
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage
 from objstore.wire.jetstream.reads import Way
-from objstore.wire.jetstream.stored_headers import parse_expected
+from objstore.wire.jetstream.stored_headers import (
+    TTL_MARK,
+    is_marker,
+    parse_expected,
+    parse_stated_ttl,
+    parse_ttl,
+)
 
-__all__ = ["PendingElsewhere", "Records"]
+__all__ = ["PendingElsewhere", "Records", "parse_stored"]
 
 LOG = logging.getLogger("objstore")
 
@@ -391,6 +401,40 @@ class Records:
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""
         return self.known.missing()
+
+
+def parse_stored(stored: StoredMessage, bucket: str) -> ObjectInfo:
+    """Read a stored record.
+
+    A delete marker, which the server leaves of what has expired (ADR-43), is a tombstone.
+
+    Raises:
+        ObjectCorruptError: it is malformed.
+    """
+    if not stored.payload and is_marker(stored.header):
+        name = name_of(stored.subject) or stored.subject.rpartition(".")[2]
+        return new_info(
+            bucket, name, deleted=True, revision=stored.sequence, mtime=mtime_of(stored.time)
+        )
+    info = parse_info(stored.payload, bucket, stored.sequence, stored.time)
+    if TTL_MARK not in stored.header:
+        return info
+    ttl = parse_ttl(stored.header)
+    return info if ttl is None else _expiring(info, ttl, stored.header)
+
+
+def _expiring(info: ObjectInfo, ttl: timedelta, header: bytes) -> ObjectInfo:
+    """With its life time; and as a tombstone, once what its writer stated is over.
+
+    In a bucket with delete markers the server keeps each message at least as long as a marker,
+    a day maybe where a second was asked for. Only there this computer's clock counts.
+    """
+    stated = parse_stated_ttl(header)
+    if stated is None or stated >= ttl:
+        return info.with_changes(ttl=ttl)
+    if info.mtime is None or info.mtime + stated > datetime.now(timezone.utc):
+        return info.with_changes(ttl=stated)
+    return info.with_changes(ttl=stated, deleted=True, size=0, chunks=0, digest="")
 
 
 class PendingElsewhere:

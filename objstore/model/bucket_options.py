@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, TypedDict, TypeVar
 
 from objstore.errors import InvalidOptionError
-from objstore.model.arguments import description_text, metadata_dict
+from objstore.model.describe import description_text, metadata_dict
 from objstore.model.stream_sources import (
     StreamSource,
     check_subject_pattern,

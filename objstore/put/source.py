@@ -77,7 +77,11 @@ class Source:
         self._read: Any = None
         self._items: Iterator[object] | None = None
         self._length = _UNKNOWN
-        view = self._view = flat_view(b"" if payload is None else payload)
+        if type(payload) is bytes:
+            view: memoryview | None = memoryview(payload)
+        else:
+            view = flat_view(b"" if payload is None else payload)
+        self._view = view
         self.size = None if view is None else len(view)
         if view is None:
             self._take(payload)
@@ -139,7 +143,7 @@ class Source:
         view = self._view
         if view is None or not 0 < len(view) <= chunk_size:
             return None
-        return view if is_immutable(view) else bytes(view)
+        return view if type(view.obj) is bytes else bytes(view)
 
     def chunks(self, chunk_size: int) -> Iterator[Buffer]:
         """All chunks, in order; each but the last has exactly ``chunk_size`` bytes, none has none.

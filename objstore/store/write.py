@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -109,7 +109,7 @@ def put(
     with Source(payload) as source:
         size = choose_chunk_size(info.options.chunk_size, source.size, largest_chunk(handle, info))
         bar = None if progress is None else start_progress(progress, info.name, source.size)
-        with until_done(bar):
+        with nullcontext() if bar is None else until_done(bar):
             chunk = _only_chunk(handle, info, source, size)
             if chunk is not None:
                 short = _begin_short(handle, info, size, if_revision, bar, timeout, len(chunk))

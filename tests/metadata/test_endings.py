@@ -11,7 +11,7 @@ from objstore.care.owners import Owners
 from objstore.errors import RevisionMismatchError
 from objstore.metadata.commit import commit
 from objstore.wire.connection.nuid import next_nuid
-from objstore.wire.jetstream.api import JetStream
+from objstore.wire.jetstream.access import Access
 
 
 @pytest.mark.parametrize(("tries", "patience"), [(5, 60.0), (1000, 0.0)])
@@ -53,7 +53,7 @@ def test_subjects_that_come_while_they_are_listed(
         page = pages[len(asked) - 1] if len(asked) <= len(pages) else ["d"]
         return {"total": 4, "state": {"subjects": dict.fromkeys(page, 1)}}
 
-    monkeypatch.setattr(JetStream, "stream_info", stream_info)
+    monkeypatch.setattr(Access, "stream_info", stream_info)
     assert store._handle.jetstream.subjects("S", ">") == {"b": 1, "c": 1, "d": 1}
     assert asked == [0, 3]
 
@@ -80,10 +80,10 @@ def test_garbage_is_not_chased(
     """The last look at the records goes as far as they went when it began."""
     owners = Owners(store._handle.records)
     list(owners.load())
-    start_next = JetStream.start_next
+    start_next = Access.start_next
     looked = 0
 
-    def and_one_more(self: JetStream, *args: Any, **options: Any) -> Any:
+    def and_one_more(self: Access, *args: Any, **options: Any) -> Any:
         nonlocal looked
         looked += 1
         assert looked < 50
@@ -93,6 +93,6 @@ def test_garbage_is_not_chased(
 
     for number in range(3):
         store.put(f"first-{number}")
-    monkeypatch.setattr(JetStream, "start_next", and_one_more)
+    monkeypatch.setattr(Access, "start_next", and_one_more)
     owners.catch_up()
     assert looked == 3

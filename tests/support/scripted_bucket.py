@@ -13,7 +13,7 @@ from typing import Any
 from objstore import BucketNotFoundError, ObjectInfo, ObjStoreError, RevisionMismatchError
 from objstore.model.objects import chunk_subject, meta_subject
 from objstore.model.record_json import encode_info, parse_info
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
 
 __all__ = ["ScriptedBucket"]
 

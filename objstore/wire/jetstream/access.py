@@ -23,14 +23,9 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.codec.protocol import Message
+from objstore.wire.jetstream.answers import BATCH_END, NOT_FOUND, StoredMessage, direct_answer
 from objstore.wire.jetstream.api import JetStream
-from objstore.wire.jetstream.direct import (
-    BATCH_END,
-    NOT_FOUND,
-    DirectPage,
-    StoredMessage,
-    direct_answer,
-)
+from objstore.wire.jetstream.direct import DirectPage
 from objstore.wire.jetstream.reads import (
     ReadRequest,
     Way,
@@ -294,7 +289,9 @@ class Access:
         """
         beyond = read_request(self._stream, {"seq": _BEYOND}, Way.BY_REQUEST)
         try:
-            self._jetstream.start_read(beyond).result()
+            inbox, prefix = self._jetstream.connection.inbox, self._jetstream.prefix
+            asked = inbox.start(f"{prefix}.{beyond.subject}", beyond.payload)
+            beyond.parse(asked.result(self._jetstream.timeout))
         except ConnectionClosedError:
             raise
         except (ConnectionLostError, RequestTimeoutError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,16 +16,36 @@ from objstore.errors import (
 )
 from objstore.wire.codec.protocol import Message
 from objstore.wire.connection.requests import PendingReply
-from objstore.wire.jetstream.direct import NO_RESPONDERS, NOT_FOUND, StoredMessage
 
 __all__ = [
+    "BATCH_END",
+    "NOT_FOUND",
+    "NO_RESPONDERS",
     "PendingAck",
-    "PendingGet",
     "PubAck",
+    "StoredMessage",
+    "direct_answer",
+    "direct_error",
     "leader_answer",
+    "mark_of",
     "parse_answer",
     "parse_pub_ack",
 ]
+
+
+# The statuses of direct gets
+BATCH_END = 204
+NOT_FOUND = 404
+NO_RESPONDERS = 503
+
+_SEQUENCE = b"Nats-Sequence"
+_TIME = b"Nats-Time-Stamp"
+_SUBJECT = b"Nats-Subject"
+_STREAM = b"\r\nNats-Stream: "
+_OWN_HEADERS = re.compile(
+    rb"\r\nNats-Stream: [^\r]*\r\nNats-Subject: ([^\r ]+)\r\nNats-Sequence: ([0-9]+)"
+    rb"\r\nNats-Time-Stamp: ([^\r ]+)\r\n"
+)
 
 
 class PubAck(msgspec.Struct, frozen=True, rename={"sequence": "seq"}):
@@ -79,7 +100,7 @@ def parse_pub_ack(message: Message, what: str) -> PubAck:
         ObjStoreError: JetStream refused the message, by the table in
             :mod:`objstore.errors`.
     """
-    if message.status == NO_RESPONDERS:
+    if message.header and message.status == NO_RESPONDERS:
         raise NoRespondersError(f"{what}: no stream takes it", code=NO_RESPONDERS)
     try:
         ack = _decode_published(message.payload)
@@ -91,34 +112,82 @@ def parse_pub_ack(message: Message, what: str) -> PubAck:
     raise APIError(f"{what}: an acknowledgement without a sequence: {answer}")
 
 
-class PendingGet:
-    """A read of one message, under way; to be closed, or its result taken, in any case."""
+def mark_of(stream: str) -> bytes:
+    """What the header block of a direct get's answer has where it was read from this stream."""
+    return b"%b%b\r\n" % (_STREAM, stream.encode())
 
-    def __init__(
-        self,
-        pending: PendingReply,
-        parse: Callable[[Message], StoredMessage | None],
-        timeout: float,
-    ) -> None:
-        self._pending = pending
-        self._parse = parse
-        self._timeout = timeout
 
-    def result(self) -> StoredMessage | None:
-        """The message, or None where there is none.
+class StoredMessage(msgspec.Struct):
+    """A message as a stream holds it; not to be changed.
+
+    Attributes:
+        subject: it was published to.
+        sequence: its number in the stream.
+        time: when it was stored, in the server's text.
+        header: its own headers, raw; with the direct get's among them.
+        payload: its body.
+    """
+
+    subject: str
+    sequence: int
+    time: str
+    header: bytes
+    payload: bytes | memoryview
+
+    def is_of(self, stream: str) -> bool:
+        """Whether it was read from this stream, and not from a mirror of it; of direct gets."""
+        return mark_of(stream) in self.header
+
+    @classmethod
+    def of_direct(cls, message: Message) -> StoredMessage:
+        """From the answer to a direct get.
 
         Raises:
-            ObjStoreError: as the call that waits at once.
+            APIError: a header that every such answer has is missing.
         """
-        return self._parse(self._pending.result(self._timeout))
+        header = message.header
+        # The server writes these four in a row; what a publisher stored stands before them.
+        found = _OWN_HEADERS.match(header, max(header.rfind(_STREAM), 0))
+        if found is not None:
+            subject, sequence, stamp = found.groups()
+        else:
+            subject, sequence = message.value(_SUBJECT), message.value(_SEQUENCE)
+            stamp = message.value(_TIME)
+        if sequence is None or not sequence.isdigit() or stamp is None or subject is None:
+            raise APIError(f"a direct get was answered without its headers: {message!r}")
+        return StoredMessage(
+            str(subject, "utf-8", "surrogateescape"),
+            int(sequence),
+            str(stamp, "ascii", "replace"),
+            header,
+            message.payload,
+        )
 
-    def flush_piggybacked(self) -> None:
-        """Ask now, if that was to go along with something else. Never fails."""
-        self._pending.flush_piggybacked()
 
-    def close(self) -> None:
-        """Wait no longer. Never fails."""
-        self._pending.close()
+#: How a header block begins that has no status.
+_WITHOUT_STATUS = b"NATS/1.0\r\n"
+
+
+def direct_answer(message: Message, subject: str) -> StoredMessage | None:
+    """The message that a direct get gave; None: there is none.
+
+    Raises:
+        ObjStoreError: it gave another status.
+    """
+    status = 0 if message.header.startswith(_WITHOUT_STATUS) else message.status
+    if status == NOT_FOUND:
+        return None
+    if status:
+        raise direct_error(message, f"reading {subject}")
+    return StoredMessage.of_direct(message)
+
+
+def direct_error(message: Message, what: str) -> ObjStoreError:
+    """Translate a status of a direct get that is not an answer."""
+    text = message.header[9 : message.header.find(b"\r\n")].decode("ascii", "replace")
+    if message.status == NO_RESPONDERS:
+        return NoRespondersError(f"{what}: nobody answers direct gets", code=NO_RESPONDERS)
+    return APIError(f"{what}: {text}", code=message.status, description=text)
 
 
 class PendingAck:

@@ -36,29 +36,22 @@ from objstore.wire.connection.requests import PendingReply
 from objstore.wire.connection.subscriptions import PlaceOf
 from objstore.wire.jetstream.answers import (
     PendingAck,
-    PendingGet,
     PubAck,
+    StoredMessage,
     parse_answer,
     parse_pub_ack,
 )
-from objstore.wire.jetstream.direct import (
-    BatchRequest,
-    DirectGet,
-    DirectPage,
-    StoredMessage,
-    direct_answer,
-)
+from objstore.wire.jetstream.direct import BatchRequest, DirectGet, DirectPage
 from objstore.wire.jetstream.features import FEATURES, version_of
 from objstore.wire.jetstream.read_limit import ReadLimit
-from objstore.wire.jetstream.reads import ReadRequest, Way, next_of_subject, read_request
-from objstore.wire.jetstream.stored_headers import publish_header
+from objstore.wire.jetstream.reads import ReadRequest, Way, read_request
+from objstore.wire.jetstream.stored_headers import ROLLUP_OVER, publish_header
 from objstore.wire.jetstream.user import User
 
 __all__ = [
     "FEATURES",
     "JetStream",
     "PendingAck",
-    "PendingGet",
     "PubAck",
     "make_prefix",
     "parse_answer",
@@ -446,7 +439,10 @@ class JetStream:
         Raises:
             InvalidNameError, InvalidOptionError, ConnectionLostError: nothing was sent.
         """
-        header = publish_header(rollup, expected_sequence, ttl, states_ttl=states_ttl)
+        if rollup and ttl is None and expected_sequence is not None:
+            header = ROLLUP_OVER % expected_sequence  # every record's, but for those that expire
+        else:
+            header = publish_header(rollup, expected_sequence, ttl, states_ttl=states_ttl)
         pending = self.connection.inbox.start(subject, payload, header=header)
         return PendingAck(pending, what, facts or {}, self.timeout)
 
@@ -459,46 +455,13 @@ class JetStream:
         """
         return self._ask(f"{self._prefix}.{request.subject}", request.payload, request.parse)
 
-    def start_read(self, request: ReadRequest, *, along: bool = False) -> PendingGet:
-        """As :meth:`read`, for the answer to be taken later.
-
-        Arguments:
-            request: what is asked for.
-            along: it travels with whatever is sent next.
-        """
-        inbox = self.connection.inbox
-        start = inbox.start_piggybacked if along else inbox.start
-        pending = start(f"{self._prefix}.{request.subject}", request.payload)
-        return PendingGet(pending, request.parse, self.timeout)
-
     def last_message(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from the stream's leader: what was acknowledged is seen.
 
         Raises:
             BucketNotFoundError: there is no such stream; and as :meth:`call`.
         """
-        return self._message(stream, {"last_by_subj": subject})
-
-    def message(self, stream: str, sequence: int) -> StoredMessage | None:
-        """The message with a number, from the stream's leader."""
-        return self._message(stream, {"seq": sequence})
-
-    def _message(self, stream: str, what: Mapping[str, Any]) -> StoredMessage | None:
-        return self.read(read_request(stream, what, Way.LEADER))
-
-    def direct_last(self, stream: str, subject: str) -> StoredMessage | None:
-        """The last message of a subject, from whichever server answers first.
-
-        Raises:
-            NoRespondersError: there is no such stream, or it does not allow direct gets.
-            ObjStoreError: as :meth:`call`.
-        """
-        request = f"{self._prefix}.DIRECT.GET.{stream}.{subject}"
-        return self._ask(request, b"", lambda message: direct_answer(message, subject))
-
-    def start_next(self, stream: str, subject: str, sequence: int, *, way: Way) -> PendingGet:
-        """Ask for a subject's first message from a sequence on; the answer is taken later."""
-        return self.start_read(next_of_subject(stream, subject, sequence, way))
+        return self.read(read_request(stream, {"last_by_subj": subject}, Way.LEADER))
 
     def direct_batch(
         self, stream: str, request: BatchRequest, place: PlaceOf | None = None

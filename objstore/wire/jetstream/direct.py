@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import queue
-import re
 from collections.abc import Sequence
 
 import msgspec
 
-from objstore.errors import APIError, NoRespondersError, ObjStoreError, ProtocolError
+from objstore.errors import APIError, ObjStoreError, ProtocolError
 from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.protocol import Buffer, Message
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.subscriptions import PlaceOf
 
 __all__ = [
-    "BATCH_END",
-    "NOT_FOUND",
-    "NO_RESPONDERS",
     "BatchRequest",
     "DirectGet",
     "DirectPage",
-    "StoredMessage",
-    "direct_answer",
-    "direct_error",
     "left_behind",
-    "mark_of",
     "position",
 ]
-
-# The statuses of direct gets
-BATCH_END = 204
-NOT_FOUND = 404
-NO_RESPONDERS = 503
 
 #: A batch may bring so many times its ``max_bytes``, and this; a message counts with an overhead.
 FACTOR, LEAST, OVERHEAD = 4, 256 << 10, 64
@@ -41,85 +28,7 @@ UNSAID = 64 << 20  # where a request has none
 #: How many messages of a page are handed on at once.
 PART = 64
 
-_SEQUENCE = b"Nats-Sequence"
-_TIME = b"Nats-Time-Stamp"
-_SUBJECT = b"Nats-Subject"
-_STREAM = b"\r\nNats-Stream: "
 _AT, _PENDING = b"\r\nNats-Sequence: ", b"\r\nNats-Num-Pending: "
-_OWN_HEADERS = re.compile(
-    rb"\r\nNats-Stream: [^\r]*\r\nNats-Subject: ([^\r ]+)\r\nNats-Sequence: ([0-9]+)"
-    rb"\r\nNats-Time-Stamp: ([^\r ]+)\r\n"
-)
-
-
-def mark_of(stream: str) -> bytes:
-    """What the header block of a direct get's answer has where it was read from this stream."""
-    return b"%b%b\r\n" % (_STREAM, stream.encode())
-
-
-class StoredMessage(msgspec.Struct):
-    """A message as a stream holds it; not to be changed.
-
-    Attributes:
-        subject: it was published to.
-        sequence: its number in the stream.
-        time: when it was stored, in the server's text.
-        header: its own headers, raw; with the direct get's among them.
-        payload: its body.
-    """
-
-    subject: str
-    sequence: int
-    time: str
-    header: bytes
-    payload: bytes | memoryview
-
-    def is_of(self, stream: str) -> bool:
-        """Whether it was read from this stream, and not from a mirror of it; of direct gets."""
-        return mark_of(stream) in self.header
-
-    @classmethod
-    def of_direct(cls, message: Message) -> StoredMessage:
-        """From the answer to a direct get.
-
-        Raises:
-            APIError: a header that every such answer has is missing.
-        """
-        header = message.header
-        # The server writes these four in a row; what a publisher stored stands before them.
-        found = _OWN_HEADERS.match(header, max(header.rfind(_STREAM), 0))
-        if found is not None:
-            subject, sequence, stamp = found.groups()
-        else:
-            subject, sequence = message.value(_SUBJECT), message.value(_SEQUENCE)
-            stamp = message.value(_TIME)
-        if sequence is None or not sequence.isdigit() or stamp is None or subject is None:
-            raise APIError(f"a direct get was answered without its headers: {message!r}")
-        return StoredMessage(
-            str(subject, "utf-8", "surrogateescape"),
-            int(sequence),
-            str(stamp, "ascii", "replace"),
-            header,
-            message.payload,
-        )
-
-
-#: How a header block begins that has no status.
-_WITHOUT_STATUS = b"NATS/1.0\r\n"
-
-
-def direct_answer(message: Message, subject: str) -> StoredMessage | None:
-    """The message that a direct get gave; None: there is none.
-
-    Raises:
-        ObjStoreError: it gave another status.
-    """
-    status = 0 if message.header.startswith(_WITHOUT_STATUS) else message.status
-    if status == NOT_FOUND:
-        return None
-    if status:
-        raise direct_error(message, f"reading {subject}")
-    return StoredMessage.of_direct(message)
 
 
 class BatchRequest(
@@ -330,14 +239,6 @@ class DirectPage:
 
 def _request_parts(subject: str, request: BatchRequest, reply: str) -> list[Buffer]:
     return encode_publish(check_subject(subject), _encode(request), reply.encode())
-
-
-def direct_error(message: Message, what: str) -> ObjStoreError:
-    """Translate a status of a direct get that is not an answer."""
-    text = message.header[9 : message.header.find(b"\r\n")].decode("ascii", "replace")
-    if message.status == NO_RESPONDERS:
-        return NoRespondersError(f"{what}: nobody answers direct gets", code=NO_RESPONDERS)
-    return APIError(f"{what}: {text}", code=message.status, description=text)
 
 
 def left_behind(header: bytes) -> int | None:

@@ -12,7 +12,7 @@ from objstore.errors import APIError, NoRespondersError, ObjStoreError, Protocol
 from objstore.wire.codec.protocol import Message
 from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Subscription
-from objstore.wire.jetstream.direct import NO_RESPONDERS, StoredMessage
+from objstore.wire.jetstream.answers import NO_RESPONDERS, StoredMessage
 
 __all__ = [
     "MOST_WAITING",

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from objstore.wire.codec.protocol import Message
-from objstore.wire.jetstream.answers import leader_answer
-from objstore.wire.jetstream.direct import StoredMessage, direct_answer
+from objstore.wire.jetstream.answers import StoredMessage, direct_answer, leader_answer
 
 __all__ = [
     "ReadRequest",

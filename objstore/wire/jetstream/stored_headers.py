@@ -12,6 +12,7 @@ from datetime import timedelta
 from objstore.wire.codec.headers import encode_headers
 
 __all__ = [
+    "ROLLUP_OVER",
     "TTL_MARK",
     "duration_text",
     "is_marker",
@@ -25,6 +26,8 @@ __all__ = [
 
 ROLLUP = "Nats-Rollup"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+#: The header block of what replaces a subject's last message, by the sequence of that.
+ROLLUP_OVER = f"NATS/1.0\r\n{ROLLUP}: sub\r\n{EXPECTED_LAST_SUBJECT_SEQUENCE}: %d\r\n\r\n".encode()
 MESSAGE_TTL = "Nats-TTL"
 #: Few header blocks have it, and the search for its value costs four times as much.
 TTL_MARK = b"\r\nNats-TTL:"

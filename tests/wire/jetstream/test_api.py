@@ -30,16 +30,11 @@ from objstore import (
 from objstore.errors import _BY_ERR_CODE
 from objstore.wire.codec.protocol import Message, parse_headers
 from objstore.wire.connection.connection import Msg
+from objstore.wire.jetstream.answers import BATCH_END, NOT_FOUND, StoredMessage, direct_error
 from objstore.wire.jetstream.api import FEATURES, JetStream, make_prefix, parse_pub_ack
-from objstore.wire.jetstream.direct import (
-    BATCH_END,
-    NOT_FOUND,
-    BatchRequest,
-    StoredMessage,
-    direct_error,
-    position,
-)
+from objstore.wire.jetstream.direct import BatchRequest, position
 from objstore.wire.jetstream.pages import all_streams
+from objstore.wire.jetstream.reads import Way, last_of_subject, read_request
 from objstore.wire.jetstream.stored_headers import parse_ttl
 from objstore.wire.jetstream.times import parse_time, time_text
 from tests.support.scripted import PATIENCE, Background, Peer, ScriptedServer, connected, message
@@ -47,6 +42,11 @@ from tests.support.scripted import PATIENCE, Background, Peer, ScriptedServer, c
 pytestmark = pytest.mark.newest_server
 
 _numbers = itertools.count(1)
+
+
+def direct_last(js: JetStream, stream: str, subject: str) -> StoredMessage | None:
+    """The last message of a subject, by a direct get."""
+    return js.read(last_of_subject(stream, subject, Way.BY_SUBJECT))
 
 
 @pytest.fixture
@@ -295,17 +295,17 @@ class TestReading:
         assert (last.subject, last.sequence, last.payload) == (f"{stream}.a", ack.sequence, payload)
         assert b"Nats-Expected-Last-Subject-Sequence: 1" in last.header
         assert before < parse_time(last.time) < datetime.now(timezone.utc) + timedelta(seconds=1)
-        assert js.message(stream, ack.sequence) == last
-        first = js.message(stream, 1)
+        assert js.read(read_request(stream, {"seq": ack.sequence}, Way.LEADER)) == last
+        first = js.read(read_request(stream, {"seq": 1}, Way.LEADER))
         assert first is not None
         assert (first.payload, first.header) == (b"old", b"")
-        assert js.message(stream, 99) is None
+        assert js.read(read_request(stream, {"seq": 99}, Way.LEADER)) is None
         assert js.last_message(stream, f"{stream}.b") is None
 
     def test_direct(self, js: JetStream, stream: str) -> None:
         """The same by direct get."""
         js.publish(f"{stream}.a", b"x", "x", rollup=True)
-        direct = js.direct_last(stream, f"{stream}.a")
+        direct = direct_last(js, stream, f"{stream}.a")
         last = js.last_message(stream, f"{stream}.a")
         assert direct is not None
         assert last is not None
@@ -316,7 +316,7 @@ class TestReading:
         )
         assert parse_time(direct.time) == parse_time(last.time)
         assert parse_headers(direct.header)[2]["Nats-Rollup"] == ["sub"]
-        assert js.direct_last(stream, f"{stream}.b") is None
+        assert direct_last(js, stream, f"{stream}.b") is None
 
     def test_not_direct(self, js: JetStream) -> None:
         """A stream that allows no direct gets, and one that is not there, do not answer."""
@@ -325,7 +325,7 @@ class TestReading:
         try:
             for stream in (name, "nothing"):
                 with pytest.raises(NoRespondersError):
-                    js.direct_last(stream, f"{name}.a")
+                    direct_last(js, stream, f"{name}.a")
         finally:
             js.stream_delete(name)
 
@@ -411,7 +411,7 @@ class TestReading:
 
         connection.subscribe("$JS.API.DIRECT.GET.odd.s", callback=answer)
         with pytest.raises(APIError, match="reading s: 500 Odd") as caught:
-            JetStream(connection).direct_last("odd", "s")
+            direct_last(JetStream(connection), "odd", "s")
         assert caught.value.code == 500
 
     @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ class TestCalls:
             for number in range(20):
                 payload = b"%d/%d" % (name, number)
                 sequence = js.publish(subject, payload, "x", expected_sequence=sequence).sequence
-                direct = js.direct_last(stream, subject)
+                direct = direct_last(js, stream, subject)
                 assert direct is not None
                 assert (direct.payload, direct.sequence) == (payload, sequence)
 
@@ -566,7 +566,7 @@ class TestPrefix:
             js = JetStream(connection, prefix=make_prefix("hub", None))
             js.stream_create(config("D"))
             assert js.publish("D.x", b"there", "x").sequence == 1
-            stored = js.direct_last("D", "D.x")
+            stored = direct_last(js, "D", "D.x")
             assert stored is not None
             assert stored.payload == b"there"
             with pytest.raises(NoRespondersError):
