@@ -12,6 +12,7 @@ from objstore.errors import RevisionMismatchError
 from objstore.metadata.commit import commit
 from objstore.wire.connection.nuid import next_nuid
 from objstore.wire.jetstream.access import Access
+from objstore.wire.jetstream.api import JetStream
 
 
 @pytest.mark.parametrize(("tries", "patience"), [(5, 60.0), (1000, 0.0)])

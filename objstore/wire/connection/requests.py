@@ -25,7 +25,7 @@ from objstore.wire.connection.subscriptions import Handler, PlaceOf, Subscriptio
 
 __all__ = ["Inbox", "PendingReply", "check_size"]
 
-NO_RESPONDERS = 503
+NO_RESPONDERS, _NO_RESPONDERS = 503, b"NATS/1.0 503"
 
 
 class Inbox:
@@ -238,7 +238,7 @@ class PendingReply:
         if message is None:
             assert self.error is not None  # noqa: S101 - the lock says so
             raise self.error
-        if not message.payload and message.status == NO_RESPONDERS:
+        if not message.payload and message.header.startswith(_NO_RESPONDERS):
             raise NoRespondersError(
                 f"nobody answers requests to {self.subject}",
                 subject=self.subject,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from objstore.errors import (
@@ -74,6 +75,7 @@ class Access:
         commits: whether this user may store records, once that is known.
         proved: whether it was looked at once what a put needs.
         denied: the ways that this user may not take.
+        direct_get: what a subject of messages stands behind in a direct get of the last of them.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Access:
         self._jetstream = jetstream
         self._stream = stream
         self._ask_stream = ask_stream
-        self._direct_get = f"{jetstream.prefix}.DIRECT.GET.{stream}."
+        self.direct_get = f"{jetstream.prefix}.DIRECT.GET.{stream}."
         self.direct = True
         self.single = False
         self.may_purge: bool | None = None
@@ -150,7 +152,7 @@ class Access:
             return self._last(subject, leader=leader)
         # As nearly all of them are read, in few calls.
         jetstream, begun = self._jetstream, time.monotonic()
-        target = f"{self._direct_get}{subject}"
+        target = self.direct_get + subject
         try:
             pending = jetstream.connection.inbox.start(target, b"")
             clustered = jetstream.connection.session.is_clustered
@@ -336,10 +338,15 @@ class PendingRead:
         self._jetstream, self._stream, self._access = jetstream, stream, access
         self._subject, self._sequence, self._leader = subject, sequence, leader
         self._way = self._choose()
-        request = self._request()
-        self._parse = request.parse
         inbox = jetstream.connection.inbox
         start = inbox.start_piggybacked if along else inbox.start
+        self._parse: Callable[[Message], StoredMessage | None]
+        if self._way is Way.BY_SUBJECT:  # as nearly all last messages are asked for
+            self._parse = partial(direct_answer, subject=subject)
+            self._pending = start(access.direct_get + subject, b"")
+            return
+        request = self._request()
+        self._parse = request.parse
         self._pending = start(f"{jetstream.prefix}.{request.subject}", request.payload)
 
     def _choose(self) -> Way:

@@ -164,8 +164,8 @@ class StoredMessage(msgspec.Struct):
         )
 
 
-#: How a header block begins that has no status.
-_WITHOUT_STATUS = b"NATS/1.0\r\n"
+#: How a header block begins that has no status, and that of what is not there.
+_WITHOUT_STATUS, _NOT_FOUND = b"NATS/1.0\r\n", b"NATS/1.0 404"
 
 
 def direct_answer(message: Message, subject: str) -> StoredMessage | None:
@@ -174,10 +174,12 @@ def direct_answer(message: Message, subject: str) -> StoredMessage | None:
     Raises:
         ObjStoreError: it gave another status.
     """
-    status = 0 if message.header.startswith(_WITHOUT_STATUS) else message.status
-    if status == NOT_FOUND:
+    header = message.header
+    if header.startswith(_WITHOUT_STATUS):
+        return StoredMessage.of_direct(message)
+    if header.startswith(_NOT_FOUND):
         return None
-    if status:
+    if message.status:
         raise direct_error(message, f"reading {subject}")
     return StoredMessage.of_direct(message)
 

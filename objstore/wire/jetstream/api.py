@@ -458,8 +458,7 @@ class JetStream:
     def last_message(self, stream: str, subject: str) -> StoredMessage | None:
         """The last message of a subject, from the stream's leader: what was acknowledged is seen.
 
-        Raises:
-            BucketNotFoundError: there is no such stream; and as :meth:`call`.
+        Raises: as :meth:`read`.
         """
         return self.read(read_request(stream, {"last_by_subj": subject}, Way.LEADER))
 

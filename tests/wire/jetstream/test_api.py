@@ -441,7 +441,7 @@ class TestReading:
         assert caught.value.code == 400
         assert caught.value.err_code
         with pytest.raises(APIError):
-            js._message(stream, {})
+            js.read(read_request(stream, {}, Way.LEADER))
 
 
 class TestCalls:
