@@ -20,6 +20,7 @@ pytest.importorskip("benchmarks", reason="the benchmarks are no part of the whee
 from benchmarks.command import main
 from benchmarks.figures import Figure, Ratio, Report, ratio_of
 from benchmarks.kinds.costs import compile_counter, traced
+from benchmarks.kinds.stages import STAGES
 from benchmarks.kinds.threads import Crowd
 from benchmarks.peers.raw import Raw
 from benchmarks.promises import promises
@@ -72,6 +73,22 @@ def test_a_run_of_one_benchmark(
     assert "old" not in text
     assert text.startswith("before\n")
     assert text.endswith(f"{END}\nafter\n")
+
+
+def test_the_stages_of_small_operations(tmp_path: Path) -> None:
+    """They add up to the whole, which is Python's part, the kernel's and the server's."""
+    main(["--quick", "--only", "stages", "--rounds", "1", "--results", str(tmp_path)])
+    report = Report.from_json(json.loads((tmp_path / "results.json").read_text("utf-8")))
+    assert not report.skipped
+    for operation in ("info", "1 KiB put", "1 KiB put over another", "1 KiB get", "listed object"):
+        figures = {each.what: each.median for each in report.of_kind("stages", operation=operation)}
+        assert min(figures.values()) >= 0
+        assert sum(figures[stage] for stage in STAGES) == pytest.approx(figures["all"])
+        rest = figures["send"] + figures["server"]
+        assert figures["Python's part"] + rest == pytest.approx(figures["all"])
+        assert figures["Python functions called"] > 1
+        if operation != "listed object":  # many come at once, and most of them are not waited for
+            assert min(figures[stage] for stage in STAGES) > 0
 
 
 # --- the raw loop is a client of the same store
