@@ -1,4 +1,7 @@
-"""What a listed object costs, and a watched one, in buckets of 1,000 to 100,000 objects."""
+"""What a listed object costs, and a watched one, in buckets of 1,000 to 100,000 objects.
+
+They have a media type and stand in folders, as uploaded files do.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ def listing(run: Run) -> None:
             run.tell(f"{count:,} objects are put")
             store = ending.enter_context(run.ground.bucket())
             with contextlib.closing(Raw(run.ground.server.url, store.name)) as raw:
-                raw.fill([f"object {number}" for number in range(count)], run.data(1 << 10))
+                names = [f"folder {number % 100}/{number}.bin" for number in range(count)]
+                raw.fill(names, run.data(1 << 10))
             repeats = max(1, run.scale.pick(10_000, 4_000) // count)
             for what, found in (("list", _listed), ("watch", _watched)):
                 contenders[what, count] = _all(what, found, store, count, repeats), repeats

@@ -165,6 +165,7 @@ class Raw:
         key = base64.urlsafe_b64encode(name.encode()).decode()
         info = {
             "name": name,
+            "headers": {"Content-Type": ["application/octet-stream"]},  # as uploaded files have
             "bucket": self._bucket,
             "nuid": nuid,
             "size": size,

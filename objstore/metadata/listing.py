@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 
 from objstore.errors import BucketNotFoundError, ObjectCorruptError
-from objstore.metadata.records import Records
+from objstore.metadata.records import Records, parse_stored
 from objstore.model.objects import ObjectInfo, all_meta_subject, name_of
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.pages import count_subjects
@@ -98,16 +98,17 @@ class _Listing:
         self._elsewhere: dict[str, ObjectInfo] = {}  # by subject, where it is not their name's
 
     def _parse(self, messages: Iterable[StoredMessage]) -> Iterator[ObjectInfo]:
+        bucket, prefix = self._records.bucket, self._prefix
         for message in messages:
             try:
-                info = self._records.parse(message)
+                info = parse_stored(message, bucket)
             except ObjectCorruptError as error:
                 self.count += 1
                 self._malformed(message, error)
             else:
                 # By hand: past the names that meta_subject remembers, 0.4 µs.
                 own = base64.urlsafe_b64encode(info.name.encode()).decode()
-                if message.subject == self._prefix + own:
+                if message.subject == prefix + own:
                     yield info
                     continue
                 self.count += message.subject not in self._elsewhere

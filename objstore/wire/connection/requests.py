@@ -21,7 +21,7 @@ from objstore.wire.codec.protocol import Buffer, Message
 from objstore.wire.connection import forks
 from objstore.wire.connection.nuid import next_nuid
 from objstore.wire.connection.session import Session
-from objstore.wire.connection.subscriptions import Handler, PlaceOf, Subscription
+from objstore.wire.connection.subscriptions import Handler, PlaceOf, RunHandler, Subscription
 
 __all__ = ["Inbox", "PendingReply", "check_size"]
 
@@ -50,14 +50,21 @@ class Inbox:
         self._begun: dict[int, Subscription] = {}  # each by the number of the one before
         self._handlers: dict[str, Handler] = {}
         self._places: dict[str, PlaceOf] = {}
+        self._run_handlers: dict[str, RunHandler] = {}
         self._tokens = itertools.count(1)
 
-    def open(self, handler: Handler, place: PlaceOf | None = None) -> str:
+    def open(
+        self,
+        handler: Handler,
+        place: PlaceOf | None = None,
+        run_handler: RunHandler | None = None,
+    ) -> str:
         """Take a token: messages to the subject returned, and below it, go to the handler.
 
         Arguments:
             handler: gets the messages.
             place: says where the payloads of large messages to just this subject shall land.
+            run_handler: gets several messages in a row to just this subject at once.
 
         The handler is called by the reader thread and must not block. Call :meth:`close` with
         the subject in the end.
@@ -69,6 +76,8 @@ class Inbox:
         self._handlers[token] = handler
         if place is not None:
             self._places[token] = place
+        if run_handler is not None:
+            self._run_handlers[token] = run_handler
         return self._base + token
 
     def _subscribe(self, old: Subscription | None) -> None:
@@ -81,7 +90,11 @@ class Inbox:
             old: the one that was denied; None: there was none.
         """
         mine = self._session.new_subscription(
-            f"{self._base}>", self._deliver, replies=True, place=self._place
+            f"{self._base}>",
+            self._deliver,
+            run_handler=self._deliver_run,
+            replies=True,
+            place=self._place,
         )
         new = self._begun.setdefault(0 if old is None else old.sid, mine)
         if old is not None and new is mine:
@@ -99,6 +112,7 @@ class Inbox:
         token = subject[len(self._base) :]
         self._handlers.pop(token, None)
         self._places.pop(token, None)
+        self._run_handlers.pop(token, None)
 
     def _place(self, subject: str, header: bytes, size: int) -> memoryview | None:
         place = self._places.get(subject[len(self._base) :])
@@ -109,6 +123,14 @@ class Inbox:
         handler = self._handlers.get(token) or self._handlers.get(token.partition(".")[0])
         if handler is not None:
             handler(message)
+
+    def _deliver_run(self, messages: list[Message]) -> None:
+        handler = self._run_handlers.get(messages[0].subject[len(self._base) :])
+        if handler is not None:
+            handler(messages)
+            return
+        for message in messages:
+            self._deliver(message)
 
     def request(
         self, subject: str, payload: Buffer, *, timeout: float, header: bytes = b""

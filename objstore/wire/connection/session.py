@@ -35,6 +35,7 @@ from objstore.wire.codec.protocol import (
     Message,
     Ping,
     Pong,
+    Run,
 )
 from objstore.wire.connection import forks
 from objstore.wire.connection.dial import (
@@ -422,6 +423,8 @@ class Session(Subscribing):
         for event in events:
             if type(event) is Message:
                 self._subscriptions.deliver(event)
+            elif type(event) is Run:
+                self._subscriptions.deliver_run(event.messages)
             else:
                 self._control(link, event)
 

@@ -21,6 +21,7 @@ __all__ = [
     "Handler",
     "Latch",
     "PlaceOf",
+    "RunHandler",
     "Signal",
     "Subscription",
     "Subscriptions",
@@ -33,6 +34,7 @@ __all__ = [
 LOG = logging.getLogger("objstore")
 
 Handler = Callable[[Message], None]
+RunHandler = Callable[[list[Message]], None]
 PlaceOf = Callable[[str, bytes, int], memoryview | None]
 
 
@@ -44,6 +46,8 @@ class Subscription:
         subject: what it is to.
         queue: the queue group, or ``""``.
         handler: called by the reader thread for each message: must not block.
+        run_handler: called in its place with several in a row to one subject, where there is no
+            limit; None: ``handler`` is called with each.
         limit: how many messages it is for, from its beginning; None: any number.
         replies: whether it is an inbox, to which the replies to all requests come.
         place: where the payload of a large message shall land, by its subject, header block and
@@ -65,6 +69,7 @@ class Subscription:
         "received",
         "refused",
         "replies",
+        "run_handler",
         "sid",
         "subject",
     )
@@ -75,6 +80,7 @@ class Subscription:
         subject: str,
         handler: Handler,
         *,
+        run_handler: RunHandler | None = None,
         queue: str = "",
         limit: int | None = None,
         replies: bool = False,
@@ -88,6 +94,7 @@ class Subscription:
         self.subject = subject
         self.queue = queue
         self.handler = handler
+        self.run_handler = run_handler
         self.limit = limit
         self.replies = replies
         self.place = place
@@ -193,6 +200,21 @@ class Subscriptions:
             self.remove(subscription)
         try:
             subscription.handler(message)
+        except Exception:
+            LOG.exception("a handler of messages to %s failed", subscription.subject)
+
+    def deliver_run(self, messages: list[Message]) -> None:
+        """As :meth:`deliver`, for several in a row, of one subscription and to one subject."""
+        subscription = self._by_sid.get(messages[0].sid)
+        if subscription is None:
+            return
+        if subscription.run_handler is None or subscription.limit is not None:
+            for message in messages:
+                self.deliver(message)
+            return
+        subscription.received += len(messages)
+        try:
+            subscription.run_handler(messages)
         except Exception:
             LOG.exception("a handler of messages to %s failed", subscription.subject)
 

@@ -117,7 +117,7 @@ def mark_of(stream: str) -> bytes:
     return b"%b%b\r\n" % (_STREAM, stream.encode())
 
 
-class StoredMessage(msgspec.Struct):
+class StoredMessage(msgspec.Struct, gc=False):
     """A message as a stream holds it; not to be changed.
 
     Attributes:

@@ -34,7 +34,7 @@ CONTROL = 100  # the status of heartbeats and of requests for flow control
 ACK = "$JS.ACK."
 
 
-class Delivery(StoredMessage):
+class Delivery(StoredMessage, gc=False):
     """A message that a consumer sent.
 
     Attributes:

@@ -31,6 +31,7 @@ from objstore.wire.codec.protocol import (
     Parser,
     Ping,
     Pong,
+    Run,
     encode_headers,
     parse_headers,
 )
@@ -68,7 +69,11 @@ def plain(event: Event) -> tuple[Any, ...]:
 
 
 def plains(events: Iterable[Event]) -> list[tuple[Any, ...]]:
-    return [plain(event) for event in events]
+    """The same of several, those in a row one by one."""
+    found: list[tuple[Any, ...]] = []
+    for event in events:
+        found += map(plain, event.messages) if isinstance(event, Run) else [plain(event)]
+    return found
 
 
 def wire(message: Message) -> bytes:
@@ -203,6 +208,78 @@ def test_many_at_once(slab: int, piece: int) -> None:
     data = b"".join(raw for raw, _ in CASES.values()) * 3
     expected = plains(event for _, event in CASES.values()) * 3
     assert plains(feed(Parser(slab), data, [piece] * len(data))) == expected
+
+
+# --- messages in a row
+
+
+def in_a_row(number: int, payload: bytes = b"", *, subject: str = "_INBOX.a.1") -> bytes:
+    """One of the answers to one request."""
+    return wire(Message(3, subject, "", b"NATS/1.0\r\nN: %d\r\n\r\n" % number, payload))
+
+
+def test_messages_in_a_row_come_together() -> None:
+    """All that have come whole, but for the first; what is cut off comes later."""
+    data = b"".join(in_a_row(number, b"x" * 100) for number in range(100))
+    parser = Parser()
+    first, rest = feed(parser, data[:-1])
+    assert isinstance(first, Message)
+    assert isinstance(rest, Run)
+    assert [each.header[13:-4] for each in rest.messages] == [b"%d" % n for n in range(1, 99)]
+    (last,) = feed(parser, data[-1:])
+    assert isinstance(last, Message)
+    assert parser.unparsed == 0
+
+
+#: What may stand between messages in a row, or in one's place.
+BETWEEN = (
+    b"PING\r\n", in_a_row(0, subject="_INBOX.a.2"), in_a_row(0, subject="_INBOX.a.12"),
+    wire(Message(3, "_INBOX.a.1", "", b"", b"p" * 50)), in_a_row(0, TRICKY),
+    wire(Message(3, "_INBOX.a.1", "r", HEADER, b"")), in_a_row(0, b"l" * 5000),
+    wire(Message(33, "_INBOX.a.1", "", HEADER, b"p")), b"HMSG _INBOX.a.1 3 0 0\r\n\r\n",
+    b"HMSG _INBOX.a.1 3 12 12\r\nNATS/1.0\r\n\r\nxx",
+    *(b"HMSG _INBOX.a.1 3 %b\r\nNATS/1.0\r\n\r\n\r\n" % numbers for numbers in (
+        b"12 12", b" 12\t12  ", b"12 11", b"11 12", b"12 1_2", b"+12 12", b"12 12 12", b"12",
+        b"12 9999999999999", b"12 012",
+    )),
+)  # fmt: skip
+
+
+def outcome(data: bytes, cuts: Iterable[int]) -> tuple[list[tuple[Any, ...]], str]:
+    """What is made of bytes in pieces: the events, and what is wrong after them."""
+    parser, events = Parser(4096), []
+    try:
+        for number in [*cuts, len(data)]:
+            events += plains(feed(parser, data[:number]))
+            data = data[number:]
+    except ProtocolError as error:
+        return events, str(error)
+    return events, f"{parser.unparsed} left"
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.sampled_from(BETWEEN) | st.integers(1, 60), max_size=6),
+    st.lists(st.integers(1, 4000), max_size=12),
+)
+def test_messages_in_a_row_are_the_same_one_by_one(
+    stream: list[bytes | int], cuts: list[int]
+) -> None:
+    """Wherever it is cut; byte by byte there is never a row."""
+    rows = (
+        b"".join(in_a_row(n, b"p" * (n * 37 % 150)) for n in range(each))
+        if isinstance(each, int)
+        else each
+        for each in stream
+    )
+    data = b"".join(rows)
+    events, end = outcome(data, cuts)
+    others, other_end = outcome(data, [1] * len(data))
+    assert end == other_end
+    # Of what came together with something that is no protocol nothing is given.
+    assert events == others[: len(events)]
+    if end.endswith("left"):
+        assert events == others
 
 
 # --- sizes around the edges of the memory

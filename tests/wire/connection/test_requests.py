@@ -216,3 +216,23 @@ class TestSubscriptions:
         everything.add(subscription)
         assert everything.remove(subscription)
         assert everything.announce(subscription) == b""
+
+    def test_messages_in_a_row(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Given at once to who wants that; one by one to others, and never beyond a limit."""
+        everything = Subscriptions()
+        came: list[list[Message]] = []
+        single: list[Message] = []
+
+        def fail(_run: list[Message]) -> None:
+            raise RuntimeError
+
+        everything.add(Subscription(1, "s", single.append, run_handler=came.append))
+        everything.add(Subscription(2, "s", single.append, run_handler=came.append, limit=2))
+        everything.add(Subscription(3, "s", single.append))
+        everything.add(Subscription(4, "s", single.append, run_handler=fail))
+        rows = {sid: [message(sid=sid) for _ in range(3)] for sid in range(1, 6)}
+        for row in rows.values():
+            everything.deliver_run(row)
+        assert came == [rows[1]]
+        assert single == [*rows[2][:2], *rows[3]]
+        assert "a handler of messages to s failed" in caplog.text
