@@ -14,6 +14,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.run import Run
@@ -160,7 +161,7 @@ def _timed(store: ObjectStore, timeline: Timeline) -> Iterator[None]:
 
     own: Any = requests
     pages: Any = direct
-    lock, own.Lock = own.Lock, _timed_lock(timeline)
+    locks, own.threading = own.threading, SimpleNamespace(Lock=_timed_lock(timeline))
     queues, pages.queue = pages.queue, _Queues
     TimedQueue.timeline = timeline
     transport.send, transport.receive_into = timed_send, timed_receive
@@ -169,7 +170,7 @@ def _timed(store: ObjectStore, timeline: Timeline) -> Iterator[None]:
         timeline.spent.clear()
         yield
     finally:
-        own.Lock, pages.queue = lock, queues
+        own.threading, pages.queue = locks, queues
         del transport.send, transport.receive_into
 
 

@@ -54,7 +54,7 @@ def test_subjects_that_come_while_they_are_listed(
         page = pages[len(asked) - 1] if len(asked) <= len(pages) else ["d"]
         return {"total": 4, "state": {"subjects": dict.fromkeys(page, 1)}}
 
-    monkeypatch.setattr(Access, "stream_info", stream_info)
+    monkeypatch.setattr(JetStream, "stream_info", stream_info)
     assert store._handle.jetstream.subjects("S", ">") == {"b": 1, "c": 1, "d": 1}
     assert asked == [0, 3]
 

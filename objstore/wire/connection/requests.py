@@ -8,7 +8,7 @@ one in, and no subscription of its own.
 from __future__ import annotations
 
 import itertools
-from threading import Lock
+import threading
 
 from objstore.errors import (
     InvalidOptionError,
@@ -212,7 +212,7 @@ class PendingReply:
         self.error: ObjStoreError | None = None
         self._message: Message | None = None
         self._inbox, self._session = inbox, session
-        self._lock = lock = Lock()
+        self._lock = lock = threading.Lock()  # looked up each time: gevent may come late
         lock.acquire()
         self.address = ""
 

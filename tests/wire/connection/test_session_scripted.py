@@ -964,17 +964,17 @@ class TestRaces:
 
         with ScriptedServer(script) as server, connected(server.url) as connection:
             session = connection.session
-            enter = session.waiting.enter
+            add = session.waiting.add
             calls = 0
 
-            def lose_first(waiting: Any) -> bool:
+            def lose_first(waiting: Any) -> None:
                 nonlocal calls
                 calls += 1
                 if calls == 1:
                     session.drop()
-                return enter(waiting)
+                add(waiting)
 
-            session.waiting.enter = lose_first  # type: ignore[method-assign]
+            session.waiting.add = lose_first  # type: ignore[method-assign]
             session.ping(PATIENCE)
             assert calls == 2
             assert seen.count(b"PING") == 1

@@ -98,7 +98,9 @@ class TestServer:
     )
     def test_other_versions(self, js: JetStream, text: str, version: tuple[int, ...]) -> None:
         """Versions of other forms; features go by them."""
-        js.connection.session.info = {"version": text, "cluster": "c"}
+        session = js.connection.session
+        assert session._link is not None
+        session._take_info(session._link, {"version": text, "cluster": "c"})
         assert js.server_version == version
         assert js.supports("message TTL") == (version >= (2, 11, 0))
         assert js.is_clustered

@@ -1,0 +1,184 @@
+"""The short way of a small put, and where the general road begins."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import pytest
+
+from objstore import (
+    ConnectionLostError,
+    ObjectStore,
+    ObjectTooLargeError,
+    RequestTimeoutError,
+)
+from objstore.put import one_chunk
+from objstore.put.sender import ChunkSender
+from objstore.put.upload import Put
+from objstore.wire.codec.protocol import Message
+from objstore.wire.connection.requests import PendingReply
+
+
+def messages(store: ObjectStore) -> int:
+    """How many messages the bucket's stream has."""
+    return store.status().stream_info.state.messages
+
+
+@pytest.fixture
+def general(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the general road was asked to do."""
+    done: list[str] = []
+
+    def noted(kind: Any, name: str) -> None:
+        whole = getattr(kind, name)
+
+        def method(self: Any, *args: Any, **options: Any) -> Any:
+            done.append(name)
+            return whole(self, *args, **options)
+
+        monkeypatch.setattr(kind, name, method)
+
+    for name in ("take_over", "resume", "commit", "abort"):
+        noted(Put, name)
+    return done
+
+
+@pytest.mark.parametrize("payload", [b"x", bytearray(b"yz"), memoryview(b"abc")])
+def test_without_the_general_road(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, payload: Any
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Put, "__init__", refuse)
+    monkeypatch.setattr(ChunkSender, "__init__", refuse)
+    for _ in range(2):  # over another
+        info = store.put("small", payload)
+        assert (info.size, info.chunks) == (len(payload), 1)
+        assert info == store.info("small")
+        assert store.read_bytes("small") == bytes(payload)
+        assert messages(store) == 2
+
+
+def test_the_payload_is_the_users(store: ObjectStore) -> None:
+    """Memory that may change is copied, and let go."""
+    payload = bytearray(b"before")
+    store.put("small", payload, progress=lambda *_: payload.__setitem__(slice(None), b"after!"))
+    assert store.read_bytes("small") == b"before"
+    payload.extend(b"more")
+
+
+def test_no_answer_to_the_chunk(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str]
+) -> None:
+    """It is looked for, found, and not sent twice."""
+    result, lost = PendingReply.result, 0
+
+    def lose_first(self: PendingReply, timeout: float) -> Message:
+        nonlocal lost
+        message = result(self, timeout)
+        if ".C." in self.subject and self.subject.startswith("$O.") and not lost:
+            lost += 1
+            raise RequestTimeoutError("no reply", subject=self.subject, timeout=timeout)
+        return message
+
+    monkeypatch.setattr(PendingReply, "result", lose_first)
+    store.put("small", b"data")
+    assert lost == 1
+    assert general == ["take_over", "resume", "commit"]
+    assert store.read_bytes("small") == b"data"
+    assert messages(store) == 2
+
+
+def test_it_took_long(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str]
+) -> None:
+    """Then the stream's settings may have changed: its chunks are counted."""
+    monkeypatch.setattr(one_chunk, "LONG", 0.0)
+    monkeypatch.setattr("objstore.put.sender.LONG", 0.0)
+    counted: list[int] = []
+    count = ChunkSender._count_stored
+
+    def noted(self: ChunkSender) -> int:
+        counted.append(count(self))
+        return counted[-1]
+
+    monkeypatch.setattr(ChunkSender, "_count_stored", noted)
+    store.put("small", b"data")
+    assert general == ["take_over", "commit"]
+    assert counted == [1]
+    assert messages(store) == 2
+
+
+@pytest.mark.parametrize("function", ["encode_info", "revision_of", "commit", "chunk_subject"])
+def test_interrupted(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str], function: str
+) -> None:
+    """Wherever that is, the new chunk is removed and the old object is there."""
+    store.put("small", b"old")
+    before = general.copy()
+    whole, calls = getattr(one_chunk, function), 0
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if sys._getframe(1).f_code.co_name == "put" and calls == 1:
+            if options.get("published") is not None:  # as if it came just before it was sent
+                options["published"].close()
+            raise KeyboardInterrupt
+        return whole(*args, **options)
+
+    monkeypatch.setattr(one_chunk, function, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.put("small", b"new")
+    assert general[len(before) :] == ["take_over", "abort"]
+    expected = b"new" if function == "commit" else b"old"  # the record had been sent
+    assert store.read_bytes("small") == expected
+    assert messages(store) == 2
+
+
+def test_the_answer_to_the_record_is_lost(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str]
+) -> None:
+    """The loss is told; what was stored stays, and what it replaced goes."""
+    store.put("small", b"old")
+
+    def lost(*_: Any, published: Any, **__: Any) -> Any:
+        published.result()
+        raise ConnectionLostError("lost")
+
+    monkeypatch.setattr(one_chunk, "commit", lost)
+    with pytest.raises(ConnectionLostError) as caught:
+        store.put("small", b"new")
+    assert (caught.value.bucket, caught.value.name) == (store.name, "small")
+    assert general == ["take_over", "abort"]
+    assert store.read_bytes("small") == b"new"
+    assert messages(store) == 2
+
+
+def test_what_it_replaces_cannot_be_read(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str]
+) -> None:
+    """The chunk is removed again, and the error is named."""
+
+    def fail(_self: object) -> None:
+        raise ConnectionLostError("gone")
+
+    monkeypatch.setattr("objstore.metadata.current.PendingCurrent.result", fail)
+    with pytest.raises(ConnectionLostError, match="gone") as caught:
+        store.put("small", b"new")
+    assert caught.value.name == "small"
+    assert general == ["take_over", "abort"]
+    assert messages(store) == 0
+
+
+def test_the_buckets_limit(store: ObjectStore) -> None:
+    """It is the general road's to refuse."""
+    known = store._handle.known
+    known.max_object_size, known.fresh_until = 3, math.inf
+    store.put("small", b"123")
+    with pytest.raises(ObjectTooLargeError):
+        store.put("small", b"1234")
+    assert store.read_bytes("small") == b"123"
