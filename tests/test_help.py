@@ -15,7 +15,7 @@ pytestmark = pytest.mark.newest_server
 ERRORS = [name for name in errors.__all__ if name.endswith("Error")]
 
 #: What a connection shows to the rooms of this package only.
-INSIDE = {"after_fork", "inbox", "session"}
+INSIDE = {"after_fork", "connect_at_first_use", "inbox", "session"}
 
 
 def shown(thing: type) -> str:
