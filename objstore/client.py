@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -16,6 +15,7 @@ from objstore.errors import (
     BucketNotFoundError,
     InvalidOptionError,
     ObjStoreError,
+    about,
 )
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.listing import list_records
@@ -102,12 +102,7 @@ class Client(Uncopied):
         self.connection.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -231,17 +226,14 @@ class Client(Uncopied):
         Raises:
             BucketConfigError: it refuses them.
         """
-        try:
-            return call(config)
-        except APIError as error:
-            error.bucket = name
-            if error.code != 400:
-                raise
-            facts = dict(error.__dict__)
-            raise BucketConfigError(facts.pop("message"), **facts) from error
-        except ObjStoreError as error:
-            error.bucket = name
-            raise
+        with about(bucket=name):
+            try:
+                return call(config)
+            except APIError as error:
+                if error.code != 400:
+                    raise
+                facts = dict(error.__dict__)
+                raise BucketConfigError(facts.pop("message"), **facts) from error
 
     def update_store(
         self, name: str, *, consistency: str = "strong", **options: Unpack[BucketKeywords]

@@ -159,6 +159,33 @@ def _restore(kind: type[E_], message: str, facts: dict[str, Any]) -> E_:
     return error
 
 
+class about:  # noqa: N801 - reads as a word, like contextlib.closing
+    """A block whose errors say what they concern; it may be entered again and again.
+
+    Where a block costs too much, on the ways of the smallest puts and gets, :meth:`tell` does the
+    same to an error that was caught.
+
+    Arguments:
+        facts: attributes of :class:`ObjStoreError`, ``bucket`` and ``name`` mostly.
+    """
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, **facts: str) -> None:
+        self._facts = facts
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, ObjStoreError):
+            self.tell(error)
+
+    def tell(self, error: ObjStoreError) -> None:
+        """Have an error say what it concerns."""
+        error.__dict__.update(self._facts)
+
+
 # --- objects
 
 

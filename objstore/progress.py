@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 from objstore.errors import InvalidOptionError
 
-__all__ = ["Progress", "ProgressOption", "check_progress", "start_progress", "until_done"]
+__all__ = ["NO_PROGRESS", "Bar", "ProgressOption", "check_progress", "start_progress"]
 
 #: None or False: none. True: a bar of tqdm.auto, in a terminal or a notebook. Or a function,
 #: called with the bytes done and the bytes in all (None: unknown).
 ProgressOption = bool | Callable[[int, int | None], object] | None
+
+
+class Bar(Protocol):
+    """What is told of a transfer; tqdm's bars are such."""
+
+    def update(self, count: int, /) -> object:
+        """So many bytes more; fewer, where some have to come again."""
+
+    def close(self) -> object:
+        """Nothing more will come."""
+
+
+class NoProgress:
+    """What is told, and tells nobody."""
+
+    def update(self, count: int, /) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+NO_PROGRESS = NoProgress()
 
 
 class Progress:
@@ -23,7 +45,7 @@ class Progress:
         self._total = total
         self._done = 0
 
-    def update(self, count: int) -> object:
+    def update(self, count: int, /) -> object:
         """So many bytes more."""
         self._done += count
         return self._report(self._done, self._total)
@@ -44,24 +66,27 @@ def check_progress(option: object) -> None:
         )
 
 
-def until_done(bar: Any) -> AbstractContextManager[object]:
-    """A block at whose end a bar is closed, if there is one."""
-    return nullcontext() if bar is None else closing(bar)
+def start_progress(option: ProgressOption, name: str, total: int | None) -> Bar:
+    """Begin to show the progress of a transfer, or not.
 
+    Arguments:
+        option: what was said of it.
+        name: of what is transferred.
+        total: its size, in bytes; None: unknown.
 
-def start_progress(option: ProgressOption, name: str, total: int | None) -> Any:
-    """What takes ``update(bytes)`` and ``close()``, or None.
+    Returns:
+        What is to be told, and closed at the end.
 
     Raises:
         InvalidOptionError: the option is neither a bool nor callable.
     """
     check_progress(option)
     if option is None or option is False:
-        return None
+        return NO_PROGRESS
     if option is True:
         from tqdm.auto import tqdm  # imported here: most transfers show none
 
-        return tqdm(
+        bar: Any = tqdm(
             total=total,
             desc="".join(char if char.isprintable() else "?" for char in name),
             unit="B",
@@ -69,4 +94,5 @@ def start_progress(option: ProgressOption, name: str, total: int | None) -> Any:
             unit_divisor=1024,
             miniters=1,
         )
+        return bar  # type: ignore[no-any-return]
     return Progress(option, total)

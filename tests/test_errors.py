@@ -22,6 +22,7 @@ from objstore.errors import (
     RequestTimeoutError,
     RevisionMismatchError,
     StorageFullError,
+    about,
     api_error,
 )
 
@@ -225,3 +226,17 @@ def test_siblings_are_apart() -> None:
     assert issubclass(NoRespondersError, RequestTimeoutError)
     assert not issubclass(RequestTimeoutError, errors.ConnectionLostError)
     assert not issubclass(errors.AuthorizationError, errors.ConnectionLostError)
+
+
+def test_a_block_says_what_its_errors_concern() -> None:
+    """Each time it is entered; errors of others stay as they are."""
+    block = about(bucket="B", name="n")
+    for _ in range(2):
+        with pytest.raises(BucketSealedError) as caught, block:
+            raise BucketSealedError("sealed", name="of something inside", subject="s")
+        assert (caught.value.bucket, caught.value.name, caught.value.subject) == ("B", "n", "s")
+    with pytest.raises(FileNotFoundError) as other, block:
+        raise FileNotFoundError("gone")
+    assert not hasattr(other.value, "bucket")
+    with block:
+        pass

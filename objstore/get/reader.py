@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from operator import index
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from objstore.errors import (
     DigestMismatchError,
@@ -21,6 +21,7 @@ from objstore.get.readahead import Piece, ReadAhead
 from objstore.get.whole_buffer import WholeObjectBuffer
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo
+from objstore.progress import NO_PROGRESS, Bar
 from objstore.uncopied import Uncopied
 
 if TYPE_CHECKING:
@@ -32,16 +33,6 @@ __all__ = ["ObjectResult"]
 _LASTING = (ObjectChangedError, ObjectCorruptError, DigestMismatchError)
 
 _NEWLINE = re.compile(b"\n")
-
-
-class Closable(Protocol):
-    """What can be told how many bytes were read, and that it is over."""
-
-    def update(self, count: int) -> object:
-        """So many bytes more."""
-
-    def close(self) -> object:
-        """No more will come."""
 
 
 class ObjectResult(Uncopied, io.BufferedIOBase):
@@ -82,7 +73,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         self,
         records: Records,
         info: ObjectInfo,
-        progress: Closable | None = None,
+        progress: Bar = NO_PROGRESS,
         start: int = 0,
         end: int | None = None,
     ) -> None:
@@ -354,8 +345,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         if not (self._fetching and self._is_mine()):  # or this is a signal handler: it does that
             with self._lock:
                 self._drop()
-        if self._progress is not None:
-            self._progress.close()
+        self._progress.close()
 
     def _drop(self) -> None:
         """Let go of all that was read, and of what is under way."""
@@ -401,8 +391,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
 
     def _advance(self, count: int) -> None:
         self._position += count
-        if self._progress is not None:
-            self._progress.update(count)
+        self._progress.update(count)
 
     def _fill(self, wanted: int) -> bool:
         """Have the chunk of the present position at hand; False at the end."""

@@ -16,7 +16,6 @@ import time
 import warnings
 import weakref
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from objstore.client import Client
@@ -170,12 +169,7 @@ class LocalServer(Uncopied):
     def __enter__(self) -> LocalServer:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property

@@ -19,6 +19,7 @@ from objstore.errors import (
     ObjectCorruptError,
     ObjStoreError,
     RevisionMismatchError,
+    about,
     is_transient,
 )
 from objstore.metadata.records import Records, parse_stored
@@ -104,7 +105,7 @@ class PendingCurrent:
             stored = self._pending.result()
             info = None if stored is None else parse_stored(stored, records.bucket)
         except ObjectCorruptError as error:
-            error.name = name
+            about(name=name).tell(error)
             info = _unread(records, name, error)
         except ObjStoreError as error:
             if not is_transient(error):

@@ -12,6 +12,7 @@ from objstore.errors import (
     BucketNotFoundError,
     ObjStoreError,
     PermissionDeniedError,
+    about,
 )
 from objstore.model.bucket_config import max_object_size
 from objstore.model.objects import bucket_subjects, stream_name
@@ -190,12 +191,8 @@ class KnownStream:
         if self.config.get("allow_msg_ttl"):
             return
         try:
-            self._jetstream.require("message TTL", f"an object with a ttl in bucket {self.bucket}")
-            config = self.ask()["config"]  # as it is now, so that nothing else changes
-            self._refuse()
-            if not config.get("allow_msg_ttl"):
-                answer = self._jetstream.stream_update({**config, "allow_msg_ttl": True})
-                self.learn(answer["config"])
+            with about(bucket=self.bucket):
+                self._turn_ttl_on()
         except PermissionDeniedError as error:
             raise PermissionDeniedError(
                 f"bucket {self.bucket} does not let single objects expire yet, and this user must "
@@ -204,9 +201,14 @@ class KnownStream:
                 bucket=self.bucket,
                 subject=error.subject,
             ) from error
-        except ObjStoreError as error:
-            error.bucket = self.bucket
-            raise
+
+    def _turn_ttl_on(self) -> None:
+        self._jetstream.require("message TTL", f"an object with a ttl in bucket {self.bucket}")
+        config = self.ask()["config"]  # as it is now, so that nothing else changes
+        self._refuse()
+        if not config.get("allow_msg_ttl"):
+            answer = self._jetstream.stream_update({**config, "allow_msg_ttl": True})
+            self.learn(answer["config"])
 
     def check_harmless(self) -> None:
         """Refuse to remove chunks where the metadata that name them may be hidden.

@@ -14,6 +14,7 @@ from objstore.errors import (
     NoRespondersError,
     ObjectCorruptError,
     ObjStoreError,
+    about,
 )
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.pages import Page, Paging
@@ -166,7 +167,7 @@ class Records:
         except BucketNotFoundError as error:
             raise self.no_bucket() from error
         except ObjectCorruptError as error:
-            error.name = name
+            about(name=name).tell(error)
             raise
 
     @property
@@ -265,6 +266,7 @@ class Records:
         encoded = encode_info(info) if encoded is None else encoded
         if self.known.max_msg_size is not None:
             self.known.check_record(info.name, len(encoded))
+        facts = {"bucket": self.bucket, "name": info.name}
         try:
             return self.jetstream.start_publish(
                 meta_subject(self.bucket, info.name),
@@ -274,10 +276,10 @@ class Records:
                 expected_sequence=expected,
                 ttl=info.ttl,
                 states_ttl=True,
-                facts={"bucket": self.bucket, "name": info.name},
+                facts=facts,
             )
         except ObjStoreError as error:
-            error.bucket, error.name = self.bucket, info.name
+            about(**facts).tell(error)
             raise
 
     def pages(self, subject: str, sequence: int = 1) -> Generator[Page, None, None]:
@@ -285,15 +287,13 @@ class Records:
         if self.batches:
             pages = Paging(self.jetstream, self.access, self.stream, subject, sequence)
             try:
-                yield from pages
+                with about(bucket=self.bucket):
+                    yield from pages
             except NoRespondersError:
                 if self.access.direct:
                     raise
             except BucketNotFoundError as error:
                 raise self.no_bucket() from error
-            except ObjStoreError as error:
-                error.bucket = self.bucket
-                raise
             finally:
                 pages.close()
             sequence = pages.sequence

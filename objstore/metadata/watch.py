@@ -7,7 +7,6 @@ import os
 import threading
 import time
 import warnings
-from types import TracebackType
 
 from objstore.errors import (
     BucketNotFoundError,
@@ -147,12 +146,7 @@ class Watcher(Uncopied):
     def __enter__(self) -> Watcher:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __del__(self) -> None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
 
-from objstore.errors import NoRespondersError, ObjStoreError
+from objstore.errors import NoRespondersError, ObjStoreError, about
 from objstore.metadata.commit import OnConflict, commit, left_behind, revision_of
 from objstore.metadata.current import Current
 from objstore.metadata.records import Records
@@ -69,13 +68,12 @@ class OneChunk:
         self._is_published = False  # the metadata are, or may be
         self._replaces: ObjectInfo | None = None
 
-    def put(self, chunk: Buffer, timeout: float, bar: Any) -> ObjectInfo:
+    def put(self, chunk: Buffer, timeout: float) -> ObjectInfo:
         """Send the chunk, and what makes it an object; or leave nothing.
 
         Arguments:
             chunk: all of the payload.
             timeout: for one acknowledgement, in seconds.
-            bar: its ``update`` is told the bytes when they were sent; None: nobody is.
 
         Raises:
             As :meth:`objstore.put.upload.Put.commit`.
@@ -89,8 +87,6 @@ class OneChunk:
                 digest = encode_digest(hashlib.sha256(chunk).digest())
                 info = info.with_changes(size=len(chunk), chunks=1, digest=digest)
                 self._info, encoded = info, encode_info(info)
-                if bar is not None:
-                    bar.update(len(chunk))
                 message = pending.result(timeout)
             finally:
                 pending.close()
@@ -162,4 +158,4 @@ class OneChunk:
     def _name(self, error: BaseException) -> None:
         """Have an error say which object it is about."""
         if isinstance(error, ObjStoreError):
-            error.bucket, error.name = self._records.bucket, self._info.name
+            about(bucket=self._records.bucket, name=self._info.name).tell(error)

@@ -94,7 +94,7 @@ class Put:
         *,
         limit: int | None,
         on_conflict: OnConflict | None,
-        progress: Callable[[int], object] | None,
+        progress: Callable[[int], object],
         timeout: float | None = None,
         expected_size: int | None = None,
     ) -> None:
@@ -153,8 +153,7 @@ class Put:
         self._chunks.send(chunk)
         self._hasher.update(chunk)
         self._size += length
-        if self._progress is not None:
-            self._progress(length)
+        self._progress(length)
 
     def take_over(self, chunk: Buffer, begun: float, sequence: int, *, answered: bool) -> None:
         """Take note of a first chunk that was sent the short way (:mod:`objstore.put.one_chunk`).

@@ -10,10 +10,9 @@ import threading
 import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from objstore.errors import InvalidPayloadError, ObjStoreError, ReentrantCallError
+from objstore.errors import InvalidPayloadError, ObjStoreError, ReentrantCallError, about
 from objstore.model.objects import ObjectInfo
 from objstore.put.buffers import flat_view, is_immutable
 from objstore.put.upload import Put
@@ -58,6 +57,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._resources = resources
         self._written = 0
         self._aborted = False
+        self._about = about(bucket=bucket, name=name)
         self._error: BaseException | None = None  # the first, after which nothing can be stored
         self._lock = threading.RLock()  # whose turn it is; it knows whose
 
@@ -115,7 +115,8 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             kept = not self._pending and is_immutable(view)
             chunk = piece if kept else b"".join((self._pending, piece))
             self._pending.clear()
-            self._put.send(chunk)
+            with self._about:
+                self._put.send(chunk)
             start = end
         self._pending += view[start:]
         self._written += len(view)
@@ -164,9 +165,10 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         if self.closed:
             return
         try:
-            if self._pending:
-                self._put.send(bytes(self._pending))
-            self.info = self._put.commit()
+            with self._about:
+                if self._pending:
+                    self._put.send(bytes(self._pending))
+                self.info = self._put.commit()
             self._end()
         except BaseException as error:
             self._fail(error)
@@ -193,8 +195,6 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         if self._error is not None or self.closed:
             return
         self._error = error
-        if isinstance(error, ObjStoreError):
-            error.bucket, error.name = self._bucket, self._name
         self._aborted = True
         self._put.abort()
         self._resources.close()
@@ -215,12 +215,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         super().close()
         self._resources.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -358,12 +353,7 @@ class TextWriter(Uncopied, io.TextIOWrapper):
         self.buffer.abort()
         self.__class__ = _ClosedText
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:

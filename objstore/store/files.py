@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from objstore.get.part_file import Part, fill, is_resumable, write_stream
 from objstore.get.target import Target
 from objstore.model.describe import guess_mime
 from objstore.model.objects import ObjectInfo
-from objstore.progress import ProgressOption, check_progress, start_progress, until_done
+from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.store import read, write
 from objstore.store.handle import BucketHandle
 
@@ -52,24 +53,18 @@ def download_to(
     if result is None:
         raise handle.not_found(name)
     info = result.info
-    bar = start_progress(progress, info.name, info.size)
-    report = _tell_nobody if bar is None else bar.update
-    with result, until_done(bar):
+    with result, closing(start_progress(progress, info.name, info.size)) as bar:
         if target.is_stream:
-            write_stream(target, result, report)
+            write_stream(target, result, bar.update)
             return info
         part = Part(target, info, resume=resume and is_resumable(info))
         try:
-            fill(part, result, report)
+            fill(part, result, bar.update)
             part.finish()
         except BaseException as error:
             part.give_up(error)
             raise
     return info
-
-
-def _tell_nobody(_count: int) -> None:
-    """No progress is shown."""
 
 
 class _SteadyFile(io.FileIO):

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from objstore.get.part_file import write_file
 from objstore.get.target import Target
 from objstore.model.describe import guess_mime
 from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
-from objstore.progress import ProgressOption, check_progress, start_progress, until_done
+from objstore.progress import Bar, ProgressOption, check_progress, start_progress
 from objstore.put.options import Payload
 from objstore.store import files, read, write
 from objstore.store.files import open_steady
@@ -80,8 +81,7 @@ def upload_dir(
     gone = tuple(name for name in there if name not in files) if delete else ()
     size = sum(path.stat().st_size for path in changed.values())
     if not dry_run:
-        bar = start_progress(progress, start or handle.name, size)
-        with until_done(bar):
+        with closing(start_progress(progress, start or handle.name, size)) as bar:
             put_many(handle, _payloads(changed, bar, put_options.pop("mime", None)), **put_options)
         for name in gone:
             write.delete(handle, name)
@@ -113,8 +113,7 @@ def download_dir(
     size = sum(info.size for info in changed.values())
     if not dry_run:
         root.mkdir(parents=True, exist_ok=True)
-        bar = start_progress(progress, start or handle.name, size)
-        with until_done(bar):
+        with closing(start_progress(progress, start or handle.name, size)) as bar:
             _write_all(handle, root, changed, paths, bar)
         for path in gone.values():
             path.unlink()
@@ -142,7 +141,7 @@ def _write_all(
     root: Path,
     changed: dict[str, ObjectInfo],
     paths: dict[str, Path],
-    bar: Any,
+    bar: Bar,
 ) -> None:
     inside = root.resolve()
     for name in changed:
@@ -153,16 +152,11 @@ def _write_all(
         if content is None:
             raise handle.not_found(name)
         write_file(targets[name], content)
-        _report(bar, len(content))
+        bar.update(len(content))
     for name, info in changed.items():
         if info.size > _SMALL:
             files.download_to(handle, name, targets[name], True, None)
-            _report(bar, info.size)
-
-
-def _report(bar: Any, count: int) -> None:
-    if bar is not None:
-        bar.update(count)
+            bar.update(info.size)
 
 
 def _with_slash(prefix: str) -> str:
@@ -212,13 +206,13 @@ def _has(path: Path, size: int, digest: str) -> bool:
 
 
 def _payloads(
-    files: dict[str, Path], bar: Any, mime: str | None
+    files: dict[str, Path], bar: Bar, mime: str | None
 ) -> Iterator[tuple[ObjectMeta, Payload]]:
     """What to store; a file is read before the next one is asked for."""
     for name, path in files.items():
         with open_steady(path) as file:
             yield ObjectMeta(name, mime=mime or guess_mime(path.name)), file
-            _report(bar, file.tell())
+            bar.update(file.tell())
 
 
 def _paths_for(root: Path, start: str, names: dict[str, ObjectInfo]) -> dict[str, Path]:

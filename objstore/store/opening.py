@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any, cast
 
 from objstore.errors import InvalidOptionError, ObjectExistsError
@@ -82,9 +82,7 @@ def _open_to_write(
 
     put: Put | None = None
     with ExitStack() as resources:
-        bar = start_progress(progress, name, None)
-        if bar is not None:
-            resources.callback(bar.close)
+        bar = resources.enter_context(closing(start_progress(progress, name, None)))
         if exclusive:
             refuse(find_current(handle.records, name))
         size = choose_chunk_size(info.options.chunk_size, None, write.largest_chunk(handle, info))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from objstore.errors import InvalidOptionError, ObjStoreError
+from objstore.errors import InvalidOptionError, about
 from objstore.model.describe import check_timeout, describe
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.put.options import Payload
@@ -104,15 +104,17 @@ def _start(
     size = choose_chunk_size(
         info.options.chunk_size, source.size, write.largest_chunk(handle, info)
     )
-    put = write.begin_put(handle, info, size, None, None, None, timeout, source.size)
+    put = write.begin_put(
+        handle, info, size, None, None, timeout=timeout, expected_size=source.size
+    )
     under_way.add(put, source.size or 0)
     try:
-        for chunk in source.chunks(size):
-            put.send(chunk)
-    except Exception as error:
+        with _about(put):
+            for chunk in source.chunks(size):
+                put.send(chunk)
+    except Exception:
         under_way.drop_last()
         put.abort()
-        _note(error, put)
         raise
 
 
@@ -171,20 +173,17 @@ class _UnderWay:
         while self._published < min(len(self._puts), PUBLISHED) and self._failure is None:
             put, _ = self._puts[self._published]
             try:
-                put.publish()
+                with _about(put):
+                    put.publish()
             except Exception as error:  # noqa: BLE001 - raised when those before are stored
-                _note(error, put)
                 self._failure = error
             else:
                 self._published += 1
         if self._failure is not None and not self._published:
             raise self._failure
         put, size = self._puts[0]
-        try:
+        with _about(put):
             self.stored.append(put.commit())
-        except Exception as error:
-            _note(error, put)
-            raise
         self._puts.popleft()
         self._names.discard(put.described.name)
         self._bytes -= size
@@ -248,7 +247,6 @@ def _pair(item: object) -> tuple[Any, Payload]:
     raise InvalidOptionError(f"an item is a pair (name, payload), not {type(item).__name__}")
 
 
-def _note(error: Exception, put: Put) -> None:
-    """Say which object it was."""
-    if isinstance(error, ObjStoreError):
-        error.bucket, error.name = put.described.bucket, put.described.name
+def _about(put: Put) -> about:
+    """A block whose errors say which object it was."""
+    return about(bucket=put.described.bucket, name=put.described.name)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
-from objstore.errors import (
-    InvalidOptionError,
-    ObjStoreError,
-)
+from objstore.errors import InvalidOptionError, about
 from objstore.get.chunks import chunk_payloads
 from objstore.metadata.changes import (
     change,
@@ -52,7 +48,7 @@ from objstore.model.objects import (
     options_for,
 )
 from objstore.model.record_json import encode_info
-from objstore.progress import ProgressOption, start_progress, until_done
+from objstore.progress import NO_PROGRESS, Bar, ProgressOption, start_progress
 from objstore.put.one_chunk import OneChunk
 from objstore.put.options import Payload
 from objstore.put.source import Buffer, Source, choose_chunk_size
@@ -108,12 +104,11 @@ def put(
     timeout = check_timeout(timeout)
     with Source(payload) as source:
         size = choose_chunk_size(info.options.chunk_size, source.size, largest_chunk(handle, info))
-        bar = None if progress is None else start_progress(progress, info.name, source.size)
-        with nullcontext() if bar is None else until_done(bar):
-            chunk = _only_chunk(handle, info, source, size)
-            if chunk is not None:
-                short = _begin_short(handle, info, size, if_revision, bar, timeout, len(chunk))
-                return short.put(chunk, timeout or handle.jetstream.timeout, bar)
+        chunk = _only_chunk(handle, info, source, size) if progress is None else None
+        if chunk is not None:
+            short = _begin_short(handle, info, size, if_revision, timeout, len(chunk))
+            return short.put(chunk, timeout or handle.jetstream.timeout)
+        with closing(start_progress(progress, info.name, source.size)) as bar:
             put = begin_put(handle, info, size, if_revision, None, bar, timeout, source.size)
             return fill_put(handle, put, info.name, source, size)
 
@@ -135,7 +130,6 @@ def _begin_short(
     info: ObjectInfo,
     chunk_size: int,
     if_revision: int | None,
-    bar: Any,
     timeout: float | None,
     size: int,
 ) -> OneChunk:
@@ -150,7 +144,7 @@ def _begin_short(
         current = _check_rights(handle, info.name, current)
 
     def begin(current: Current) -> Put:
-        return _new_put(handle, info, current, on_conflict, bar, timeout, size)
+        return _new_put(handle, info, current, on_conflict, NO_PROGRESS, timeout, size)
 
     return OneChunk(handle.records, info, current, on_conflict, begin)
 
@@ -161,7 +155,7 @@ def begin_put(
     chunk_size: int,
     if_revision: int | None,
     on_conflict: OnConflict | None,
-    bar: Any = None,
+    bar: Bar = NO_PROGRESS,
     timeout: float | None = None,
     expected_size: int | None = None,
 ) -> Put:
@@ -198,7 +192,7 @@ def _new_put(
     info: ObjectInfo,
     current: Current,
     on_conflict: OnConflict | None,
-    bar: Any,
+    bar: Bar,
     timeout: float | None,
     expected_size: int | None,
 ) -> Put:
@@ -208,7 +202,7 @@ def _new_put(
         current,
         limit=handle.known.max_object_size,
         on_conflict=on_conflict,
-        progress=None if bar is None else bar.update,
+        progress=bar.update,
         timeout=timeout,
         expected_size=expected_size,
     )
@@ -216,29 +210,22 @@ def _new_put(
 
 def _check_rights(handle: BucketHandle, name: str, current: Current) -> Known:
     """See that a put can be completed, before its first chunk travels; what it replaces."""
-    try:
-        found = check_rights_to_put(handle.records, name, current)
-    except ObjStoreError as error:
-        error.bucket, error.name = handle.name, name
-        raise
-    finally:
-        current.close()
-    return Known(found)
+    with closing(current), about(bucket=handle.name, name=name):
+        return Known(check_rights_to_put(handle.records, name, current))
 
 
 def fill_put(
     handle: BucketHandle, put: Put, name: str, source: Source, chunk_size: int
 ) -> ObjectInfo:
     """Send all chunks and commit; or leave nothing."""
-    try:
-        for chunk in source.chunks(chunk_size):
-            put.send(chunk)
-        return put.commit()
-    except BaseException as error:
-        put.abort()
-        if isinstance(error, ObjStoreError):
-            error.bucket, error.name = handle.name, name
-        raise
+    with about(bucket=handle.name, name=name):
+        try:
+            for chunk in source.chunks(chunk_size):
+                put.send(chunk)
+            return put.commit()
+        except BaseException:
+            put.abort()
+            raise
 
 
 def _start_current(handle: BucketHandle, name: str, if_revision: int | None) -> Current:

@@ -25,6 +25,7 @@ from objstore.metadata.current import Known
 from objstore.model.objects import chunk_subject, encode_digest, meta_subject
 from objstore.model.record_json import encode_info
 from objstore.model.spellings import other_subjects
+from objstore.progress import NO_PROGRESS
 from objstore.put import upload
 from objstore.put.upload import Put
 from tests.support.scripted_bucket import ScriptedBucket
@@ -92,7 +93,7 @@ def old_object(bucket: ScriptedBucket, nuid: str = "old") -> ObjectInfo:
 
 def put_of(bucket: Any, current: Any = None, **options: Any) -> Put:
     info = ObjectInfo("b", "x", nuid="new", ttl=options.pop("ttl", None))
-    options = {"limit": None, "on_conflict": None, "progress": None, **options}
+    options = {"limit": None, "on_conflict": None, "progress": NO_PROGRESS.update, **options}
     return Put(bucket, info, current or Known(None), **options)
 
 

@@ -7,7 +7,6 @@ import ssl
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from objstore.errors import ConnectionClosedError, InvalidOptionError
@@ -257,12 +256,7 @@ class Connection(Uncopied, NATSClient):
             self._first_use.reopen()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:
