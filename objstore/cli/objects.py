@@ -155,7 +155,8 @@ def get(settings: Settings, bucket: str, name: str, output: str | None) -> None:
     """Write an object into a file.
 
     The file appears, or replaces the one that is there, only when it is whole and its digest
-    was verified. What goes to stdout is verified before its last piece is written.
+    was verified. What goes to stdout (-, or by its name) is verified before its last piece is
+    written, and nothing else is.
 
     \b
     Examples:
@@ -164,7 +165,7 @@ def get(settings: Settings, bucket: str, name: str, output: str | None) -> None:
       objstore get photos pets/cat.jpg -o albums/
       objstore get backups shop.sql -o - | psql
     """
-    if output == "-":
+    if output == "-" or (output is not None and show.is_stdout(output)):
         stdout = show.binary(sys.stdout)
         bars = settings.bars and not stdout.isatty()
         with settings.bucket(bucket) as store, _open(store, name, progress=bars) as result:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import click
@@ -68,6 +69,14 @@ def binary(stream: TextIO | None) -> BinaryIO:
     if stream is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "stdin or stdout")
     return stream.buffer
+
+
+def is_stdout(path: str) -> bool:
+    """Whether a path leads to where stdout does, as ``/dev/stdout``: nothing is to be said there."""
+    try:
+        return os.path.samestat(Path(path).stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError, AttributeError):  # no such file; or stdout is closed, or no file
+        return False
 
 
 def silence_stdout() -> None:

@@ -15,6 +15,7 @@ from objstore.metadata.records import Records
 from objstore.put.ack_window import WINDOW, AckWindow, OutOfStepError
 from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.protocol import Buffer, Message
+from objstore.wire.connection.requests import check_size
 from objstore.wire.jetstream.api import parse_pub_ack
 
 __all__ = ["ChunkChannel"]
@@ -145,6 +146,7 @@ class ChunkChannel:
             How many chunks are stored, and the sequence of the last one.
 
         Raises:
+            InvalidOptionError: the server takes no chunks of that size any more.
             ObjStoreError: that could not be found out, for now or (BucketNotFoundError) for good.
         """
         self.settle()
@@ -156,9 +158,20 @@ class ChunkChannel:
             asked = self._records.start_next(self._window.subject, at + 1, leader=True)
             message = asked.result()
             if message is None:
+                self._check_sizes(kept, number)
                 return number, last
             at = message.sequence
             if number + 1 in kept and kept[number + 1] == message.payload:
                 number, last = number + 1, at
             else:
                 jetstream.delete_message(stream, at)
+
+    def _check_sizes(self, kept: Mapping[int, Buffer], stored: int) -> None:
+        """See that the chunks that are to be sent again can be.
+
+        A server that is told to take less (``max_payload``) tells nobody, and ends the connection
+        at each message that is larger; to the next one it says its new limit.
+        """
+        for number, chunk in kept.items():
+            if number > stored:
+                check_size(self._session, len(chunk) + len(self._header))

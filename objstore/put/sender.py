@@ -37,8 +37,9 @@ PATIENCE = 30.0
 PAUSE = 0.1
 
 
-#: An upload that takes longer is counted, in seconds.
-LONG = 1.0
+#: An upload that takes longer is counted, in seconds; or that is larger, in bytes, where the round
+#: trip is 2 % of its time. (Its settings were told within a second before it began.)
+LONG, LARGE = 1.0, 8 << 20
 
 #: How often chunks that came twice are looked for, after one fault.
 RECOUNTS = 5
@@ -92,7 +93,7 @@ class ChunkSender:
         self._timeout = timeout
         self._kept: dict[int, Buffer] = {}  # by number, those not known to be stored
         self._stored = 0  # chunks 1 … this are
-        self._sent = 0
+        self._sent = self._bytes = 0
         self._begun = time.monotonic()
         self._state = State.SMOOTH
         self._failing_since = 0.0  # when it last began to make no progress
@@ -133,6 +134,7 @@ class ChunkSender:
             ObjStoreError: an earlier chunk was not stored, and could not be later.
         """
         self._sent += 1
+        self._bytes += len(chunk)
         self._kept[self._sent] = chunk
         begun = time.monotonic()
         try:
@@ -144,7 +146,7 @@ class ChunkSender:
     def take_over(self, chunk: Buffer, begun: float, sequence: int, *, answered: bool) -> None:
         """Take note of a first chunk that was sent without this; see :meth:`Put.take_over`."""
         self._begun = begun
-        self._sent = 1
+        self._sent, self._bytes = 1, len(chunk)
         self._kept[1] = chunk
         self._channel.take_over(len(chunk), sequence, answered=answered)
         self._forget(self._channel.position[0])
@@ -179,15 +181,15 @@ class ChunkSender:
     def check_count(self) -> None:
         """See that the stream has exactly the chunks that were sent.
 
-        It is asked after faults, and where the upload took so long that its settings may have
-        changed meanwhile. Else it is not: that takes a round trip, where a small put takes two.
+        It is asked after faults, and where the upload was long or large, so that its settings may
+        have changed meanwhile. Else it is not: that takes a round trip, a small put takes two.
 
         Raises:
             BucketConfigError: it has not, for its settings have changed.
             ObjectCorruptError: it has not.
         """
         is_long = time.monotonic() >= self._begun + LONG and self._sent > 0
-        if self._state is State.SMOOTH and not is_long:
+        if self._state is State.SMOOTH and not is_long and self._bytes < LARGE:
             return
         stored = self._count_stored()
         if stored != self._sent:

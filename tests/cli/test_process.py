@@ -72,10 +72,21 @@ def test_binary_through_pipes(process: Process, store: ObjectStore) -> None:
     done = process.run("put", store.name, "-", "--name", "x", input=BINARY)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"x  1.2 MiB  ")
-    for words in (("cat", store.name, "x"), ("get", store.name, "x", "-o", "-")):
+    get = ("get", store.name, "x", "-o")
+    for words in (("cat", store.name, "x"), (*get, "-"), (*get, "/dev/stdout")):
         done = process.run(*words)
         assert (done.returncode, done.stderr) == (0, b"")
         assert done.stdout == BINARY
+
+
+def test_stdout_by_its_name_in_a_file(process: Process, store: ObjectStore, tmp_path: Path) -> None:
+    """The content alone: what is said of a file would stand behind it."""
+    store.put("x", BINARY)
+    with (tmp_path / "out").open("wb") as out:
+        words = ("get", store.name, "x", "-o", "/dev/stdout", "--json")
+        done = process.run(*words, capture_output=False, stdout=out)
+    assert done.returncode == 0
+    assert (tmp_path / "out").read_bytes() == BINARY
 
 
 def test_names_are_utf8_in_any_locale(process: Process, store: ObjectStore) -> None:

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from objstore import (
     BucketNotFoundError,
     BucketSealedError,
     Client,
+    InvalidOptionError,
     LocalServer,
     ObjectStore,
     PermissionDeniedError,
@@ -26,7 +28,7 @@ from objstore.metadata.known_stream import KnownStream
 from objstore.store.handle import BucketHandle
 from tests.support.proxy import Proxy, chunks_of, nth
 from tests.support.streams import api, chunk_counts
-from tests.support.waiting import make_impatient
+from tests.support.waiting import eventually, make_impatient
 
 pytestmark = pytest.mark.newest_server
 
@@ -259,3 +261,31 @@ def test_a_call_that_is_not_permitted(
         with pytest.raises(PermissionDeniedError) as caught:
             operation(store)
         assert str(caught.value.subject).startswith(REFUSED[refused][:-1])
+
+
+def test_a_server_that_comes_to_take_less(tmp_path: Path) -> None:
+    """``max_payload`` is lowered amid a put, whose chunks are larger: it fails, and says why.
+
+    The server tells nobody; it ends the connection at the next chunk, and says it to the next one.
+    """
+    config = tmp_path / "nats.conf"
+    config.write_text("max_payload: 1048576")
+    with (
+        LocalServer(config=config) as server,
+        objstore.connect(server.url, timeout=1.0, reconnect_timeout=30.0) as client,
+    ):
+        store = client.object_store("bucket")
+        old = store.put("x", b"old")
+
+        def lower() -> None:
+            config.write_text("max_payload: 500")
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGHUP)
+            eventually(lambda: "Reloaded: max_payload = 500" in server.log)
+
+        with pytest.raises(InvalidOptionError, match="max_payload"):
+            store.put("x", once(lower), chunk_size=CHUNK)
+        assert store.read_bytes("x") == b"old"
+        assert chunk_counts(client, store) == {old.nuid: 1}
+        assert store.put("x", once(bool)).chunks > len(CONTENT) // 500  # in chunks that it takes
+        assert store.read_bytes("x") == CONTENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -334,14 +335,30 @@ def test_acknowledged_chunks_that_are_gone(sender: ChunkSender, bucket: Scripted
         sender.send(CHUNKS[3])
 
 
-def test_the_count_is_looked_at_after_faults_alone(
-    sender: ChunkSender, bucket: ScriptedBucket
+def test_small_uploads_are_not_counted(
+    sender: ChunkSender, bucket: ScriptedBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(objstore.put.sender, "LONG", math.inf)
     for chunk in CHUNKS:
         sender.send(chunk)
     bucket.store(SUBJECT, b"of somebody else")
     sender.check_count()
     assert bucket.asked == []
+
+
+@pytest.mark.parametrize("limit", ["LONG", "LARGE"])
+def test_long_and_large_uploads_are_counted(
+    limit: str, sender: ChunkSender, bucket: ScriptedBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream may drop chunks that it has acknowledged, as somebody else has set it since."""
+    reached = {"LONG": -1.0, "LARGE": sum(map(len, CHUNKS))}
+    monkeypatch.setattr(objstore.put.sender, limit, reached[limit])
+    for chunk in CHUNKS:
+        sender.send(chunk)
+    sender.check_count()
+    del bucket.messages[min(bucket.messages)]
+    with pytest.raises(ObjectCorruptError, match="chunks are stored, of"):
+        sender.check_count()
 
 
 def test_settle_and_close(sender: ChunkSender) -> None:
