@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from objstore.care.owners import Owners, chunk_counts
-from objstore.errors import BucketNotFoundError, InvalidOptionError
+from objstore.errors import BucketNotFoundError
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.model.stream_info import parse_stream_info, parse_stream_time
-from objstore.wire.connection.arguments import to_timedelta
 
-__all__ = ["GarbageReport", "check_age", "collect_garbage"]
+__all__ = ["GarbageReport", "collect_garbage"]
 
 
 @dataclass(frozen=True)
@@ -37,18 +36,6 @@ class GarbageReport:
     bytes: int = 0
     dry_run: bool = False
     tombstones: int = 0
-
-
-def check_age(min_age: timedelta | float) -> timedelta:
-    """The age that garbage must have.
-
-    Raises:
-        InvalidOptionError: it is not a timedelta or a number of seconds, or negative.
-    """
-    age = to_timedelta(min_age)
-    if age is None or age < timedelta():
-        raise InvalidOptionError(f"min_age is {min_age!r}; it must be a timedelta or seconds")
-    return age
 
 
 def collect_garbage(records: Records, min_age: timedelta, *, dry_run: bool) -> GarbageReport:

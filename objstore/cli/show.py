@@ -72,7 +72,7 @@ def binary(stream: TextIO | None) -> BinaryIO:
 
 
 def is_stdout(path: str) -> bool:
-    """Whether a path leads to where stdout does, as ``/dev/stdout``: nothing is to be said there."""
+    """Whether a path leads to where stdout does, as ``/dev/stdout``: say nothing there."""
     try:
         return os.path.samestat(Path(path).stat(), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError, AttributeError):  # no such file; or stdout is closed, or no file

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from objstore.errors import InvalidOptionError
-from objstore.model.describe import description_text, metadata_dict
+from objstore.model.arguments import (
+    description_text,
+    instance_of,
+    metadata_dict,
+    one_of,
+    positive,
+    to_nanoseconds,
+    word,
+)
 from objstore.model.stream_sources import (
     StreamSource,
     check_subject_pattern,
     mirror_fields,
     sources_fields,
 )
-from objstore.wire.connection.arguments import to_seconds, to_whole, whole
+from objstore.wire.connection.arguments import switch
 
 __all__ = [
     "MAX_OBJECT_SIZE",
@@ -32,9 +39,6 @@ __all__ = [
 
 #: In the stream's metadata, so that every objstore client enforces the same limit.
 MAX_OBJECT_SIZE = "objstore.max_object_size"
-
-#: Seconds that fit as nanoseconds into the server's 64 bits.
-_LONGEST = (1 << 63) // 1_000_000_000
 
 #: nats-server writes keys of its own there; they are not the user's.
 SERVER_METADATA = "_nats."
@@ -74,10 +78,10 @@ class Placement:
         """
         fields: dict[str, Any] = {}
         if self.cluster is not None:
-            fields["cluster"] = _word("placement: cluster", self.cluster)
+            fields["cluster"] = word("placement: cluster", self.cluster)
         if isinstance(self.tags, (str, bytes)) or not isinstance(self.tags, Iterable):
             raise InvalidOptionError(f"placement: tags is {self.tags!r}; it must be some texts")
-        tags = [_word("placement: a tag", tag) for tag in self.tags]
+        tags = [word("placement: a tag", tag) for tag in self.tags]
         if tags:
             fields["tags"] = tags
         if not fields:
@@ -105,10 +109,7 @@ class Republish:
         Raises:
             InvalidOptionError: a value is impossible.
         """
-        if not isinstance(self.headers_only, bool):
-            raise InvalidOptionError(
-                f"republish: headers_only is {self.headers_only!r}; it must be True or False"
-            )
+        switch("republish: headers_only", self.headers_only)
         fields: dict[str, Any] = {
             "src": check_subject_pattern("republish: src", ">" if self.src is None else self.src),
             "dest": check_subject_pattern("republish: dest", self.dest),
@@ -174,21 +175,21 @@ class BucketOptions:
         if self.description is not None:
             fields["description"] = description_text(self.description)
         if self.max_bytes is not None:
-            fields["max_bytes"] = _positive("max_bytes", self.max_bytes)
+            fields["max_bytes"] = positive("max_bytes", self.max_bytes)
         if self.storage is not None:
-            fields["storage"] = _member("storage", StorageType, self.storage)
+            fields["storage"] = one_of("storage", StorageType, self.storage)
         if self.replicas is not None:
-            fields["num_replicas"] = _positive("replicas", self.replicas)
+            fields["num_replicas"] = positive("replicas", self.replicas)
         if self.ttl is not None:
-            fields["max_age"] = _nanoseconds("ttl", self.ttl)
+            fields["max_age"] = to_nanoseconds("ttl", self.ttl)
         if self.compression is not None:
             fields["compression"] = self._compression(self.compression)
         if self.metadata is not None or self.max_object_size is not None:
             fields["metadata"] = self._metadata()
         if self.placement is not None:
-            fields["placement"] = _instance("placement", Placement, self.placement).fields()
+            fields["placement"] = instance_of("placement", Placement, self.placement).fields()
         if self.republish is not None:
-            fields["republish"] = _instance("republish", Republish, self.republish).fields()
+            fields["republish"] = instance_of("republish", Republish, self.republish).fields()
         if self.mirror is not None and self.sources is not None:
             raise InvalidOptionError("a bucket is a mirror, or it has sources, not both")
         if self.mirror is not None:
@@ -196,16 +197,16 @@ class BucketOptions:
         if self.sources is not None:
             fields.update(sources_fields(self.sources, bucket))
         if self.object_ttl is not None:
-            fields["allow_msg_ttl"] = _flag("object_ttl", self.object_ttl)
+            fields["allow_msg_ttl"] = switch("object_ttl", self.object_ttl)
         if self.batched is not None:
-            fields["allow_batched"] = _flag("batched", self.batched)
+            fields["allow_batched"] = switch("batched", self.batched)
         return fields
 
     @staticmethod
     def _compression(value: StoreCompression | str | bool) -> str:
         if isinstance(value, bool):
             value = StoreCompression.S2 if value else StoreCompression.NONE
-        return _member("compression", StoreCompression, value)
+        return one_of("compression", StoreCompression, value)
 
     def _metadata(self) -> dict[str, str]:
         pairs = metadata_dict(self.metadata)
@@ -213,7 +214,7 @@ class BucketOptions:
             if key.startswith(SERVER_METADATA):
                 raise InvalidOptionError(f"metadata has {key!r}; these keys are the server's own")
         if self.max_object_size is not None:
-            pairs[MAX_OBJECT_SIZE] = str(_positive("max_object_size", self.max_object_size))
+            pairs[MAX_OBJECT_SIZE] = str(positive("max_object_size", self.max_object_size))
         return pairs
 
 
@@ -234,52 +235,3 @@ class BucketKeywords(TypedDict, total=False):
     metadata: Mapping[str, str] | None
     object_ttl: bool | None
     batched: bool | None
-
-
-def _positive(option: str, value: object) -> int:
-    return whole(option, value, "a positive whole number")
-
-
-def _flag(option: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidOptionError(f"{option} is {value!r}; it must be True or False")
-    return value
-
-
-def _member(option: str, kind: type[enum.Enum], value: object) -> str:
-    try:
-        return str(kind(value).value)
-    except ValueError:
-        known = ", ".join(str(member.value) for member in kind)
-        raise InvalidOptionError(f"{option} is {value!r}; it must be one of {known}") from None
-
-
-_T = TypeVar("_T")
-
-
-def _instance(option: str, kind: type[_T], value: object) -> _T:
-    if not isinstance(value, kind):
-        raise InvalidOptionError(f"{option} is {value!r}; it must be a {kind.__name__}")
-    return value
-
-
-def _word(what: str, value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[^\s\0]+", value):
-        raise InvalidOptionError(f"{what} is {value!r}; it must be a text without spaces")
-    return value
-
-
-def _nanoseconds(option: str, value: object) -> int:
-    nanoseconds = -1
-    if isinstance(value, timedelta):  # exactly: as a float of seconds long ones lose some
-        nanoseconds = value // timedelta(microseconds=1) * 1000
-    else:
-        whole_number = to_whole(value)  # exactly, too
-        number = to_seconds(value) if whole_number is None else whole_number
-        if number is not None and 0 <= number < _LONGEST:
-            nanoseconds = round(number * 1_000_000_000)
-    if not 0 <= nanoseconds < 1 << 63:
-        raise InvalidOptionError(
-            f"{option} is {value!r}; it must be a timedelta or seconds, of at most 292 years"
-        )
-    return nanoseconds

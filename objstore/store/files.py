@@ -12,7 +12,7 @@ from typing import Any
 from objstore.errors import PayloadFileError, PayloadFileNotFoundError
 from objstore.get.part_file import Part, fill, is_resumable, write_stream
 from objstore.get.target import Target
-from objstore.model.describe import guess_mime
+from objstore.model.arguments import guess_mime
 from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.store import read, write

@@ -15,7 +15,7 @@ from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileErr
 from objstore.get.integrity import is_same_digest
 from objstore.get.part_file import write_file
 from objstore.get.target import Target
-from objstore.model.describe import guess_mime
+from objstore.model.arguments import check_prefix, guess_mime
 from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import Bar, ProgressOption, check_progress, start_progress
 from objstore.put.options import Payload
@@ -161,8 +161,7 @@ def _write_all(
 
 def _with_slash(prefix: str) -> str:
     """What the names begin with."""
-    if not isinstance(prefix, str):
-        raise InvalidOptionError(f"prefix is text, not {type(prefix).__name__}")
+    check_prefix(prefix)
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from objstore.care.garbage import GarbageReport, check_age
+from objstore.care.garbage import GarbageReport
 from objstore.care.garbage import collect_garbage as remove_garbage
 from objstore.care.verify import VerifyReport, verify_bucket, verify_object
 from objstore.errors import BucketNotFoundError
+from objstore.model.arguments import garbage_age
 from objstore.model.bucket_config import ObjectStoreStatus, status_of
 from objstore.store.handle import BucketHandle
 from objstore.store.read import list_objects
@@ -19,7 +20,7 @@ def collect_garbage(
     handle: BucketHandle, *, min_age: timedelta | float = timedelta(hours=1), dry_run: bool = False
 ) -> GarbageReport:
     """Remove chunks that no object owns: a killed program's, another client's, a mirror's."""
-    age = check_age(min_age)
+    age = garbage_age(min_age)
     if not dry_run:
         handle.known.ask()
         handle.known.check_harmless()

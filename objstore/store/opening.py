@@ -10,7 +10,7 @@ from typing import Any, cast
 from objstore.errors import InvalidOptionError, ObjectExistsError
 from objstore.get.reader import ObjectResult
 from objstore.metadata.current import find_current
-from objstore.model.describe import check_revision, check_timeout, describe
+from objstore.model.arguments import check_revision, check_timeout, describe
 from objstore.model.objects import ObjectInfo, is_free
 from objstore.progress import ProgressOption, start_progress
 from objstore.put.source import choose_chunk_size

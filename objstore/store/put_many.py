@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from objstore.errors import InvalidOptionError, about
-from objstore.model.describe import check_timeout, describe
+from objstore.model.arguments import check_timeout, describe
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.put.options import Payload
 from objstore.put.source import Source, choose_chunk_size

@@ -12,10 +12,10 @@ from objstore.get.reader import ObjectResult
 from objstore.metadata.links import follow, follow_record
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
+from objstore.model.arguments import check_prefix, check_range
 from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.store.handle import BucketHandle
-from objstore.wire.connection.arguments import to_whole
 
 __all__ = ["contains", "get", "get_many", "info", "list_objects", "read_part", "resolve"]
 
@@ -40,8 +40,8 @@ def list_objects(
     handle: BucketHandle, *, prefix: str | None = None, include_deleted: bool = False
 ) -> Iterator[ObjectInfo]:
     """The objects, in the order in which they were stored; links are among them."""
-    if prefix is not None and not isinstance(prefix, str):
-        raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
+    if prefix is not None:
+        check_prefix(prefix)
     return (
         info
         for info in list_records(handle.records)
@@ -66,7 +66,7 @@ def get(
 ) -> ObjectResult | None:
     """Open an object for reading; links are followed. It costs the server no consumer."""
     check_progress(progress)
-    _check_range(start, end)
+    check_range(start, end)
     found = follow(handle.records, name)
     return None if found is None else _open(*found, start, end, progress)
 
@@ -76,7 +76,7 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
 
     One that is overwritten meanwhile is read again; one whose digest differs once more.
     """
-    _check_range(start, end)
+    check_range(start, end)
     for attempt in range(READ_TRIES):
         try:
             info = handle.records.read(name)
@@ -115,12 +115,6 @@ def _read_or_none(handle: BucketHandle, name: str) -> bytes | None:
         if getattr(error, "name", None) is None:
             raise
         return None
-
-
-def _check_range(start: object, end: object) -> None:
-    for number in (start, end):
-        if number is not None and to_whole(number) is None:
-            raise InvalidOptionError(f"start and end are whole numbers, not {number!r}")
 
 
 def _open(

@@ -13,8 +13,8 @@ from objstore.care.verify import VerifyReport
 from objstore.errors import InvalidOptionError
 from objstore.get.reader import ObjectResult
 from objstore.metadata.watch import Watcher
+from objstore.model.arguments import UNSET, Unset
 from objstore.model.bucket_config import ObjectStoreStatus
-from objstore.model.describe import UNSET, Unset
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.progress import ProgressOption
 from objstore.put.writer import ObjectWriter, TextWriter

@@ -29,7 +29,7 @@ from objstore.metadata.current import (
 from objstore.metadata.links import follow
 from objstore.metadata.records import Records
 from objstore.metadata.rights import check_rights_to_put, learning_to_purge
-from objstore.model.describe import (
+from objstore.model.arguments import (
     UNSET,
     Unset,
     check_revision,

@@ -20,7 +20,7 @@ from urllib3 import HTTPHeaderDict
 
 from objstore.errors import InvalidNameError, InvalidOptionError, ObjectCorruptError
 from objstore.get.integrity import is_same_digest
-from objstore.model.describe import description_text, header_lists, metadata_dict, with_mime
+from objstore.model.arguments import description_text, header_lists, metadata_dict, with_mime
 from objstore.model.objects import (
     MAX_NAME,
     ObjectInfo,

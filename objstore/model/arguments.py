@@ -1,12 +1,16 @@
-"""What a user says of an object, checked and brought into the form that is stored."""
+"""What users pass to buckets and objects: checked, and brought into the form that is stored.
+
+Of numbers and texts at large :mod:`objstore.wire.connection.arguments` knows.
+"""
 
 from __future__ import annotations
 
+import enum
 import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from objstore.errors import InvalidOptionError, LinkError
 from objstore.model.objects import (
@@ -18,21 +22,37 @@ from objstore.model.objects import (
     new_info,
     options_for,
 )
-from objstore.wire.connection.arguments import to_seconds, to_timedelta, whole
+from objstore.wire.connection.arguments import to_seconds, to_timedelta, to_whole, whole
 
 __all__ = [
     "UNSET",
     "Unset",
+    "check_prefix",
+    "check_range",
     "check_revision",
     "check_timeout",
     "describe",
+    "description_text",
+    "garbage_age",
     "given",
     "guess_mime",
+    "header_lists",
+    "instance_of",
+    "metadata_dict",
+    "one_of",
+    "positive",
     "redescribe",
+    "to_nanoseconds",
+    "with_mime",
+    "word",
 ]
 
+T = TypeVar("T")
 
 CONTENT_TYPE = "Content-Type"
+
+#: Seconds that fit as nanoseconds into the server's 64 bits.
+LONGEST = (1 << 63) // 1_000_000_000
 
 
 class Unset:
@@ -80,7 +100,7 @@ def describe(
         header_values=with_mime(lists, said.mime if mime is None else mime),
         metadata=metadata_dict(said.metadata if metadata is None else metadata),
         options=options_for(chunk_size),
-        ttl=check_ttl(ttl),
+        ttl=_life_time(ttl),
     )
 
 
@@ -107,67 +127,40 @@ def redescribe(
     lists = {name: list(values) for name, values in info.header_values.items()}
     if not isinstance(headers, Unset):
         given = header_lists(headers)
-        types = {name: values for name, values in lists.items() if _is_type(name)}
-        lists = given if any(map(_is_type, given)) else {**types, **given}
+        types = {name: values for name, values in lists.items() if _is_content_type(name)}
+        lists = given if any(map(_is_content_type, given)) else {**types, **given}
     if not isinstance(mime, Unset):
-        lists = {name: values for name, values in lists.items() if not _is_type(name)}
+        lists = {name: values for name, values in lists.items() if not _is_content_type(name)}
         lists = with_mime(lists, mime)
     return info.with_changes(header_values=lists, **changes)
 
 
-def _is_type(name: str) -> bool:
-    return name.lower() == "content-type"
+#: What a file is that was compressed, whatever is in it.
+_COMPRESSED = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/octet-stream",
+}
 
 
-def _chosen_size(*sizes: int | None) -> int:
-    """The first chunk size that was given; all are checked.
+def guess_mime(name: str) -> str | None:
+    """The media type that a file's name suggests."""
+    import mimetypes  # here: few need it, and all would wait for it
 
-    Raises:
-        InvalidOptionError: one is no number of bytes.
-    """
-    given = [whole("chunk_size", s, "a number of bytes") for s in sizes if s is not None]
-    return given[0]
+    mime, encoding = mimetypes.guess_type(name)
+    return mime if encoding is None else _COMPRESSED.get(encoding)
 
 
-def check_revision(revision: int | None) -> int | None:
-    """Check an ``if_revision``.
-
-    Raises:
-        InvalidOptionError: it is not a revision.
-    """
-    if revision is None:
-        return None
-    return whole("if_revision", revision, "a revision, or 0", least=0)
+def given(argument: Any, field: Any) -> Any:
+    """An argument, or else a meta's field, where None says nothing."""
+    if isinstance(argument, Unset) and field is not None:
+        return field
+    return argument
 
 
-def check_timeout(timeout: float | timedelta | None) -> float | None:
-    """Check a ``timeout``.
-
-    Raises:
-        InvalidOptionError: it is not a number of seconds above zero.
-    """
-    if timeout is None:
-        return None
-    number = to_seconds(timeout)
-    if number is None or not 0 < number < math.inf:
-        raise InvalidOptionError(f"timeout is {timeout!r}; it must be seconds, more than none")
-    return number
-
-
-def check_ttl(ttl: timedelta | float | None) -> timedelta | None:
-    """An object's life time.
-
-    Raises:
-        InvalidOptionError: it is not a timedelta or a number of seconds, or below one second.
-    """
-    if ttl is None:
-        return None
-    duration = to_timedelta(ttl)
-    if duration is None:
-        raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds")
-    if duration < timedelta(seconds=1):
-        raise InvalidOptionError(f"ttl is {ttl!r}; the least is one second")
-    return duration
+# --- headers and texts
 
 
 def header_lists(headers: object) -> dict[str, list[str]]:
@@ -251,8 +244,23 @@ def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list
     if mime is None:
         return headers
     checked = header_lists({CONTENT_TYPE: mime})
-    rest = {name: values for name, values in headers.items() if name.lower() != "content-type"}
+    rest = {name: values for name, values in headers.items() if not _is_content_type(name)}
     return {**rest, **checked}
+
+
+def _is_content_type(name: str) -> bool:
+    """Whether a header is the media type."""
+    return name.lower() == CONTENT_TYPE.lower()
+
+
+def check_prefix(prefix: str) -> None:
+    """Check what names begin with.
+
+    Raises:
+        InvalidOptionError: it is not text.
+    """
+    if not isinstance(prefix, str):
+        raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
 
 
 def _check_text(what: str, text: str) -> None:
@@ -262,26 +270,146 @@ def _check_text(what: str, text: str) -> None:
         raise InvalidOptionError(f"{what} holds text that does not encode as UTF-8") from error
 
 
-#: What a file is that was compressed, whatever is in it.
-_COMPRESSED = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "compress": "application/x-compress",
-    "br": "application/octet-stream",
-}
+# --- numbers
 
 
-def guess_mime(name: str) -> str | None:
-    """The media type that a file's name suggests."""
-    import mimetypes  # here: few need it, and all would wait for it
+def _chosen_size(*sizes: int | None) -> int:
+    """The first chunk size of several; all that were given are checked.
 
-    mime, encoding = mimetypes.guess_type(name)
-    return mime if encoding is None else _COMPRESSED.get(encoding)
+    Raises:
+        InvalidOptionError: one is no number of bytes.
+    """
+    given = [whole("chunk_size", s, "a number of bytes") for s in sizes if s is not None]
+    return given[0]
 
 
-def given(argument: Any, field: Any) -> Any:
-    """An argument, or else a meta's field, where None says nothing."""
-    if isinstance(argument, Unset) and field is not None:
-        return field
-    return argument
+def check_revision(revision: int | None) -> int | None:
+    """Check an ``if_revision``.
+
+    Raises:
+        InvalidOptionError: it is not a revision.
+    """
+    if revision is None:
+        return None
+    return whole("if_revision", revision, "a revision, or 0", least=0)
+
+
+def check_timeout(timeout: float | timedelta | None) -> float | None:
+    """Check a ``timeout``.
+
+    Raises:
+        InvalidOptionError: it is not a number of seconds above zero.
+    """
+    if timeout is None:
+        return None
+    number = to_seconds(timeout)
+    if number is None or not 0 < number < math.inf:
+        raise InvalidOptionError(f"timeout is {timeout!r}; it must be seconds, more than none")
+    return number
+
+
+def _life_time(ttl: timedelta | float | None) -> timedelta | None:
+    """Check an object's life time.
+
+    Raises:
+        InvalidOptionError: it is not a timedelta or a number of seconds, or below one second.
+    """
+    if ttl is None:
+        return None
+    duration = to_timedelta(ttl)
+    if duration is None:
+        raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds")
+    if duration < timedelta(seconds=1):
+        raise InvalidOptionError(f"ttl is {ttl!r}; the least is one second")
+    return duration
+
+
+def garbage_age(min_age: timedelta | float) -> timedelta:
+    """Check the age that garbage must have.
+
+    Raises:
+        InvalidOptionError: it is not a timedelta or a number of seconds, or negative.
+    """
+    age = to_timedelta(min_age)
+    if age is None or age < timedelta():
+        raise InvalidOptionError(f"min_age is {min_age!r}; it must be a timedelta or seconds")
+    return age
+
+
+def check_range(start: object, end: object) -> None:
+    """Check the ends of a part.
+
+    Raises:
+        InvalidOptionError: one is no whole number.
+    """
+    for number in (start, end):
+        if number is not None and to_whole(number) is None:
+            raise InvalidOptionError(f"start and end are whole numbers, not {number!r}")
+
+
+# --- of buckets
+
+
+def positive(option: str, value: object) -> int:
+    """Check a number of bytes, servers, messages.
+
+    Raises:
+        InvalidOptionError: it is none.
+    """
+    return whole(option, value, "a positive whole number")
+
+
+def one_of(option: str, kind: type[enum.Enum], value: object) -> str:
+    """Check a choice; its value.
+
+    Raises:
+        InvalidOptionError: it is none.
+    """
+    try:
+        return str(kind(value).value)
+    except ValueError:
+        known = ", ".join(str(member.value) for member in kind)
+        raise InvalidOptionError(f"{option} is {value!r}; it must be one of {known}") from None
+
+
+def instance_of(option: str, kind: type[T], value: object) -> T:
+    """Check an object of one of our types.
+
+    Raises:
+        InvalidOptionError: it is none.
+    """
+    if not isinstance(value, kind):
+        raise InvalidOptionError(f"{option} is {value!r}; it must be a {kind.__name__}")
+    return value
+
+
+def word(what: str, value: object) -> str:
+    """Check a text without spaces.
+
+    Raises:
+        InvalidOptionError: it is none.
+    """
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s\0]+", value):
+        raise InvalidOptionError(f"{what} is {value!r}; it must be a text without spaces")
+    return value
+
+
+def to_nanoseconds(option: str, value: object) -> int:
+    """Check a duration; in nanoseconds, exactly.
+
+    Raises:
+        InvalidOptionError: it is none.
+    """
+    nanoseconds = -1
+    if isinstance(value, timedelta):  # exactly: as a float of seconds long ones lose some
+        nanoseconds = value // timedelta(microseconds=1) * 1000
+    else:
+        whole_number = to_whole(value)  # exactly, too
+        number = to_seconds(value) if whole_number is None else whole_number
+        if number is not None and 0 <= number < LONGEST:
+            nanoseconds = round(number * 1_000_000_000)
+    if not 0 <= nanoseconds < 1 << 63:
+        raise InvalidOptionError(
+            f"{option} is {value!r}; it must be a timedelta or seconds, of at most 292 years"
+        )
+    return nanoseconds
