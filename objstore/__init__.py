@@ -75,6 +75,7 @@ from objstore.model.stream_sources import ExternalStream, StreamSource
 from objstore.put.options import Payload
 from objstore.put.writer import ObjectWriter
 from objstore.store.folders import FolderReport
+from objstore.store.scan import ScanPage
 from objstore.store.store import ObjectStore
 from objstore.version import __version__
 from objstore.wire.connection.connection import Connection
@@ -142,6 +143,7 @@ __all__ = [
     "Republish",
     "RequestTimeoutError",
     "RevisionMismatchError",
+    "ScanPage",
     "ServerStartError",
     "ServerVersionError",
     "StorageFullError",

@@ -17,6 +17,7 @@ from objstore.errors import (
     ObjStoreError,
     about,
 )
+from objstore.metadata.followed_records import FollowedBuckets
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
@@ -95,6 +96,7 @@ class Client(Uncopied):
         )
         # Of each bucket, as long as somebody holds it; made and found by one thread at a time.
         self._known: WeakValueDictionary[str, KnownStream] = WeakValueDictionary()
+        self._followed = FollowedBuckets()  # for all holds on a bucket, short-lived ones too
         self._lock = threading.RLock()  # a signal handler may open a bucket, too
         connection.__enter__()
 
@@ -156,7 +158,13 @@ class Client(Uncopied):
             if known is None:
                 known = self._known[name] = KnownStream(self._jetstream, name)
         known.learn(config)
-        return BucketHandle(self._jetstream, name, known, eventual=consistency == "eventual")
+        return BucketHandle(
+            self._jetstream,
+            name,
+            known,
+            eventual=consistency == "eventual",
+            followed=self._followed,
+        )
 
     def _checked(self, name: str, consistency: object, options: BucketKeywords) -> BucketOptions:
         """A bucket's options, checked before anything is sent."""
@@ -380,8 +388,9 @@ class Client(Uncopied):
             InvalidNameError: the name cannot be one.
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
         """
+        self._followed.forget(check_bucket_name(name))
         try:
-            self._jetstream.stream_delete(stream_name(check_bucket_name(name)))
+            self._jetstream.stream_delete(stream_name(name))
         except BucketNotFoundError:
             return False
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objstore.errors import ObjectNotFoundError
+from objstore.metadata.followed_records import FollowedBuckets
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.records import Records
 from objstore.model.objects import check_bucket_name
@@ -19,20 +20,28 @@ class BucketHandle:
         name: of the bucket.
         known: what is known of its stream.
         eventual: read metadata from any replica, not from the leader.
+        followed: where records are kept from one scan to the next; None: here.
 
     Attributes:
-        name, jetstream, known: as above.
+        name, jetstream, known, followed: as above.
         records: the bucket's metadata.
     """
 
-    __slots__ = ("jetstream", "known", "name", "records")
+    __slots__ = ("followed", "jetstream", "known", "name", "records")
 
     def __init__(
-        self, jetstream: JetStream, name: str, known: KnownStream, *, eventual: bool = False
+        self,
+        jetstream: JetStream,
+        name: str,
+        known: KnownStream,
+        *,
+        eventual: bool = False,
+        followed: FollowedBuckets | None = None,
     ) -> None:
         self.name = check_bucket_name(name)
         self.jetstream = jetstream
         self.known = known
+        self.followed = followed or FollowedBuckets()
         self.records = Records(jetstream, name, eventual=eventual, known=known)
 
     def not_found(self, name: str) -> ObjectNotFoundError:

@@ -55,6 +55,7 @@ def seal(handle: BucketHandle) -> ObjectStoreStatus:
 
 def destroy(handle: BucketHandle) -> bool:
     """Delete the bucket with all its objects."""
+    handle.followed.forget(handle.name)
     try:
         handle.jetstream.stream_delete(handle.records.stream)
     except BucketNotFoundError:

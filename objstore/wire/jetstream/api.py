@@ -58,6 +58,8 @@ __all__ = [
     "parse_pub_ack",
 ]
 
+USUAL_PREFIX = "$JS.API"
+
 _NO_SUCH_MESSAGE = 10043
 
 #: How long a cluster may be silent before a call that changes nothing fails, in seconds, where
@@ -97,7 +99,7 @@ class JetStream:
         self,
         connection: Connection,
         *,
-        prefix: str = "$JS.API",
+        prefix: str = USUAL_PREFIX,
         timeout: float = 5.0,
         patience: float = 60.0,
     ) -> None:
@@ -150,6 +152,11 @@ class JetStream:
         """Whether a stream's leader may be another server than the one connected to."""
         return self.connection.session.is_clustered
 
+    @property
+    def is_local(self) -> bool:
+        """Whether requests go no farther than the server connected to, or its cluster."""
+        return self.prefix == USUAL_PREFIX and bool(self.connection.session.info.get("jetstream"))
+
     # --- calls
 
     def call(
@@ -160,7 +167,7 @@ class JetStream:
         Arguments:
             api: the rest of the subject, such as ``STREAM.INFO.OBJ_x``.
             request: the JSON to send, or None for an empty message.
-            what: is attempted, to begin an error's message with.
+            what: is attempted, for an error's message.
             repeat: whether the call may be made again when no answer came.
 
         Returns:
@@ -432,8 +439,7 @@ class JetStream:
         """As :meth:`publish`, for the acknowledgement to be taken later.
 
         Arguments:
-            states_ttl: say the life time in a header of our own, too: the server lengthens it
-                where the stream's delete markers live longer.
+            states_ttl: say the life time in our own header, too: delete markers lengthen it.
             facts: attributes for the error, if it is one.
 
         Raises:
@@ -450,7 +456,7 @@ class JetStream:
         """Ask for one message; None: there is none.
 
         Raises:
-            NoRespondersError: it was a direct get, and the stream allows none, or is not there.
+            NoRespondersError: a direct get, and the stream allows none or is not there.
             BucketNotFoundError: there is no such stream; and as :meth:`call`.
         """
         return self._ask(f"{self._prefix}.{request.subject}", request.payload, request.parse)
@@ -489,7 +495,7 @@ def make_prefix(domain: str | None, prefix: str | None) -> str:
         InvalidOptionError: a domain that cannot stand in a subject, or both were given.
     """
     if domain is None:
-        return "$JS.API" if prefix is None else api_prefix(prefix)
+        return USUAL_PREFIX if prefix is None else api_prefix(prefix)
     if prefix is not None:
         raise InvalidOptionError("give a JetStream domain or an api_prefix, not both")
     if not is_token(domain):
