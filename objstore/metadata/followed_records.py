@@ -22,7 +22,8 @@ from objstore.wire.connection import forks
 from objstore.wire.connection.requests import PendingReply
 from objstore.wire.jetstream.access import PendingRead
 from objstore.wire.jetstream.api import parse_answer
-from objstore.wire.jetstream.direct import DirectPage, StoredMessage, position
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage, position
+from objstore.wire.jetstream.pages import count_subjects
 
 __all__ = ["FollowedBuckets", "FollowedRecords"]
 
@@ -229,7 +230,8 @@ class _Look:
             count = asked.count()
             if count is not None:
                 return count == known
-        return _count_subjects(self._records, self._pattern) == known
+        records = self._records
+        return count_subjects(records.jetstream, records.stream, self._pattern).subjects == known
 
     def _compare(self, now: Moment) -> _Kept:
         """Ask which records there are by name: some were removed, or somebody writes all the time.
@@ -288,19 +290,16 @@ class _Asked:
         records = self._records
         self._info = records.jetstream.start_stream_info(records.stream)
         self._first = records.start_next(self._pattern, kept.next, leader=True)
-        request = {
-            "next_by_subj": self._pattern,
-            "seq": kept.next,
-            "batch": NEW,
-            "max_bytes": NEW_BYTES,
-        }
+        request = BatchRequest(
+            subject=self._pattern, sequence=kept.next, count=NEW, max_bytes=NEW_BYTES
+        )
         self._page = records.jetstream.direct_page(records.stream, request)
         if kept.records.subjects <= COUNTED_ALWAYS and not kept.piled:
             self._counted = self._start_counting()
 
     def _start_counting(self) -> DirectPage:
         """Ask for the first record, which comes with the number of those behind it."""
-        request = {"next_by_subj": self._pattern, "seq": 1, "batch": 1, "max_bytes": NEW_BYTES}
+        request = BatchRequest(subject=self._pattern, sequence=1, count=1, max_bytes=NEW_BYTES)
         return self._records.jetstream.direct_page(self._records.stream, request)
 
     def moment(self) -> Moment:
@@ -391,9 +390,3 @@ def _moment_of(records: Records, info: Mapping[str, Any]) -> Moment:
     server = "" if jetstream.is_clustered else jetstream.connection.session.info.get("server_id")
     first, last, messages = (int(state[key]) for key in ("first_seq", "last_seq", "messages"))
     return Moment(str(server), str(info.get("created")), first, last, messages)
-
-
-def _count_subjects(records: Records, pattern: str) -> int:
-    """How many subjects have a record, by the stream's leader."""
-    request = {"subjects_filter": pattern, "offset": 1 << 40}  # how many, and none of them
-    return int(records.jetstream.stream_info(records.stream, request).get("total") or 0)
