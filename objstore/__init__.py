@@ -74,6 +74,7 @@ from objstore.model.stream_info import LostStreamData, StreamAlternate, StreamIn
 from objstore.model.stream_sources import ExternalStream, StreamSource
 from objstore.put.options import Payload
 from objstore.put.writer import ObjectWriter
+from objstore.shared import shared_client
 from objstore.store.folders import FolderReport
 from objstore.store.scan import ScanPage
 from objstore.store.store import ObjectStore
@@ -164,4 +165,5 @@ __all__ = [
     "__version__",
     "connect",
     "local",
+    "shared_client",
 ]

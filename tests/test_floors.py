@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("contrib",),
     ("",),
     ("local_server",),
+    ("shared",),
     ("connecting",),
     ("client",),
     ("store",),

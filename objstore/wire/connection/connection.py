@@ -213,9 +213,8 @@ class Connection(Uncopied, NATSClient):
     def close(self) -> None:
         """Close. What was published has reached the server, if it answers within a second.
 
-        Everybody who waits on this connection gets
-        :class:`~objstore.errors.ConnectionClosedError`. Callbacks of messages that arrived
-        before still run. Closing twice is fine.
+        Everybody who waits on it gets :class:`~objstore.errors.ConnectionClosedError`. Callbacks
+        of messages that arrived before still run. Closing twice is fine.
         """
         self._first_use.close()
         session = self._session
@@ -276,6 +275,11 @@ class Connection(Uncopied, NATSClient):
         urls = ",".join(server.url for server in self._servers)
         state = "connected" if self.is_connected else "not connected"
         return f"<objstore.Connection to {urls}, {state}>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._first_use.is_closed
 
     @property
     def is_connected(self) -> bool:
