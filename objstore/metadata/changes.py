@@ -40,7 +40,16 @@ from objstore.model.objects import (
 )
 from objstore.wire.connection.nuid import next_nuid
 
-__all__ = ["change", "delete_object", "link_to", "overwrite_link", "rename", "without_notes"]
+__all__ = [
+    "PublishedTombstone",
+    "change",
+    "delete_object",
+    "is_shared",
+    "link_to",
+    "overwrite_link",
+    "rename",
+    "without_notes",
+]
 
 #: Notes in a record, of the name that an object is moving to or has moved from; a copy, which
 #: has chunks of its own, has none.
@@ -78,13 +87,27 @@ def _again(make: _Make) -> _Make:
 
 
 def delete_object(
-    records: Records, name: str, current: ObjectInfo | None, *, fail_on_conflict: bool
+    records: Records,
+    name: str,
+    current: ObjectInfo | None,
+    *,
+    fail_on_conflict: bool,
+    published: PublishedTombstone | None = None,
+    remove: Callable[[list[ObjectInfo]], object] | None = None,
 ) -> bool:
     """Put a tombstone in an object's place, then remove its chunks; False: it was not there.
 
     A full bucket takes no tombstone. There the record is purged, up to just the revision that
     was found, then the chunks, and the tombstone follows into the room that they leave, for
     watchers and mirrors. (nats.go and nats-py fail, and so a full bucket cannot be emptied.)
+
+    Arguments:
+        records: the bucket.
+        name: of the object.
+        current: the present record.
+        fail_on_conflict: raise RevisionMismatchError in place of looking again.
+        published: the tombstone, where it was published over that already.
+        remove: is given what is deleted, to remove its chunks; None: they are removed here.
     """
 
     # All that our tombstone may have replaced: where an answer was lost, more than one.
@@ -114,11 +137,13 @@ def delete_object(
         check_rights_to_remove(records, current)
     was_there, owed = True, None
     try:
-        first = on_conflict(current)
+        first, pending = on_conflict(current), None
+        if published is not None:
+            first, pending = published.tombstone, published.pending
         if fail_on_conflict:
             commit(records, first, current, None)
         else:
-            commit(records, first, current, on_conflict, on_lost_ack=on_lost_ack)
+            commit(records, first, current, on_conflict, on_lost_ack=on_lost_ack, published=pending)
     except _Gone as gone:
         was_there = gone.args[0]
     except StorageFullError:
@@ -126,11 +151,23 @@ def delete_object(
         subject = meta_subject(records.bucket, name)
         if not records.jetstream.purge(records.stream, subject, owed.revision):
             raise  # somebody else replaced it at this very moment
-    _remove_deleted(records, seen)
+    if remove is None or owed is not None:
+        _remove_deleted(records, seen)
+    else:
+        remove(seen)
     if owed is not None:
         with contextlib.suppress(ObjStoreError):  # it is deleted, whoever is told of it
             records.start_publish(_tombstone(owed), 0).result()
     return was_there
+
+
+class PublishedTombstone:
+    """A tombstone that is on its way into the place of a live record."""
+
+    def __init__(self, records: Records, current: ObjectInfo) -> None:
+        check_rights_to_remove(records, current)
+        self.tombstone = _tombstone(current)
+        self.pending = records.start_publish(self.tombstone, current.revision)
 
 
 def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:

@@ -214,9 +214,7 @@ class Records:
     def start_next(self, subject: str, sequence: int, *, leader: bool = False) -> PendingRead:
         """Ask for the first message of a subject from a sequence on.
 
-        Arguments:
-            subject, sequence: as above.
-            leader: of the stream's leader, if that may be asked; else of any server.
+        Of any server; with ``leader``, of the stream's leader, if that may be asked.
         """
         return self.access.start_next(subject, sequence, leader=leader)
 
@@ -383,10 +381,13 @@ class Records:
                 pending.close()
 
     def names_with(self, nuid: str) -> set[str]:
-        """The names that have had a nuid, as far as the bucket still tells; some may be gone.
+        """As :meth:`names_with_each`, of one nuid."""
+        return self.names_with_each((nuid,))[nuid]
 
-        The first call looks through all records, later ones only through those since. Memory:
-        about 100 bytes for each.
+    def names_with_each(self, nuids: Iterable[str]) -> dict[str, set[str]]:
+        """The names that have had each nuid, as far as the bucket still tells; some may be gone.
+
+        The first call looks through all records, later ones through those since: 100 bytes each.
         """
         with self._names.lock:
             pages = self.pages(all_meta_subject(self.bucket), self._names.next)
@@ -395,8 +396,8 @@ class Records:
                     record = self.parse(message)
                     if not record.deleted:
                         self._names.add(record.nuid, record.name)
-                self._names.next = message.sequence + 1  # after it: this may be interrupted here
-            return self._names.of(nuid)
+                self._names.next = message.sequence + 1  # after it: it may be interrupted here
+            return {nuid: self._names.of(nuid) for nuid in nuids}
 
     def no_bucket(self) -> BucketNotFoundError:
         """The error for this bucket's absence."""

