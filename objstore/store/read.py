@@ -7,6 +7,7 @@ from functools import partial
 
 from objstore.errors import DigestMismatchError, InvalidOptionError, ObjectChangedError
 from objstore.get.chunks import only_chunk
+from objstore.get.ranges import Range, check_ranges, read_ranges
 from objstore.get.read_many import read_many
 from objstore.get.reader import ObjectResult
 from objstore.metadata.links import follow, follow_record
@@ -17,7 +18,16 @@ from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.store.handle import BucketHandle
 
-__all__ = ["contains", "get", "get_many", "info", "list_objects", "read_part", "resolve"]
+__all__ = [
+    "contains",
+    "get",
+    "get_many",
+    "info",
+    "list_objects",
+    "read_part",
+    "read_parts",
+    "resolve",
+]
 
 #: How often ``read_bytes`` begins again when the object was overwritten under it.
 READ_TRIES = 10
@@ -106,6 +116,12 @@ def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, 
     if isinstance(names, (str, bytes)):
         raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
     return read_many(handle.records, names, partial(_read_or_none, handle))
+
+
+def read_parts(handle: BucketHandle, ranges: Iterable[Range]) -> Iterator[bytes]:
+    """Parts of objects, in order, with many requests under way at once; links are followed."""
+    check_ranges(ranges)
+    return read_ranges(handle.records, ranges, handle.not_found)
 
 
 def _read_or_none(handle: BucketHandle, name: str) -> bytes | None:

@@ -387,6 +387,34 @@ class ObjectStore(Uncopied):
         """
         return read.read_part(self._handle, name, start, end)
 
+    def read_ranges(self, ranges: Iterable[tuple[str, int | None, int | None]]) -> Iterator[bytes]:
+        """Return parts of objects, in order, with many requests under way at once.
+
+        Of up to 512 small parts the records are asked for together, then the chunks, each once for
+        all parts in it. Parts of more than 1 MiB, and of objects whose chunks do not stand in a
+        row right before their record, come one by one. Memory: 16 MiB of results and 8 MiB of
+        chunks, or one large part; and what was read ahead of one object, 12 MiB.
+
+        All parts of an object are of one version of it. One that is changed before the first of
+        them was given is read anew.
+
+        Arguments:
+            ranges: tuples of a name and two bounds, as in ``data[start:end]``, None and negative
+                ones too; they are taken from the iterable up to 512 ahead of the results.
+
+        Returns:
+            The bytes of each; lazily, as :meth:`get_many`.
+
+        Raises:
+            ObjectNotFoundError: there is no such object. As all errors below, when it is its turn.
+            InvalidNameError, InvalidOptionError: this is no iterable of such tuples.
+            ObjectChangedError: an object was overwritten or deleted after a part of it was given.
+            And as :meth:`get`, and what the iterable raises.
+
+        Source: ADR-31 for the direct gets.
+        """
+        return read.read_parts(self._handle, ranges)
+
     def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
         """What the bucket says of an object; links are not followed.
 

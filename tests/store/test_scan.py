@@ -326,6 +326,7 @@ def is_all_asked(asked: list[str]) -> bool:
     return sum("DIRECT.GET" in subject for subject in asked) == 2
 
 
+@pytest.mark.needs_server("2.11")
 def test_a_later_call_takes_one_round_trip(
     far_store: ObjectStore, store: ObjectStore, proxy: Proxy, client: Client
 ) -> None:
