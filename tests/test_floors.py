@@ -21,7 +21,7 @@ pytestmark = pytest.mark.newest_server
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("contrib",),
+    ("contrib", "testing"),
     ("",),
     ("local_server",),
     ("shared",),
