@@ -43,8 +43,9 @@ from objstore.store.store import ObjectStore
 from objstore.uncopied import Uncopied
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.nuid import next_nuid
-from objstore.wire.jetstream.api import FEATURES, JetStream, make_prefix
+from objstore.wire.jetstream.api import FEATURES, JetStream
 from objstore.wire.jetstream.pages import all_streams
+from objstore.wire.jetstream.prefix import make_prefix
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

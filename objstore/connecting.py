@@ -16,7 +16,7 @@ from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.contexts import ContextSettings, load_settings
 from objstore.wire.connection.servers import parse_servers
-from objstore.wire.jetstream.api import make_prefix
+from objstore.wire.jetstream.prefix import make_prefix
 
 __all__ = ["ConnectOptions", "connect"]
 

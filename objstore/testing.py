@@ -21,61 +21,52 @@ With pytest-xdist each process has a server of its own. Nothing is started befor
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator
 
 import pytest
 
 import objstore
-from objstore_pytest_plugin import objstore_bucket, objstore_client, objstore_server
 
-__all__ = [
-    "connected_client",
-    "fresh_bucket",
-    "objstore_bucket",
-    "objstore_client",
-    "objstore_server",
-    "running_server",
-]
+__all__ = ["objstore_bucket", "objstore_client", "objstore_server"]
 
 _numbers = itertools.count(1)
 
 
-@contextlib.contextmanager
-def running_server() -> Iterator[objstore.LocalServer]:
-    """Run a private nats-server for the time of the block."""
+@pytest.fixture(scope="session")
+def objstore_server() -> Iterator[objstore.LocalServer]:
+    """A private nats-server for all tests of the session; of each process with pytest-xdist."""
     with objstore.LocalServer() as server:
         yield server
 
 
-@contextlib.contextmanager
-def connected_client(server: objstore.LocalServer) -> Iterator[objstore.Client]:
-    """Give a client of a server, closed after the block."""
-    with objstore.connect(server.url) as client:
+@pytest.fixture
+def objstore_client(objstore_server: objstore.LocalServer) -> Iterator[objstore.Client]:
+    """A client of the test's own, connected to the session's nats-server."""
+    with objstore.connect(objstore_server.url) as client:
         yield client
 
 
-@contextlib.contextmanager
-def fresh_bucket(
-    server: objstore.LocalServer, client: objstore.Client, test: str
+@pytest.fixture
+def objstore_bucket(
+    objstore_server: objstore.LocalServer,
+    objstore_client: objstore.Client,
+    request: pytest.FixtureRequest,
 ) -> Iterator[objstore.ObjectStore]:
-    """Give an empty bucket; after the block look for chunks without an owner, and delete it.
+    """A fresh, empty bucket, which is deleted after the test.
 
-    Arguments:
-        server: it is on.
-        client: that the bucket shall belong to; it may be closed meanwhile.
-        test: who uses it, for the failure.
+    The test fails if it leaves chunks that no object owns, such as those of a writer that it
+    neither closes nor lets go.
     """
-    bucket = client.object_store(f"pytest-{next(_numbers)}")
+    bucket = objstore_client.object_store(f"pytest-{next(_numbers)}")
     yield bucket
-    with connected_client(server) as inspector:
+    with objstore.connect(objstore_server.url) as inspector:  # the test may have closed its own
         chunks = _chunks_without_owner(inspector, bucket.name)
         inspector.delete_store(bucket.name)
     if chunks:
         pytest.fail(
-            f"{test} leaves {chunks} chunks in its bucket that no object owns: a writer that was "
-            "neither closed nor discarded, or records that were removed by hand",
+            f"{request.node.nodeid} leaves {chunks} chunks in its bucket that no object owns: a "
+            "writer that was neither closed nor discarded, or records that were removed by hand",
             pytrace=False,
         )
 

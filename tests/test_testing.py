@@ -23,7 +23,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
     environment.pop("PYTEST_XDIST_WORKER", None)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "objstore_pytest_plugin", "-p", "no:cacheprovider",
+        [sys.executable, "-m", "pytest", "-p", "objstore.testing", "-p", "no:cacheprovider",
          "-o", "addopts=", *arguments],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=PATIENCE, check=False,
@@ -105,22 +105,6 @@ def test_chunks_without_an_owner_fail_the_test_that_left_them(project: Path) -> 
     assert re.search(r"test_it.py::test_bad leaves \d+ chunks in its bucket", said)
 
 
-def test_nothing_is_imported_before_a_test_asks(project: Path) -> None:
-    """Or whoever measures coverage would miss what is run at import."""
-    write_tests(
-        project,
-        """
-        import sys
-
-        def test_it():
-            assert "objstore_pytest_plugin" in sys.modules
-            assert "objstore" not in sys.modules
-        """,
-    )
-    status, said = run(project)
-    assert status == 0, said
-
-
 def test_the_package_does_not_import_it() -> None:
     program = "import sys, objstore; assert not {'pytest', 'objstore.testing'} & set(sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -143,5 +127,4 @@ def test_the_entry_point_is_the_plugin() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     entries = config["options.entry_points"]["pytest11"].split()
-    assert entries == ["objstore_pytest_plugin", "=", "objstore_pytest_plugin"]
-    assert config["options"]["py_modules"].split() == ["objstore_pytest_plugin"]
+    assert entries == ["objstore.testing", "=", "objstore.testing"]

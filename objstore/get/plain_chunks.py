@@ -14,7 +14,8 @@ from objstore.get.layout import Layout
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject
 from objstore.wire.jetstream.access import PendingRead
-from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage, position
+from objstore.wire.jetstream.answers import StoredMessage
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage, position
 
 __all__ = [
     "GROUP",

@@ -38,7 +38,7 @@ from objstore.metadata.records import Records
 from objstore.model.objects import meta_subject
 from objstore.wire.connection.arguments import to_whole
 from objstore.wire.jetstream.access import PendingRead
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
 
 __all__ = ["Range", "check_ranges", "read_ranges"]
 

@@ -10,7 +10,7 @@ import binascii
 import struct
 from datetime import datetime, timedelta, timezone
 
-from objstore.metadata.stored_record import parse_stored
+from objstore.metadata.records import parse_stored
 from objstore.model.objects import (
     DIGEST_PREFIX,
     ObjectInfo,
@@ -18,7 +18,7 @@ from objstore.model.objects import (
     new_info,
     options_for,
 )
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.stored_headers import parse_ttl
 
 __all__ = ["ABSENT", "is_tombstone", "pack_record", "revision_in", "unpack_record"]

@@ -21,8 +21,9 @@ from objstore.model.objects import all_meta_subject, meta_subject
 from objstore.wire.connection import forks
 from objstore.wire.connection.requests import PendingReply
 from objstore.wire.jetstream.access import PendingRead
+from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.api import parse_answer
-from objstore.wire.jetstream.direct import BatchRequest, DirectPage, StoredMessage, position
+from objstore.wire.jetstream.direct import BatchRequest, DirectPage, position
 from objstore.wire.jetstream.pages import count_subjects
 
 __all__ = ["FollowedBuckets", "FollowedRecords"]

@@ -17,7 +17,7 @@ from objstore.metadata.compact import (
     revision_in,
     unpack_record,
 )
-from objstore.metadata.stored_record import parse_stored
+from objstore.metadata.records import parse_stored
 from objstore.model.objects import (
     ObjectInfo,
     Unreadable,
@@ -25,7 +25,7 @@ from objstore.model.objects import (
     name_of,
     unreadable,
 )
-from objstore.wire.jetstream.direct import StoredMessage
+from objstore.wire.jetstream.answers import StoredMessage
 
 __all__ = ["Changes", "SortedRecords"]
 

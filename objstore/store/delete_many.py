@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from objstore.errors import InvalidOptionError, ObjStoreError
 from objstore.metadata.changes import PublishedTombstone, delete_object, is_shared
 from objstore.metadata.commit import remove_chunks
+from objstore.metadata.current import PendingCurrent
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.store import write
@@ -93,8 +94,10 @@ def _read_each(records: Records, names: list[str]) -> dict[str, ObjectInfo]:
     """The record of each name that has a live one of its own."""
     found: dict[str, ObjectInfo] = {}
     with contextlib.ExitStack() as under_way:
-        pending = [(name, under_way.enter_context(contextlib.closing(records.start_record(name))))
-                   for name in names]  # fmt: skip
+        pending = [
+            (name, under_way.enter_context(contextlib.closing(PendingCurrent(records, name))))
+            for name in names
+        ]
         for name, each in pending:
             with contextlib.suppress(ObjStoreError):  # asked for alone, it says what is wrong
                 current = each.result()

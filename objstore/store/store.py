@@ -40,11 +40,13 @@ class ObjectStore(Uncopied):
     Got from ``client.object_store(name)``. What it does, by its methods:
 
     - store: ``put``, ``put_many``, ``upload_file``, ``upload_dir``;
-    - read: ``get``, ``get_many``, ``read_bytes``, ``read_text``, ``read_range``,
+    - read: ``get``, ``get_many``, ``read_bytes``, ``read_text``, ``read_range``, ``read_ranges``,
       ``download_file``, ``download_dir``;
     - store and read, as a file: ``open``;
-    - look what there is: ``info``, ``list``, ``resolve``, ``watch``, ``status``;
-    - change: ``update``, ``copy``, ``link``, ``link_store``, ``delete``;
+    - look what there is: ``info``, ``list``, ``scan``, ``walk``, ``resolve``, ``watch``,
+      ``status``;
+    - change: ``update``, ``copy``, ``link``, ``link_store``, ``delete``, ``delete_many``,
+      ``delete_prefix``;
     - care: ``verify``, ``collect_garbage``;
     - the whole bucket, for good: ``seal``, ``destroy``.
 

@@ -66,8 +66,8 @@ class Connection(Uncopied, NATSClient):
     connects for itself at its first use. What it does, by its methods:
 
     - messages: ``publish``, ``subscribe``, ``unsubscribe``, ``auto_unsubscribe``, ``request``;
-    - the connection: ``connect``, ``ping``, ``reconnect``, ``close``; ``is_connected`` and
-      ``server_info`` tell of it.
+    - the connection: ``connect``, ``ping``, ``reconnect``, ``close``; ``is_connected``,
+      ``is_closed`` and ``server_info`` tell of it.
 
     Arguments:
         url: a server's address, several with commas between, or a sequence of them. A user

@@ -20,7 +20,6 @@ from objstore.errors import (
     APIError,
     ConnectionClosedError,
     ConnectionLostError,
-    InvalidOptionError,
     NoRespondersError,
     ObjStoreError,
     RequestTimeoutError,
@@ -30,7 +29,6 @@ from objstore.errors import (
 )
 from objstore.wire.codec.commands import check_subject
 from objstore.wire.codec.protocol import Buffer, Message
-from objstore.wire.connection.arguments import api_prefix, is_token
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.requests import PendingReply
 from objstore.wire.connection.subscriptions import PlaceOf
@@ -43,6 +41,7 @@ from objstore.wire.jetstream.answers import (
 )
 from objstore.wire.jetstream.direct import BatchRequest, DirectGet, DirectPage
 from objstore.wire.jetstream.features import FEATURES, version_of
+from objstore.wire.jetstream.prefix import USUAL_PREFIX
 from objstore.wire.jetstream.read_limit import ReadLimit
 from objstore.wire.jetstream.reads import ReadRequest, Way, read_request
 from objstore.wire.jetstream.stored_headers import ROLLUP_OVER, publish_header
@@ -53,12 +52,10 @@ __all__ = [
     "JetStream",
     "PendingAck",
     "PubAck",
-    "make_prefix",
     "parse_answer",
     "parse_pub_ack",
 ]
 
-USUAL_PREFIX = "$JS.API"
 
 _NO_SUCH_MESSAGE = 10043
 
@@ -486,21 +483,3 @@ class JetStream:
     def direct_page(self, stream: str, request: BatchRequest) -> DirectPage:
         """As :meth:`direct_batch`, for messages that are taken all at once."""
         return DirectPage(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
-
-
-def make_prefix(domain: str | None, prefix: str | None) -> str:
-    """The prefix of the API's subjects: a domain's, one given, or the usual.
-
-    Raises:
-        InvalidOptionError: a domain that cannot stand in a subject, or both were given.
-    """
-    if domain is None:
-        return USUAL_PREFIX if prefix is None else api_prefix(prefix)
-    if prefix is not None:
-        raise InvalidOptionError("give a JetStream domain or an api_prefix, not both")
-    if not is_token(domain):
-        raise InvalidOptionError(
-            f"domain is {domain!r}; it must be the name of a JetStream domain: one word, without "
-            "dots and wildcards"
-        )
-    return f"$JS.{domain}.API"

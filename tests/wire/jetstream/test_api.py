@@ -31,9 +31,10 @@ from objstore.errors import _BY_ERR_CODE
 from objstore.wire.codec.protocol import Message, parse_headers
 from objstore.wire.connection.connection import Msg
 from objstore.wire.jetstream.answers import BATCH_END, NOT_FOUND, StoredMessage, direct_error
-from objstore.wire.jetstream.api import FEATURES, JetStream, make_prefix, parse_pub_ack
+from objstore.wire.jetstream.api import FEATURES, JetStream, parse_pub_ack
 from objstore.wire.jetstream.direct import BatchRequest, position
 from objstore.wire.jetstream.pages import all_streams
+from objstore.wire.jetstream.prefix import make_prefix
 from objstore.wire.jetstream.reads import Way, last_of_subject, read_request
 from objstore.wire.jetstream.stored_headers import parse_ttl
 from objstore.wire.jetstream.times import parse_time, time_text
