@@ -112,7 +112,7 @@ class Client(Uncopied):
         return f"<objstore.Client on {self.connection!r}>"
 
     def close(self) -> None:
-        """Close the connection. Closing twice is fine."""
+        """Close the connection, as :meth:`Connection.close` says."""
         self.connection.close()
 
     def object_store(

@@ -15,12 +15,11 @@ from objstore.wire.connection.arguments import inbox_prefix as check_inbox_prefi
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.contexts import ContextSettings, load_settings
+from objstore.wire.connection.requests import INBOX_PREFIX
 from objstore.wire.connection.servers import parse_servers
 from objstore.wire.jetstream.prefix import make_prefix
 
 __all__ = ["ConnectOptions", "connect"]
-
-_USUAL_INBOX = "_INBOX"
 
 
 def connect(
@@ -37,7 +36,7 @@ def connect(
     domain: str | None = None,
     timeout: float = 5.0,
     reconnect_timeout: float = 60.0,
-    inbox_prefix: str = _USUAL_INBOX,
+    inbox_prefix: str = INBOX_PREFIX,
     api_prefix: str | None = None,
     ca: str | os.PathLike[str] | None = None,
     lazy: bool = False,
@@ -117,7 +116,7 @@ class ConnectOptions:
     domain: str | None = None
     timeout: float = 5.0
     reconnect_timeout: float = 60.0
-    inbox_prefix: str = _USUAL_INBOX
+    inbox_prefix: str = INBOX_PREFIX
     api_prefix: str | None = None
     ca: str | os.PathLike[str] | None = None
     lazy: bool = False
@@ -204,7 +203,7 @@ class ConnectOptions:
         Raises:
             InvalidOptionError: the context says something impossible.
         """
-        if self.inbox_prefix != _USUAL_INBOX or settings.inbox_prefix is None:
+        if self.inbox_prefix != INBOX_PREFIX or settings.inbox_prefix is None:
             return self.inbox_prefix
         return check_inbox_prefix(settings.inbox_prefix)
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
+from objstore.model.objects import DEFAULT_CHUNK_SIZE
+
 __all__ = ["Anchors", "Bounds", "Layout"]
 
 #: How many places are remembered of each kind; beyond, only those of every second chunk, of
 #: every fourth … 1 TiB in chunks of 128 KiB so takes 1 MB, not 500.
 MOST = 1 << 14
-
-#: ADR-20's chunk size, for metadata that state none.
-DEFAULT_CHUNK_SIZE = 128 << 10
 
 
 class Anchors:

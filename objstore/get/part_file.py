@@ -21,13 +21,10 @@ from typing import Any
 from objstore.errors import DigestMismatchError, ObjStoreError, is_transient
 from objstore.get.integrity import check_digest, wrong_size
 from objstore.get.reader import ObjectResult
-from objstore.get.target import Target, write_all
+from objstore.get.target import BLOCK, Target, write_all
 from objstore.model.objects import ObjectInfo
 
 __all__ = ["Part", "fill", "is_resumable", "write_file", "write_stream"]
-
-#: How much of the file is read at once to go on with its digest.
-_READ = 1 << 20
 
 #: The longest beginning of the target's name that is in the part's, in bytes, and the length of
 #: the mark that tells the content.
@@ -91,7 +88,7 @@ class Part:
 
     def _take_up(self) -> None:
         """Let the digest see what is there."""
-        buffer = bytearray(_READ)
+        buffer = bytearray(BLOCK)
         while count := self._file.readinto(buffer):
             self._hasher.update(memoryview(buffer)[:count])
             self.size += count

@@ -20,7 +20,7 @@ from objstore.errors import (
 )
 from objstore.get.integrity import verify_whole
 from objstore.metadata.records import Records
-from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
+from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, chunk_subject, meta_subject
 from objstore.wire.jetstream.access import PendingRead
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.direct import BatchRequest, DirectPage
@@ -29,7 +29,7 @@ __all__ = ["read_many"]
 
 #: How many objects are under way at once, and the largest that takes part; larger ones are read
 #: one after the other, which fills the connection anyway.
-AHEAD, SMALL = 64, 128 << 10
+AHEAD, SMALL = 64, DEFAULT_CHUNK_SIZE
 
 #: How many objects are asked for by one request, and the bytes of its answer, at most.
 GROUP, GROUP_BYTES = 32, 8 << 20

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from objstore.errors import InvalidOptionError
 
-__all__ = ["Target", "write_all"]
+__all__ = ["BLOCK", "Target", "write_all"]
 
 #: Folders whose links lead to open files, whatever their text says.
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
@@ -38,8 +38,8 @@ _IRREPLACEABLE = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.ERO
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
-#: How much is copied at once.
-_BLOCK = 1 << 20
+#: How much of a file is read or copied at once, in bytes.
+BLOCK = 1 << 20
 
 
 class Target:
@@ -162,7 +162,7 @@ class Target:
         with FileIO(os.open(self.path, os.O_WRONLY | _NO_LINK), "wb") as target:
             _reserve(target, size)
             file.seek(0)
-            buffer = memoryview(bytearray(_BLOCK))
+            buffer = memoryview(bytearray(BLOCK))
             while count := file.readinto(buffer):
                 write_all(target, buffer[:count])
             target.truncate(size)

@@ -22,9 +22,9 @@ from objstore.errors import ServerStartError
 if sys.platform != "win32":  # pragma: no branch - the tests need a POSIX system
     import fcntl
 
-__all__ = ["ServerProcess", "lock_data"]
+__all__ = ["POLL", "ServerProcess", "lock_data"]
 
-_POLL = 0.005  # seconds between two looks at the lock
+POLL = 0.005  # seconds between two looks at something that is awaited
 _LOCK_WAIT = 1.0  # seconds for the watchdog of a program killed just now to end its server
 
 _SHELL = "/bin/sh"
@@ -162,7 +162,7 @@ def lock_data(data_dir: Path) -> IO[bytes]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise _in_use(data_dir, lock) from None
-            time.sleep(_POLL)
+            time.sleep(POLL)
     except BaseException:
         lock.close()
         raise

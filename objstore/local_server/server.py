@@ -22,7 +22,7 @@ from objstore.client import Client
 from objstore.connecting import ConnectOptions
 from objstore.errors import InvalidOptionError, ServerStartError
 from objstore.local_server.config import StrPath, render
-from objstore.local_server.process import ServerProcess, lock_data
+from objstore.local_server.process import POLL, ServerProcess, lock_data
 from objstore.uncopied import Uncopied
 from objstore.wire.connection.arguments import seconds, whole
 from objstore.wire.connection.connection import Connection
@@ -31,7 +31,6 @@ __all__ = ["LocalServer", "find_executable", "local"]
 
 _Fact = TypeVar("_Fact")
 
-_POLL = 0.005  # seconds between two looks at something that is awaited
 _STOP_WAIT = 5.0  # seconds for a graceful end, before the server is killed
 _TAIL = 16384  # bytes of the log that are ever read back
 _NOT_FOUND = (
@@ -331,7 +330,7 @@ class LocalServer(Uncopied):
                 return port
             if time.monotonic() > deadline:
                 raise self._failure(f"nats-server was not ready after {timeout:g} s")
-            time.sleep(_POLL)
+            time.sleep(POLL)
         raise self._failure(f"nats-server ended with status {process.server.returncode}")
 
     def _failure(self, what: str) -> ServerStartError:

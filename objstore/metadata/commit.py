@@ -31,7 +31,8 @@ from objstore.metadata.current import own_record
 from objstore.metadata.records import Records
 from objstore.metadata.tombstones import make_room
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject, stored_info
-from objstore.wire.jetstream.api import PendingAck, PubAck
+from objstore.wire.jetstream.access import BEYOND
+from objstore.wire.jetstream.api import PAUSE, PendingAck, PubAck
 from objstore.wire.jetstream.stored_headers import stored_ttl
 
 __all__ = [
@@ -46,15 +47,9 @@ __all__ = [
 
 LOG = logging.getLogger("objstore")
 
-#: Between two looks at what is stored, in seconds.
-_PAUSE = 0.1
-
 #: How often somebody else may be faster. Sixteen writers of one name that never pause take some
 #: hundred tries at the worst.
 _TRIES = 1000
-
-#: A revision that no stream reaches.
-_IMPOSSIBLE = (1 << 63) - 1
 
 #: Called with what is stored, when somebody else was faster: gives what to store now, or raises.
 OnConflict = Callable[[ObjectInfo | None], ObjectInfo]
@@ -259,7 +254,7 @@ class _Attempts:
             self._before, self._lost = Before.LOST, error
             if time.monotonic() >= self._deadline:
                 raise error
-        elif outcome is Outcome.REFUSED and time.monotonic() + _PAUSE < self._deadline:
+        elif outcome is Outcome.REFUSED and time.monotonic() + PAUSE < self._deadline:
             self._before = Before.LOST if self._lost else Before.REFUSED
         elif outcome is not Outcome.SUPERSEDED:
             if self._lost is None or isinstance(error, ConnectionClosedError):
@@ -287,7 +282,7 @@ class _Attempts:
         if step is Step.WAIT:
             if self._lost is None:  # a stream that stores records elsewhere says such things, too
                 self._records.known.check_after_fault()
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
         elif step is Step.RESOLVE_CONFLICT:
             self._resolve_conflict()
         elif step is Step.RESOLVE_LOSS:
@@ -384,9 +379,9 @@ def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
         try:
             return own_record(records, name)
         except ObjStoreError as error:
-            if not is_transient(error) or time.monotonic() + _PAUSE >= deadline:
+            if not is_transient(error) or time.monotonic() + PAUSE >= deadline:
                 raise
-            time.sleep(_PAUSE)  # the error may have come at once
+            time.sleep(PAUSE)  # the error may have come at once
 
 
 def read_after_fence(records: Records, info: ObjectInfo) -> ObjectInfo | None:
@@ -413,7 +408,7 @@ def fence(records: Records, subject: str) -> None:
     deadline = time.monotonic() + records.jetstream.timeout
     while True:
         try:
-            records.jetstream.publish(subject, b"", "", expected_sequence=_IMPOSSIBLE)
+            records.jetstream.publish(subject, b"", "", expected_sequence=BEYOND)
         except RevisionMismatchError:
             return
         except RequestTimeoutError:
@@ -423,7 +418,7 @@ def fence(records: Records, subject: str) -> None:
                 raise
             if isinstance(error, NoRespondersError):
                 records.known.check_after_fault()
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
 
 
 def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> None:

@@ -45,6 +45,9 @@ DIGEST_PREFIX = "SHA-256="
 
 BUCKET = re.compile(r"[A-Za-z0-9_-]+")
 
+#: ADR-20's chunk size, in bytes; of objects whose metadata state none, too.
+DEFAULT_CHUNK_SIZE = 128 << 10
+
 #: The longest object name, in bytes of UTF-8. Its base64 stands in the subject, and a command
 #: line of 4,096 bytes holds that beside the API prefix, the bucket and the reply subject; the
 #: exact check is made when the line is written.

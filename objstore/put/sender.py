@@ -23,6 +23,7 @@ from objstore.metadata.records import Records
 from objstore.metadata.tombstones import make_room
 from objstore.put.channel import ChunkChannel
 from objstore.wire.codec.protocol import Buffer
+from objstore.wire.jetstream.api import PAUSE
 
 __all__ = ["ChunkSender"]
 
@@ -32,9 +33,6 @@ LOG = logging.getLogger("objstore")
 #: connection's ``reconnect_timeout`` is not shorter. A stream whose leader was killed has
 #: another in 5 to 8 s.
 PATIENCE = 30.0
-
-#: Between two attempts to go on.
-PAUSE = 0.1
 
 
 #: An upload that takes longer is counted, in seconds; or that is larger, in bytes, where the round

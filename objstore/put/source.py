@@ -18,6 +18,7 @@ from objstore.errors import (
     PayloadFileError,
     PayloadFileNotFoundError,
 )
+from objstore.model.objects import DEFAULT_CHUNK_SIZE
 from objstore.put.buffers import flat_view, is_immutable
 from objstore.put.lengths import Length, length_of_items, length_of_reader
 from objstore.wire.codec.memory import Memory
@@ -25,9 +26,6 @@ from objstore.wire.codec.memory import Memory
 __all__ = ["Source", "choose_chunk_size"]
 
 Buffer = bytes | bytearray | memoryview
-
-#: ADR-20's default, and what small objects get.
-DEFAULT_CHUNK_SIZE = 128 << 10
 
 #: What large objects get, where the server's ``max_payload`` allows it: 512 KiB moves 1.1 to
 #: 1.4 times faster than 128 KiB.

@@ -36,9 +36,8 @@ def download_file(
     handle: BucketHandle,
     name: str,
     path: str | os.PathLike[str],
-    *,
-    resume: bool = True,
-    progress: ProgressOption = None,
+    resume: bool,
+    progress: ProgressOption,
 ) -> ObjectInfo:
     """Write an object into a file, which appears only when it is whole and verified."""
     check_progress(progress)

@@ -14,9 +14,9 @@ from typing import Any
 from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileError
 from objstore.get.integrity import is_same_digest
 from objstore.get.part_file import write_file
-from objstore.get.target import Target
+from objstore.get.target import BLOCK, Target
 from objstore.model.arguments import check_prefix, guess_mime
-from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
+from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import Bar, ProgressOption, check_progress, start_progress
 from objstore.put.options import Payload
 from objstore.store import files, read, write
@@ -24,13 +24,10 @@ from objstore.store.files import open_steady
 from objstore.store.handle import BucketHandle
 from objstore.store.put_many import put_many
 
-__all__ = ["FolderReport", "download_dir", "upload_dir"]
-
-#: What is read of a file at once, to compute its digest.
-_READ = 1 << 20
+__all__ = ["FolderReport", "Job", "download_dir", "upload_dir"]
 
 #: Objects up to this size are downloaded together; they have one chunk, mostly.
-_SMALL = 128 << 10
+_SMALL = DEFAULT_CHUNK_SIZE
 
 
 @dataclass(frozen=True)
@@ -54,19 +51,45 @@ class FolderReport:
     dry_run: bool = False
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is to be done for a folder; of each way the arguments that both have.
+
+    Attributes:
+        prefix: what the names begin with, before a ``/``.
+        delete: whether what is only on the other side is deleted.
+        dry_run: whether nothing is to be changed.
+        progress: as of ``ObjectStore.put``.
+
+    Raises:
+        InvalidOptionError: the prefix is not text, or ``progress`` cannot be called.
+    """
+
+    prefix: str
+    delete: bool
+    dry_run: bool
+    progress: ProgressOption
+
+    def __post_init__(self) -> None:
+        check_progress(self.progress)
+        check_prefix(self.prefix)
+
+    @property
+    def start(self) -> str:
+        """What the names begin with."""
+        prefix = self.prefix
+        return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+    def bar(self, bucket: str, size: int) -> closing[Bar]:
+        """What is told of so many bytes' transfer, for a with-block."""
+        return closing(start_progress(self.progress, self.start or bucket, size))
+
+
 def upload_dir(
-    handle: BucketHandle,
-    folder: str | os.PathLike[str],
-    prefix: str = "",
-    *,
-    delete: bool = False,
-    dry_run: bool = False,
-    progress: ProgressOption = None,
-    **put_options: Any,
+    handle: BucketHandle, folder: str | os.PathLike[str], job: Job, **put_options: Any
 ) -> FolderReport:
     """Store all files of a folder, and of those in it, that differ from what is there."""
-    check_progress(progress)
-    start = _with_slash(prefix)
+    start = job.start
     files = {start + name: path for name, path in _files_in(Path(folder))}
     for name in files:
         meta_subject(handle.name, name)  # checks it
@@ -78,47 +101,38 @@ def upload_dir(
         for name, path in files.items()
         if name not in there or not _has(path, *there[name])
     }
-    gone = tuple(name for name in there if name not in files) if delete else ()
+    gone = tuple(name for name in there if name not in files) if job.delete else ()
     size = sum(path.stat().st_size for path in changed.values())
-    if not dry_run:
-        with closing(start_progress(progress, start or handle.name, size)) as bar:
+    if not job.dry_run:
+        with job.bar(handle.name, size) as bar:
             put_many(handle, _payloads(changed, bar, put_options.pop("mime", None)), **put_options)
         for name in gone:
             write.delete(handle, name)
     unchanged = len(files) - len(changed)
-    return FolderReport(tuple(changed), unchanged, gone, (), size, dry_run)
+    return FolderReport(tuple(changed), unchanged, gone, (), size, job.dry_run)
 
 
-def download_dir(
-    handle: BucketHandle,
-    folder: str | os.PathLike[str],
-    prefix: str = "",
-    *,
-    delete: bool = False,
-    dry_run: bool = False,
-    progress: ProgressOption = None,
-) -> FolderReport:
+def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job) -> FolderReport:
     """Write all objects below a prefix into files of a folder, where they differ."""
-    check_progress(progress)
     root = Path(folder)
     if root.exists() and not root.is_dir():
         raise InvalidOptionError(f"{root} is not a folder")
-    start = _with_slash(prefix)
+    start = job.start
     found, skipped = _contents(handle, start)
     paths = _paths_for(root, start, found)
     changed = {n: info for n, info in found.items() if not _has(paths[n], *_state(info))}
-    here = dict(_files_in(root)) if delete and root.exists() else {}
+    here = dict(_files_in(root)) if job.delete and root.exists() else {}
     wanted = set(paths.values())
     gone = {start + name: path for name, path in here.items() if path not in wanted}
     size = sum(info.size for info in changed.values())
-    if not dry_run:
+    if not job.dry_run:
         root.mkdir(parents=True, exist_ok=True)
-        with closing(start_progress(progress, start or handle.name, size)) as bar:
+        with job.bar(handle.name, size) as bar:
             _write_all(handle, root, changed, paths, bar)
         for path in gone.values():
             path.unlink()
     unchanged = len(found) - len(changed)
-    return FolderReport(tuple(changed), unchanged, tuple(gone), skipped, size, dry_run)
+    return FolderReport(tuple(changed), unchanged, tuple(gone), skipped, size, job.dry_run)
 
 
 def _contents(handle: BucketHandle, start: str) -> tuple[dict[str, ObjectInfo], tuple[str, ...]]:
@@ -159,12 +173,6 @@ def _write_all(
             bar.update(info.size)
 
 
-def _with_slash(prefix: str) -> str:
-    """What the names begin with."""
-    check_prefix(prefix)
-    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-
-
 def _state(info: ObjectInfo) -> tuple[int, str]:
     return info.size, info.digest
 
@@ -197,7 +205,7 @@ def _has(path: Path, size: int, digest: str) -> bool:
             return False  # (to open a pipe would take until somebody writes to it)
         hasher = hashlib.sha256()
         with path.open("rb", buffering=0) as file:
-            while data := file.read(_READ):
+            while data := file.read(BLOCK):
                 hasher.update(data)
     except OSError:
         return False  # whatever it is, reading or writing it says so

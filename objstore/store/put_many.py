@@ -7,12 +7,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 from objstore.errors import InvalidOptionError, about
 from objstore.model.arguments import check_timeout, describe
-from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
+from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta
 from objstore.put.options import Payload
 from objstore.put.source import Source, choose_chunk_size
 from objstore.put.upload import Put
@@ -32,18 +31,15 @@ AHEAD, PUBLISHED = 64, 32
 
 #: The largest object that takes part, in bytes, and how many are under way at once. Larger ones
 #: go one by one, which fills the connection anyway.
-SMALL, AHEAD_BYTES = 128 << 10, 4 << 20
+SMALL, AHEAD_BYTES = DEFAULT_CHUNK_SIZE, 4 << 20
 
 
 def put_many(
     handle: BucketHandle,
     items: Iterable[tuple[str | ObjectMeta, Payload]],
     *,
-    mime: str | None = None,
-    headers: Headers | None = None,
-    metadata: Mapping[str, str] | None = None,
-    ttl: timedelta | float | None = None,
     timeout: float | None = None,
+    **description: Any,
 ) -> list[ObjectInfo]:
     """Store objects, in order, with many requests under way at once."""
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
@@ -52,11 +48,10 @@ def put_many(
             f"items are an iterable of pairs (name, payload), not {type(items).__name__}{hint}"
         )
     timeout = check_timeout(timeout)
-    options = {"mime": mime, "headers": headers, "metadata": metadata, "ttl": ttl}
     under_way = _UnderWay(handle.jetstream.patience)
     source = iter(items)
     try:
-        while _start_next(handle, source, under_way, options, timeout):
+        while _start_next(handle, source, under_way, description, timeout):
             if under_way.is_full:
                 under_way.make_room()
         under_way.finish()
@@ -70,7 +65,7 @@ def _start_next(
     handle: BucketHandle,
     items: Iterator[object],
     under_way: _UnderWay,
-    options: dict[str, Any],
+    description: dict[str, Any],
     timeout: float | None,
 ) -> bool:
     """Send the next item's chunks, or store it alone; False: there is none."""
@@ -80,7 +75,7 @@ def _start_next(
             return False
         meta, payload = _pair(item)
         is_link = isinstance(meta, ObjectMeta) and meta.options and meta.options.link
-        info = None if is_link else describe(handle.name, meta, **options)
+        info = None if is_link else describe(handle.name, meta, **description)
     if info is not None:
         if info.name in under_way:
             under_way.finish()  # in order, each replaces the one before
@@ -89,7 +84,7 @@ def _start_next(
                 _start(handle, info, source, under_way, timeout)
                 return True
     under_way.finish()
-    under_way.stored.append(write.put(handle, meta, payload, timeout=timeout, **options))
+    under_way.stored.append(write.put(handle, meta, payload, timeout=timeout, **description))
     return True
 
 

@@ -211,11 +211,11 @@ class ObjectStore(Uncopied):
         return many.put_many(
             self._handle,
             items,
+            timeout=timeout,
             mime=mime,
             headers=headers,
             metadata=metadata,
             ttl=ttl,
-            timeout=timeout,
         )
 
     @overload
@@ -575,12 +575,12 @@ class ObjectStore(Uncopied):
             self._handle,
             name,
             meta,
-            new_name=new_name,
+            new_name,
+            if_revision,
             description=description,
             mime=mime,
             headers=headers,
             metadata=metadata,
-            if_revision=if_revision,
         )
 
     def copy(self, name: str, new_name: str, *, target: ObjectStore | None = None) -> ObjectInfo:
@@ -781,7 +781,7 @@ class ObjectStore(Uncopied):
             OSError: the file cannot be written, or must not be (it is read-only).
             And as :meth:`get`.
         """
-        return files.download_file(self._handle, name, path, resume=resume, progress=progress)
+        return files.download_file(self._handle, name, path, resume, progress)
 
     def upload_dir(
         self,
@@ -816,15 +816,8 @@ class ObjectStore(Uncopied):
             InvalidNameError: a path cannot be an object's name; nothing was sent.
             And as :meth:`put_many`. What was stored before stays.
         """
-        return folders.upload_dir(
-            self._handle,
-            folder,
-            prefix,
-            delete=delete,
-            dry_run=dry_run,
-            progress=progress,
-            **put_options,
-        )
+        job = folders.Job(prefix, delete, dry_run, progress)
+        return folders.upload_dir(self._handle, folder, job, **put_options)
 
     def download_dir(
         self,
@@ -860,9 +853,8 @@ class ObjectStore(Uncopied):
             OSError: a file cannot be written.
             And as :meth:`download_file`. What was written before stays.
         """
-        return folders.download_dir(
-            self._handle, folder, prefix, delete=delete, dry_run=dry_run, progress=progress
-        )
+        job = folders.Job(prefix, delete, dry_run, progress)
+        return folders.download_dir(self._handle, folder, job)
 
     def watch(
         self,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
+from typing import Any
 
 from objstore.errors import InvalidOptionError, about
 from objstore.get.chunks import chunk_payloads
@@ -30,8 +30,6 @@ from objstore.metadata.links import follow
 from objstore.metadata.records import Records
 from objstore.metadata.rights import check_rights_to_put, learning_to_purge
 from objstore.model.arguments import (
-    UNSET,
-    Unset,
     check_revision,
     check_timeout,
     describe,
@@ -39,7 +37,6 @@ from objstore.model.arguments import (
     redescribe,
 )
 from objstore.model.objects import (
-    Headers,
     ObjectInfo,
     ObjectLink,
     ObjectMeta,
@@ -77,29 +74,21 @@ def put(
     meta: str | ObjectMeta,
     payload: Payload = None,
     *,
-    description: str | None = None,
-    mime: str | None = None,
-    headers: Headers | None = None,
-    metadata: Mapping[str, str] | None = None,
-    chunk_size: int | None = None,
-    ttl: timedelta | float | None = None,
     if_revision: int | None = None,
     progress: ProgressOption = None,
     timeout: float | None = None,
+    **description: Any,
 ) -> ObjectInfo:
-    """Store an object, in place of the one of that name if there is one."""
+    """Store an object, in place of the one of that name if there is one.
+
+    Arguments:
+        handle, meta, payload, if_revision, progress, timeout: as of ``ObjectStore.put``.
+        description: what is said of the object, as :func:`~objstore.model.arguments.describe`
+            takes it.
+    """
     if isinstance(meta, ObjectMeta) and meta.options is not None and meta.options.link:
-        return put_link(handle, meta, payload, description, mime, headers, metadata, if_revision)
-    info = describe(
-        handle.name,
-        meta,
-        description=description,
-        mime=mime,
-        headers=headers,
-        metadata=metadata,
-        chunk_size=chunk_size,
-        ttl=ttl,
-    )
+        return _put_link(handle, meta, payload, if_revision, **description)
+    info = describe(handle.name, meta, **description)
     if_revision = check_revision(if_revision)
     timeout = check_timeout(timeout)
     with Source(payload) as source:
@@ -293,22 +282,20 @@ def delete(handle: BucketHandle, name: str, *, if_revision: int | None = None) -
 def update(
     handle: BucketHandle,
     name: str,
-    meta: ObjectMeta | None = None,
-    *,
-    new_name: str | None = None,
-    description: str | Unset | None = UNSET,
-    mime: str | Unset | None = UNSET,
-    headers: Headers | Unset | None = UNSET,
-    metadata: Mapping[str, str] | Unset | None = UNSET,
-    if_revision: int | None = None,
+    meta: ObjectMeta | None,
+    new_name: str | None,
+    if_revision: int | None,
+    **changes: Any,
 ) -> ObjectInfo:
-    """Change what describes an object, or its name. Only what is given changes."""
+    """Change what describes an object, or its name. Only what is given changes.
+
+    Arguments:
+        handle, name, meta, new_name, if_revision: as of ``ObjectStore.update``.
+        changes: as :func:`~objstore.model.arguments.redescribe` takes them.
+    """
     if meta is not None:
         new_name = new_name or meta.name
-        description = given(description, meta.description)
-        mime = given(mime, meta.mime)
-        headers = given(headers, meta.headers)
-        metadata = given(metadata, meta.metadata)
+        changes = {said: given(value, getattr(meta, said)) for said, value in changes.items()}
     if_revision = check_revision(if_revision)
 
     def redescribed(found: ObjectInfo | None) -> ObjectInfo:
@@ -317,27 +304,16 @@ def update(
         check_readable(found)
         if found.ttl is not None:  # it came from a source; what is left of it goes on
             handle.known.allow_ttl()
-        return redescribe(
-            found, description=description, mime=mime, headers=headers, metadata=metadata
-        )
+        return redescribe(found, **changes)
 
-    redescribe(
-        ObjectInfo(handle.name, name),
-        description=description,
-        mime=mime,
-        headers=headers,
-        metadata=metadata,
-    )  # refuses bad input before anything is sent
+    redescribe(ObjectInfo(handle.name, name), **changes)  # refuses bad input before all else
     if new_name is not None:
         meta_subject(handle.name, new_name)  # and so does this
     current = find_replaced(handle, name, if_revision)
+    is_strict = if_revision is not None
     if new_name is None or new_name == name:
-        return change(
-            handle.records, redescribed, current, fail_on_conflict=if_revision is not None
-        )
-    return rename(
-        handle.records, redescribed, current, new_name, fail_on_conflict=if_revision is not None
-    )
+        return change(handle.records, redescribed, current, fail_on_conflict=is_strict)
+    return rename(handle.records, redescribed, current, new_name, fail_on_conflict=is_strict)
 
 
 def link(
@@ -367,28 +343,19 @@ def link_store(
     return _link(handle, name, ObjectLink(bucket), ObjectInfo(handle.name, name), if_revision)
 
 
-def put_link(
+def _put_link(
     handle: BucketHandle,
     meta: ObjectMeta,
-    payload: Payload,
-    description: str | None,
-    mime: str | None,
-    headers: Headers | None,
-    metadata: Mapping[str, str] | None,
+    payload: object,
     if_revision: int | None,
+    **description: Any,
 ) -> ObjectInfo:
     """A put of a meta that describes a link."""
     if payload is not None:
         raise InvalidOptionError("a link has no payload", name=meta.name)
     options = meta.options or ObjectMetaOptions()
-    described = describe(
-        handle.name,
-        replace(meta, options=None),
-        description=description,
-        mime=mime,
-        headers=headers,
-        metadata=metadata,
-    )
+    description.update(chunk_size=None, ttl=None)  # of what a link has not
+    described = describe(handle.name, replace(meta, options=None), **description)
     link = options.link or ObjectLink(handle.name)
     return _link(handle, meta.name, link, described, if_revision)
 

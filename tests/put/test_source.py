@@ -28,7 +28,8 @@ from objstore.errors import (
     PayloadFileError,
     PayloadFileNotFoundError,
 )
-from objstore.put.source import DEFAULT_CHUNK_SIZE, LARGE_CHUNK_SIZE, Source, choose_chunk_size
+from objstore.model.objects import DEFAULT_CHUNK_SIZE
+from objstore.put.source import LARGE_CHUNK_SIZE, Source, choose_chunk_size
 
 pytestmark = pytest.mark.newest_server
 

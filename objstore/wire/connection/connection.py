@@ -22,8 +22,8 @@ from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.callbacks import CallbackThread
 from objstore.wire.connection.dial import DialOptions
 from objstore.wire.connection.first_use import FirstUse, FromFirstUse
-from objstore.wire.connection.requests import Inbox, check_size
-from objstore.wire.connection.servers import Server, ServerPool, parse_servers
+from objstore.wire.connection.requests import INBOX_PREFIX, Inbox, check_size
+from objstore.wire.connection.servers import DEFAULT_URL, Server, ServerPool, parse_servers
 from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Handler, Subscription
 
@@ -109,7 +109,7 @@ class Connection(Uncopied, NATSClient):
 
     def __init__(
         self,
-        url: str | Iterable[str | Server] = "nats://127.0.0.1:4222",
+        url: str | Iterable[str | Server] = DEFAULT_URL,
         *,
         name: str | None = None,
         verbose: bool = False,
@@ -129,7 +129,7 @@ class Connection(Uncopied, NATSClient):
         timeout: float = 5.0,
         reconnect_timeout: float = 60.0,
         ping_interval: float = 30.0,
-        inbox_prefix: str = "_INBOX",
+        inbox_prefix: str = INBOX_PREFIX,
         lazy: bool = False,
         socket_timeout: float | None = None,
         socket_keepalive: bool = False,

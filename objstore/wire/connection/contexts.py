@@ -23,11 +23,9 @@ from typing import Any
 
 from objstore.errors import InvalidOptionError
 from objstore.wire.connection.auth import Login, TLSOptions, parse_credentials, parse_seed
+from objstore.wire.connection.servers import DEFAULT_URL
 
 __all__ = ["ContextSettings", "load_context", "load_settings"]
-
-#: Where the command line connects to when a context has no url.
-_DEFAULT_URL = "nats://127.0.0.1:4222"
 
 #: Settings that would change what the client does, and that it cannot follow.
 _UNSUPPORTED = {
@@ -343,7 +341,7 @@ def _settings(context: _Context) -> ContextSettings:
             raise context.error(key, f"is not supported by this client; instead, {instead}")
     urls = (context.text("url") or "").split(",")
     return ContextSettings(
-        servers=tuple(url.strip() for url in urls if url.strip()) or (_DEFAULT_URL,),
+        servers=tuple(url.strip() for url in urls if url.strip()) or (DEFAULT_URL,),
         login=_login(context),
         tls=TLSOptions(
             ca_file=context.path_of("ca"),

@@ -10,11 +10,9 @@ from typing import Generic, Protocol, TypeVar, overload
 from objstore.errors import ConnectionClosedError, ConnectionLostError
 from objstore.wire.connection.dial import no_connection
 from objstore.wire.connection.outbox import Outbox
+from objstore.wire.connection.servers import FIRST_PAUSE, LONGEST_PAUSE
 
 __all__ = ["FirstUse", "FromFirstUse"]
-
-#: Between two attempts, in seconds: doubled each time, up to the longest.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
 
 _T = TypeVar("_T")
 
@@ -78,7 +76,7 @@ class FirstUse:
         """
         self._check_turn()
         deadline = time.monotonic() + self._patience
-        pause, left = _FIRST_PAUSE, self._patience
+        pause, left = FIRST_PAUSE, self._patience
         # An attempt that another thread has begun is waited for in any case.
         while self._lock.acquire(timeout=max(left, self._timeout)):
             try:
@@ -93,7 +91,7 @@ class FirstUse:
             if left <= 0:
                 break
             self._closed.wait(min(left, pause))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_PAUSE)
         raise no_connection(self._failure, None, self._patience)
 
     def _check_turn(self) -> None:

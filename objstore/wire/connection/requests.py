@@ -23,7 +23,10 @@ from objstore.wire.connection.nuid import next_nuid
 from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Handler, PlaceOf, RunHandler, Subscription
 
-__all__ = ["Inbox", "PendingReply", "check_size"]
+__all__ = ["INBOX_PREFIX", "NO_RESPONDERS", "Inbox", "PendingReply", "check_size"]
+
+#: What the subjects of replies begin with, unless another prefix is chosen.
+INBOX_PREFIX = "_INBOX"
 
 NO_RESPONDERS, _NO_RESPONDERS = 503, b"NATS/1.0 503"
 
@@ -36,7 +39,7 @@ class Inbox:
         prefix: of the subjects, ``_INBOX`` unless the account demands another.
     """
 
-    def __init__(self, session: Session, prefix: str = "_INBOX") -> None:
+    def __init__(self, session: Session, prefix: str = INBOX_PREFIX) -> None:
         check_subject(prefix, "inbox prefix")
         self._session = session
         self._prefix = prefix

@@ -12,10 +12,11 @@ from objstore.errors import InvalidServerURLError
 __all__ = ["Server", "ServerPool", "parse_server"]
 
 DEFAULT_PORT = 4222
+DEFAULT_URL = f"nats://127.0.0.1:{DEFAULT_PORT}"
 
 #: Pauses between rounds over all servers: from 20 ms, doubling, up to 2 s; each is shortened
 #: by chance to as little as half, so that a thousand clients of one server do not come at once.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 
 
 _ESCAPE = " (in a user or password, write / ? # and @ as %2F %3F %23 and %40)"
@@ -144,7 +145,7 @@ class ServerPool:
         self._discovered: list[Server] = []
         self.secured = False
         self._current: Server | None = None
-        self._pause = _FIRST_PAUSE
+        self._pause = FIRST_PAUSE
 
     @property
     def servers(self) -> list[Server]:
@@ -195,10 +196,10 @@ class ServerPool:
     def connected(self, server: Server) -> None:
         """The server took the connection: pauses begin anew."""
         self._current = server
-        self._pause = _FIRST_PAUSE
+        self._pause = FIRST_PAUSE
 
     def next_pause(self) -> float:
         """Seconds to wait after a round in which no server took the connection."""
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not for secrets
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return pause

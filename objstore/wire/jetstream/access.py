@@ -35,14 +35,14 @@ from objstore.wire.jetstream.reads import (
     read_request,
 )
 
-__all__ = ["Access", "PendingRead"]
+__all__ = ["BEYOND", "Access", "PendingRead"]
 
 #: After so many seconds without a second answer it is asked whether there will be one. In a
 #: cluster a follower may be that slow while others answer.
 QUIET, QUIET_CLUSTER = 0.1, 0.5
 
-#: There is never a message of this number, and so the answer is short.
-_BEYOND = (1 << 63) - 1
+#: There is never a message of this number: who asks for it gets a short answer.
+BEYOND = (1 << 63) - 1
 
 _T = TypeVar("_T", covariant=True)
 
@@ -289,7 +289,7 @@ class Access:
         one may have answered; if a batch is taken for a single answer there, reading goes on by
         single requests, which is slower and no less right.
         """
-        beyond = read_request(self._stream, {"seq": _BEYOND}, Way.BY_REQUEST)
+        beyond = read_request(self._stream, {"seq": BEYOND}, Way.BY_REQUEST)
         try:
             inbox, prefix = self._jetstream.connection.inbox, self._jetstream.prefix
             asked = inbox.start(f"{prefix}.{beyond.subject}", beyond.payload)

@@ -15,7 +15,7 @@ from objstore.errors import (
     api_error,
 )
 from objstore.wire.codec.protocol import Message
-from objstore.wire.connection.requests import PendingReply
+from objstore.wire.connection.requests import NO_RESPONDERS, PendingReply
 
 __all__ = [
     "BATCH_END",
@@ -36,7 +36,6 @@ __all__ = [
 # The statuses of direct gets
 BATCH_END = 204
 NOT_FOUND = 404
-NO_RESPONDERS = 503
 
 _SEQUENCE = b"Nats-Sequence"
 _TIME = b"Nats-Time-Stamp"
