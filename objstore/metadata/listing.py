@@ -106,7 +106,7 @@ class _Listing:
                 self.count += 1
                 self._malformed(message, error)
             else:
-                # By hand: past the names that meta_subject remembers, 0.4 µs.
+                # By hand: of a name that was stored meta_subject's checks need no second look.
                 own = base64.urlsafe_b64encode(info.name.encode()).decode()
                 if message.subject == prefix + own:
                     yield info

@@ -81,11 +81,6 @@ def encode_name(name: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidNameError(f"an object's name is text, not {type(name).__name__}")
-    return _encoded(name)
-
-
-@functools.lru_cache(maxsize=64)  # a put needs it three times: 0.1 µs, not 0.3
-def _encoded(name: str) -> str:
     try:
         raw = name.encode()
     except UnicodeEncodeError as error:
@@ -129,7 +124,7 @@ def meta_subject(bucket: str, name: str) -> str:
     Raises:
         InvalidNameError: see :func:`encode_name`.
     """
-    return f"$O.{bucket}.M.{_encoded(name) if type(name) is str else encode_name(name)}"
+    return f"$O.{bucket}.M.{encode_name(name)}"
 
 
 def all_meta_subject(bucket: str) -> str:
