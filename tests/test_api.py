@@ -187,7 +187,7 @@ HARMLESS = {
     "LocalServer.kill",
     "LocalServer.stop",
     "ObjectInfo.with_changes",
-    "ObjectWriter.abort",
+    "ObjectWriter.discard",
     "Watcher.stop",
 }
 

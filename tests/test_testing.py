@@ -94,7 +94,7 @@ def test_chunks_without_an_owner_fail_the_test_that_left_them(project: Path) -> 
             objstore_bucket.put("b", b"what was sent before is stored by now")
 
         def test_good(objstore_bucket):
-            left.pop().abort()
+            left.pop().discard()
             objstore_bucket.put("a", b"a")
         """,
     )

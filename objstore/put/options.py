@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
-from objstore.model.objects import Headers
+from objstore.model.described_later import HeadersOption, MetadataOption
 from objstore.progress import ProgressOption
 
 if sys.version_info >= (3, 12):
@@ -38,8 +38,8 @@ class PutOptions(TypedDict, total=False):
 
     description: str | None
     mime: str | None
-    headers: Headers | None
-    metadata: Mapping[str, str] | None
+    headers: HeadersOption
+    metadata: MetadataOption
     chunk_size: int | None
     ttl: timedelta | float | None
     if_revision: int | None

@@ -84,7 +84,12 @@ class Put:
         progress: told the bytes of each chunk that was sent.
         timeout: for one acknowledgement, in seconds; None: the connection's.
         expected_size: of the payload, in bytes, where it is known.
+
+    Attributes:
+        finish_description: completes the record once all of the payload was read; None: it is.
     """
+
+    finish_description: Callable[[ObjectInfo], ObjectInfo] | None = None
 
     def __init__(
         self,
@@ -192,7 +197,9 @@ class Put:
         """
         # All that can be made while the last chunk travels is made then.
         digest = encode_digest(self._hasher.digest())
-        info = self._info.with_changes(size=self._size, chunks=self._count, digest=digest)
+        info, finish = self._info, self.finish_description
+        info = info if finish is None else finish(info)
+        info = info.with_changes(size=self._size, chunks=self._count, digest=digest)
         encoded = encode_info(info)
         self._know_current()
         self._chunks.finish()
@@ -388,5 +395,11 @@ def _margin(expected_size: int | None) -> timedelta:
 
 
 def described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:
-    """What shall be stored now, with the chunks that were sent."""
-    return wanted.with_changes(size=chunks.size, chunks=chunks.chunks, digest=chunks.digest)
+    """What shall be stored now, with the chunks that were sent, and what was said at their end."""
+    return wanted.with_changes(
+        size=chunks.size,
+        chunks=chunks.chunks,
+        digest=chunks.digest,
+        header_values=chunks.header_values,
+        metadata=chunks.metadata,
+    )

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 from objstore.errors import InvalidPayloadError, ObjStoreError, ReentrantCallError, about
+from objstore.model.described_later import HeadersOption, MetadataOption, SaidAtCommit
 from objstore.model.objects import ObjectInfo
 from objstore.put.buffers import flat_view, is_immutable
 from objstore.put.upload import Put
@@ -20,6 +21,7 @@ from objstore.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+    from urllib3 import HTTPHeaderDict
 
 __all__ = ["ObjectWriter", "TextWriter"]
 
@@ -33,7 +35,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
 
     Once a chunk could not be sent, or a call was interrupted, there is no whole content any more:
     nothing is stored, and every further call says so, :meth:`close` and the end of the with-block
-    too, and however often; only :meth:`abort` ends it without an error. Data of a wrong type are
+    too, and however often; only :meth:`discard` ends it without an error. Data of a wrong type are
     refused before any of them is taken: such a file goes on.
 
     Memory: one chunk, and the window of an upload (8 MiB).
@@ -45,11 +47,19 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
     _instead = "write the object in the process that opened it"
 
     def __init__(
-        self, put: Put, bucket: str, name: str, chunk_size: int, resources: ExitStack
+        self,
+        put: Put,
+        said: SaidAtCommit,
+        bucket: str,
+        name: str,
+        chunk_size: int,
+        resources: ExitStack,
     ) -> None:
         super().__init__()
         self.info: ObjectInfo | None = None
         self._put = put
+        self._said = said
+        put.finish_description = said.apply
         self._bucket = bucket
         self._name = name
         self._chunk_size = chunk_size
@@ -65,6 +75,34 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
     def name(self) -> str:
         """The object's name."""
         return self._name
+
+    @property
+    def headers(self) -> HTTPHeaderDict:
+        """The headers that the object gets: may be changed, or set, until it is stored.
+
+        Set it to a mapping as for :meth:`objstore.ObjectStore.put`, or to a function that gives
+        one: that is called at the commit, and takes the place of all.
+
+        Raises:
+            InvalidOptionError: what it is set to cannot be stored.
+            ValueError: it is set when the file is closed.
+        """
+        return self._said.headers
+
+    @headers.setter
+    def headers(self, headers: HeadersOption) -> None:
+        self._check_open()
+        self._said.set_headers(headers)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata that the object gets; as :attr:`headers`."""
+        return self._said.metadata
+
+    @metadata.setter
+    def metadata(self, metadata: MetadataOption) -> None:
+        self._check_open()
+        self._said.set_metadata(metadata)
 
     def writable(self) -> bool:
         """Always."""
@@ -175,7 +213,22 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             self._end()
             raise
 
-    def abort(self) -> None:
+    def commit(self) -> ObjectInfo:
+        """Store the object now, and close.
+
+        Returns:
+            The object as stored. Of one that was stored before, the same again.
+
+        Raises:
+            ValueError: it was discarded.
+            And as :meth:`close`.
+        """
+        self.close()
+        if self.info is None:
+            raise ValueError(f"the file {self._name!r} was discarded")
+        return self.info
+
+    def discard(self) -> None:
         """Close without storing; nothing remains. After :meth:`close` it does nothing."""
         if not self.closed:
             self._check_turn()
@@ -233,7 +286,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
                 # Not threading.Thread: the collector may have struck while its lock was held.
                 _thread.start_new_thread(self._put.abort, ())
                 self._end()
-            self.abort()
+            self.discard()
             warnings.warn(  # last: it may raise
                 f"{self._name!r} was opened for writing and never closed: it is not stored",
                 ResourceWarning,
@@ -348,9 +401,32 @@ class TextWriter(Uncopied, io.TextIOWrapper):
         """The object as stored; None before :meth:`close`."""
         return self.buffer.info
 
-    def abort(self) -> None:
+    @property
+    def headers(self) -> HTTPHeaderDict:
+        """As :attr:`ObjectWriter.headers`."""
+        return self.buffer.headers
+
+    @headers.setter
+    def headers(self, headers: HeadersOption) -> None:
+        self.buffer.headers = headers
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """As :attr:`ObjectWriter.metadata`."""
+        return self.buffer.metadata
+
+    @metadata.setter
+    def metadata(self, metadata: MetadataOption) -> None:
+        self.buffer.metadata = metadata
+
+    def commit(self) -> ObjectInfo:
+        """Store the object now, and close; as :meth:`ObjectWriter.commit`."""
+        self.close()
+        return self.buffer.commit()
+
+    def discard(self) -> None:
         """Close without storing; nothing remains. After :meth:`close` it does nothing."""
-        self.buffer.abort()
+        self.buffer.discard()
         self.__class__ = _ClosedText
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

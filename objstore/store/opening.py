@@ -11,6 +11,12 @@ from objstore.errors import InvalidOptionError, ObjectExistsError
 from objstore.get.reader import ObjectResult
 from objstore.metadata.current import find_current
 from objstore.model.arguments import check_revision, check_timeout, describe
+from objstore.model.described_later import (
+    HeadersOption,
+    MetadataOption,
+    SaidAtCommit,
+    said_now,
+)
 from objstore.model.objects import ObjectInfo, is_free
 from objstore.progress import ProgressOption, start_progress
 from objstore.put.source import choose_chunk_size
@@ -64,8 +70,11 @@ def _open_to_write(
     if_revision: int | None = None,
     progress: ProgressOption = None,
     timeout: float | None = None,
+    headers: HeadersOption = None,
+    metadata: MetadataOption = None,
     **description: Any,
 ) -> ObjectWriter:
+    description |= {"headers": said_now(headers), "metadata": said_now(metadata)}
     try:
         info = describe(handle.name, name, **description)
     except TypeError as error:
@@ -88,7 +97,8 @@ def _open_to_write(
         size = choose_chunk_size(info.options.chunk_size, None, write.largest_chunk(handle, info))
         on_conflict = refuse if exclusive else None
         put = write.begin_put(handle, info, size, if_revision, on_conflict, bar, timeout)
-        return ObjectWriter(put, handle.name, name, size, resources.pop_all())
+        said = SaidAtCommit(put.described, headers, metadata)
+        return ObjectWriter(put, said, handle.name, name, size, resources.pop_all())
 
 
 def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:

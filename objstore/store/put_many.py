@@ -6,11 +6,12 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from objstore.errors import InvalidOptionError, about
 from objstore.model.arguments import check_timeout, describe
+from objstore.model.described_later import take_functions
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta
 from objstore.put.options import Payload
 from objstore.put.source import Source, choose_chunk_size
@@ -75,13 +76,15 @@ def _start_next(
             return False
         meta, payload = _pair(item)
         is_link = isinstance(meta, ObjectMeta) and meta.options and meta.options.link
-        info = None if is_link else describe(handle.name, meta, **description)
+        said = dict(description)
+        finish = take_functions(said)
+        info = None if is_link else describe(handle.name, meta, **said)
     if info is not None:
         if info.name in under_way:
             under_way.finish()  # in order, each replaces the one before
         with under_way.finished_before_failing(), Source(payload) as source:
             if source.size is not None and source.size <= SMALL:
-                _start(handle, info, source, under_way, timeout)
+                _start(handle, info, source, under_way, timeout, finish)
                 return True
     under_way.finish()
     under_way.stored.append(write.put(handle, meta, payload, timeout=timeout, **description))
@@ -94,6 +97,7 @@ def _start(
     source: Source,
     under_way: _UnderWay,
     timeout: float | None,
+    finish: Callable[[ObjectInfo], ObjectInfo] | None,
 ) -> None:
     """Ask for the record that an object replaces, and send its chunks."""
     size = choose_chunk_size(
@@ -102,6 +106,7 @@ def _start(
     put = write.begin_put(
         handle, info, size, None, None, timeout=timeout, expected_size=source.size
     )
+    put.finish_description = finish
     under_way.add(put, source.size or 0)
     try:
         with _about(put):

@@ -15,6 +15,7 @@ from objstore.get.reader import ObjectResult
 from objstore.metadata.watch import Watcher
 from objstore.model.arguments import UNSET, Unset
 from objstore.model.bucket_config import ObjectStoreStatus
+from objstore.model.described_later import HeadersOption, MetadataOption
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.progress import ProgressOption
 from objstore.put.writer import ObjectWriter, TextWriter
@@ -80,8 +81,8 @@ class ObjectStore(Uncopied):
         *,
         description: str | None = None,
         mime: str | None = None,
-        headers: Headers | None = None,
-        metadata: Mapping[str, str] | None = None,
+        headers: HeadersOption = None,
+        metadata: MetadataOption = None,
         chunk_size: int | None = None,
         ttl: timedelta | float | None = None,
         if_revision: int | None = None,
@@ -114,8 +115,9 @@ class ObjectStore(Uncopied):
                 reached; :meth:`upload_file` refuses any change.
             description: free text.
             mime: the media type, stored as the header ``Content-Type``.
-            headers: one value or several for each name.
-            metadata: pairs of text.
+            headers: one value or several for each name; or a function that gives them, which is
+                called once, at the commit, when the payload has been read to its end.
+            metadata: pairs of text; or a function, as well.
             chunk_size: in bytes; None: by the object's size. What the server's
                 ``max_payload`` does not allow is cut to it.
             ttl: after which the object expires by itself, a timedelta or seconds, at least
@@ -149,7 +151,8 @@ class ObjectStore(Uncopied):
             RequestTimeoutError, ConnectionLostError: the server does not answer. Before the
                 commit nothing has changed; an answer lost in the commit itself leaves the
                 object old or new, never damaged.
-            And whatever reading the payload raises.
+            And whatever reading the payload raises, or a function that gives headers or metadata;
+            nothing remains then.
 
         Source: ADR-20; ADR-43 for ``ttl``.
         """
@@ -173,8 +176,8 @@ class ObjectStore(Uncopied):
         items: Iterable[tuple[str | ObjectMeta, Payload]],
         *,
         mime: str | None = None,
-        headers: Headers | None = None,
-        metadata: Mapping[str, str] | None = None,
+        headers: HeadersOption = None,
+        metadata: MetadataOption = None,
         ttl: timedelta | float | None = None,
         timeout: float | None = None,
     ) -> list[ObjectInfo]:
@@ -196,7 +199,8 @@ class ObjectStore(Uncopied):
             items: pairs of a name, or an :class:`~objstore.ObjectMeta`, and a payload of any
                 kind that :meth:`put` takes. They are asked for as the others get done; a payload
                 is read before the next item is asked for.
-            mime, headers, metadata, ttl: of all of them, as for :meth:`put`.
+            mime, headers, metadata, ttl: of all of them, as for :meth:`put`; a function is called
+                for each.
             timeout: for one acknowledgement, in seconds; None: the connection's.
 
         Returns:
@@ -268,7 +272,9 @@ class ObjectStore(Uncopied):
             name: of the object.
             mode: ``"rb"``: to read it, see :meth:`get`. ``"wb"``: to write it; it is stored
                 when the file is closed, and nothing remains when the with-block raises; once
-                a write has failed, every further call raises that again, ``close`` too.
+                a write has failed, every further call raises that again, ``close`` too. Its
+                ``headers`` and ``metadata`` may be set until then; ``commit`` stores it at once,
+                ``discard`` leaves nothing.
                 ``"xb"``: the same, if there is no such object. ``"r"``, ``"w"`` and ``"x"``:
                 the same with text.
             encoding, errors, newline: of text, as for Python's own ``open``; UTF-8 unless given.

@@ -36,6 +36,7 @@ from objstore.model.arguments import (
     given,
     redescribe,
 )
+from objstore.model.described_later import take_functions
 from objstore.model.objects import (
     ObjectInfo,
     ObjectLink,
@@ -88,17 +89,21 @@ def put(
     """
     if isinstance(meta, ObjectMeta) and meta.options is not None and meta.options.link:
         return _put_link(handle, meta, payload, if_revision, **description)
+    is_said_later = callable(description.get("headers")) or callable(description.get("metadata"))
+    finish = take_functions(description) if is_said_later else None
     info = describe(handle.name, meta, **description)
     if_revision = check_revision(if_revision)
     timeout = check_timeout(timeout)
     with Source(payload) as source:
         size = choose_chunk_size(info.options.chunk_size, source.size, largest_chunk(handle, info))
-        chunk = _only_chunk(handle, info, source, size) if progress is None else None
+        is_plain = progress is None and finish is None
+        chunk = _only_chunk(handle, info, source, size) if is_plain else None
         if chunk is not None:
             short = _begin_short(handle, info, size, if_revision, timeout, len(chunk))
             return short.put(chunk, timeout or handle.jetstream.timeout)
         with closing(start_progress(progress, info.name, source.size)) as bar:
             put = begin_put(handle, info, size, if_revision, None, bar, timeout, source.size)
+            put.finish_description = finish
             return fill_put(handle, put, info.name, source, size)
 
 
@@ -355,7 +360,9 @@ def _put_link(
         raise InvalidOptionError("a link has no payload", name=meta.name)
     options = meta.options or ObjectMetaOptions()
     description.update(chunk_size=None, ttl=None)  # of what a link has not
+    finish = take_functions(description)
     described = describe(handle.name, replace(meta, options=None), **description)
+    described = described if finish is None else finish(described)
     link = options.link or ObjectLink(handle.name)
     return _link(handle, meta.name, link, described, if_revision)
 

@@ -104,7 +104,7 @@ def test_the_block_that_raises_lets_the_error_through(mode: str, small: ObjectSt
 def test_abort_ends_it_in_peace(mode: str, small: ObjectStore) -> None:
     """Who calls it wants nothing stored."""
     file = failed(small, mode)
-    file.abort()
+    file.discard()
     file.close()
     with pytest.raises(ValueError, match="closed"):
         file.write(data_for(mode, 1))
@@ -162,7 +162,7 @@ def test_the_last_chunk_is_refused(mode: str, small: ObjectStore) -> None:
     for _ in range(2):
         with pytest.raises(ObjectTooLargeError, match="is not stored"):
             file.close()
-    file.abort()  # it is closed already, and not stored
+    file.discard()  # it is closed already, and not stored
     assert file.info is None
 
 

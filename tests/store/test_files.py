@@ -106,7 +106,7 @@ def test_nothing_remains_of_half_a_text(store: ObjectStore, shared_client: Clien
         store.open("x", "w", chunk_size=10).write("x" * 100_000)
     aborted = store.open("x", "w", chunk_size=10)
     aborted.write("x" * 100_000)
-    aborted.abort()
+    aborted.discard()
     assert subjects(shared_client, store) == {}
 
 
@@ -262,15 +262,15 @@ def test_nothing_remains_of_a_block_that_raises(
 def test_nothing_remains_after_abort(store: ObjectStore, shared_client: Client) -> None:
     file = store.open("x", "wb", chunk_size=1000)
     file.write(CONTENT)
-    file.abort()
-    file.abort()
+    file.discard()
+    file.discard()
     file.close()
     assert file.closed
     assert file.info is None
     assert subjects(shared_client, store) == {}
     with store.open("x", "wb") as file:
         file.write(b"1")
-    file.abort()  # too late: it is stored
+    file.discard()  # too late: it is stored
     assert store.read_bytes("x") == b"1"
 
 
