@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.kinds.costs import costs, memory
+from benchmarks.kinds.folders import folders
 from benchmarks.kinds.listing import listing
 from benchmarks.kinds.race import endurance, large, limit, small, wire
 from benchmarks.kinds.seek import seek
@@ -38,6 +39,7 @@ KINDS = {
     "limit": Kind("Large objects, beside a plain socket", limit, (60, 10)),
     "small": Kind("1 KiB objects, beside other clients", small, (40, 10)),
     "listing": Kind("Listing", listing, (60, 5)),
+    "folders": Kind("Folders, parts and deletes", folders, (90, 10)),
     "sizes": Kind("By object size", by_object_size, (120, 5)),
     "memory": Kind("Peak memory", memory, (30, 5)),
     "threads": Kind("Threads on one client", threads, (90, 8)),

@@ -247,6 +247,7 @@ CHARTS: dict[str, Callable[[list[Figure]], Canvas]] = {
     "chunks": _chunks,
     "threads": _threads,
     "listing": _listing,
+    "folders": _by_what,
     "seek": _each_unit,
     "costs": _costs,
     "cluster": _cluster,
