@@ -99,6 +99,10 @@ def reading(scene: Scene) -> Operations:
         "read_range": lambda: store.read_range("x", 55_000, 300_000) == CONTENT[55_000:300_000],
         "get_many": lambda: [got for _, got in store.get_many(["x", "small"])] == [CONTENT, b"1"],
         "list": lambda: len(list(store)) == 202,
+        "scan": lambda: [len(store.scan(prefix).objects) for prefix in ("", "n")] == [202, 200],
+        "read_ranges": lambda: (
+            list(store.read_ranges([("x", 1, 3), ("small", 0, 1)])) == [CONTENT[1:3], b"1"]
+        ),
         "verify": lambda: store.verify().ok,
     }
 
