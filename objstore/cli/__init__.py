@@ -9,14 +9,29 @@ from __future__ import annotations
 
 import click
 
-from objstore.cli import buckets, demo, objects
+from objstore.cli import (
+    bench,
+    buckets,
+    checking,
+    deleting,
+    demo,
+    listing,
+    objects,
+    serving,
+    watching,
+)
 from objstore.cli.options import USAGE, Group
 from objstore.version import __version__
 
 __all__ = ["cli", "main"]
 
 
-@click.group(cls=Group, invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...")
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="objstore")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -41,13 +56,26 @@ def cli(ctx: click.Context) -> None:
 
 
 for _command in (
+    listing.ls,
+    listing.tree,
+    listing.find,
+    listing.du,
     objects.put,
     objects.get,
     objects.cat,
-    objects.rm,
-    buckets.ls,
+    deleting.rm,
+    buckets.link,
     buckets.info,
     buckets.create,
+    buckets.edit,
+    deleting.rmb,
+    buckets.status,
+    deleting.seal,
+    watching.watch,
+    checking.fsck,
+    deleting.gc,
+    serving.server,
+    bench.bench,
     demo.demo,
 ):
     cli.add_command(_command)

@@ -1,146 +1,121 @@
-"""``ls info create``: buckets, and what is in them."""
+"""``info status create edit link``: what is known of buckets and objects, and said of them."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 import objstore
-from objstore import ObjectInfo, ObjectStoreStatus
 from objstore.cli import show
 from objstore.cli.options import Settings, command, pass_settings
+from objstore.cli.places import one_object, place, split_target
 from objstore.cli.values import duration, pair, size
 
-# --- ls
+# --- info and status
 
 
 @command()
-@click.argument("where", metavar="[BUCKET[:PREFIX]]", required=False)
-@click.option("-l", "--long", is_flag=True, help="Size, time and media type too.")
+@click.argument("words", metavar="BUCKET[:NAME]", nargs=-1, required=True)
 @pass_settings
-def ls(settings: Settings, where: str | None, long: bool) -> None:
-    """List buckets, or the objects of one.
-
-    One name on each line, in the order of the alphabet. With --json, a line of JSON for each,
-    which is also how to tell names apart that hold a newline.
-
-    \b
-    Examples:
-      objstore ls                      the buckets
-      objstore ls photos               the objects in one
-      objstore ls -l photos:pets/      those whose names begin with pets/
-      objstore ls photos --json | jq -r .name
-    """
-    with settings.connect() as client:
-        if where is None:
-            _list_buckets(client, settings, long)
-        else:
-            bucket, _, prefix = where.partition(":")
-            store = client.object_store(bucket, create=False)
-            objects = sorted(store.list(prefix=prefix or None), key=lambda info: info.name)
-            _list_objects(objects, settings, long)
-
-
-def _list_buckets(client: objstore.Client, settings: Settings, long: bool) -> None:
-    buckets = sorted(client.list_stores(), key=lambda status: status.bucket)
-    if settings.json:
-        lines = [show.as_json(show.bucket_fields(status)) for status in buckets]
-    elif long:
-        lines = show.table([_bucket_row(status) for status in buckets], right=[0])
-    else:
-        lines = [status.bucket for status in buckets]
-    for line in lines:
-        show.line(line)
-
-
-def _bucket_row(status: ObjectStoreStatus) -> list[str]:
-    name = f"{status.bucket}  {show.shown(status.description)}".rstrip()
-    return [show.human_size(status.bytes), status.storage.value, name]
-
-
-def _list_objects(objects: list[ObjectInfo], settings: Settings, long: bool) -> None:
-    if settings.json:
-        lines = [show.as_json(show.object_fields(info)) for info in objects]
-    elif long:
-        lines = show.table([_object_row(info) for info in objects], right=[0])
-    else:
-        lines = [show.shown(info.name) for info in objects]
-    for line in lines:
-        show.line(line)
-
-
-def _object_row(info: ObjectInfo) -> list[str]:
-    name = info.name
-    if info.link is not None:
-        name += f" -> {info.link.bucket}:{info.link.name or ''}"
-    return [
-        show.human_size(info.size),
-        _local_time(info.mtime),
-        show.shown(info.mime or "-"),
-        show.shown(name),
-    ]
-
-
-def _local_time(time: datetime | None) -> str:
-    return "-" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-# --- info
-
-
-@command()
-@click.argument("bucket")
-@click.argument("name", required=False)
-@pass_settings
-def info(settings: Settings, bucket: str, name: str | None) -> None:
+def info(settings: Settings, words: tuple[str, ...]) -> None:
     """Show all about an object, or about a bucket.
 
-    With --json, one JSON object. A bucket's "size" is the number of its objects, "total_size"
-    their bytes, "bytes" what it takes on the server.
+    Also BUCKET NAME. With --json, one JSON object. A bucket's "size" is the number of its
+    objects, "total_size" their bytes, "bytes" what it takes on the server.
 
     \b
     Examples:
       objstore info photos
-      objstore info photos pets/cat.jpg --json
+      objstore info photos:pets/cat.jpg --json
     """
-    with settings.bucket(bucket) as store:
-        if name is None:
+    where = place(words[0]) if len(words) == 1 else one_object(words)
+    with settings.bucket(where.bucket) as store:
+        if not where.name:
             fields, in_bytes = show.bucket_fields(store.status()), show.BYTES_OF_A_BUCKET
         else:
-            found = store.info(name)
+            found = store.info(where.name)
             if found is None:
                 raise objstore.ObjectNotFoundError(
-                    f"there is no object {name!r} in bucket {bucket}", bucket=bucket, name=name
+                    f"there is no object {where.name!r} in bucket {where.bucket}",
+                    bucket=where.bucket,
+                    name=where.name,
                 )
             fields, in_bytes = show.object_fields(found), show.BYTES_OF_AN_OBJECT
-    for line in [show.as_json(fields)] if settings.json else show.fields_table(fields, in_bytes):
-        show.line(line)
-
-
-# --- create
+    show.lines([show.as_json(fields)] if settings.json else show.fields_table(fields, in_bytes))
 
 
 @command()
 @click.argument("bucket")
-@click.option("--ttl", metavar="TIME", type=duration, help="Objects expire so long after, as 1h.")
-@click.option("--replicas", metavar="N", type=int, help="How many servers have a copy.")
-@click.option("--storage", type=click.Choice(["file", "memory"]), help="Where the data are.")
-@click.option("--max-bytes", metavar="SIZE", type=size, help="Of the whole bucket, as 10G.")
-@click.option("--max-object-size", metavar="SIZE", type=size, help="Of one object.")
-@click.option("--compress", is_flag=True, help="Compress the data on disk (S2).")
-@click.option("--description", metavar="TEXT", help="Free text.")
-@click.option("--metadata", metavar="K=V", type=pair, multiple=True, help="May be repeated.")
 @pass_settings
-def create(
-    settings: Settings,
-    /,
-    bucket: str,
-    metadata: tuple[tuple[str, str], ...],
-    compress: bool,
-    **options: Any,
-) -> None:
+def status(settings: Settings, bucket: str) -> None:
+    """Show how a bucket is, and how its stream is on the server.
+
+    \b
+    Examples:
+      objstore status photos
+      objstore status photos --json
+    """
+    with settings.bucket(bucket) as store:
+        found = store.status()
+    state, created = found.stream_info.state, found.stream_info.created
+    fields = {
+        **show.bucket_fields(found),
+        "created": created and created.isoformat(),
+        "messages": state.messages,
+        "first_sequence": state.first_seq,
+        "last_sequence": state.last_seq,
+        "last_write": state.last_ts and state.last_ts.isoformat(),
+        "consumers": state.consumer_count,
+    }
+    if settings.json:
+        show.line(show.as_json(fields))
+    else:
+        show.lines(show.fields_table(fields, show.BYTES_OF_A_BUCKET))
+
+
+# --- create and edit
+
+_SETTINGS: list[Callable[[Any], Any]] = [
+    click.option("--ttl", metavar="TIME", type=duration, help="Objects expire so long after."),
+    click.option("--replicas", metavar="N", type=int, help="How many servers have a copy."),
+    click.option("--max-bytes", metavar="SIZE", type=size, help="Of the whole bucket, as 10G."),
+    click.option("--max-object-size", metavar="SIZE", type=size, help="Of one object."),
+    click.option("--description", metavar="TEXT", help="Free text."),
+    click.option(
+        "--compress/--no-compress", "compression", default=None, help="On disk (S2), or not."
+    ),
+    click.option("--metadata", metavar="K=V", type=pair, multiple=True, help="May be repeated."),
+]
+
+
+def _settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a bucket's settings."""
+    for option in reversed(_SETTINGS):
+        function = option(function)
+    return function
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """What was said, as the library takes it."""
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    if "metadata" in given:
+        given["metadata"] = dict(given["metadata"])
+    return given
+
+
+def _show_bucket(store: objstore.ObjectStore, settings: Settings) -> None:
+    text = show.as_json(show.bucket_fields(store.status())) if settings.json else store.name
+    show.note(text)
+
+
+@command()
+@click.argument("bucket")
+@click.option("--storage", type=click.Choice(["file", "memory"]), help="Where the data are.")
+@_settings
+@pass_settings
+def create(settings: Settings, /, bucket: str, **options: Any) -> None:
     """Create a bucket.
 
     One that exists already, with these settings, is fine; with others it is an error, and
@@ -152,13 +127,55 @@ def create(
       objstore create cache --ttl 1h --storage memory
       objstore create backups --max-bytes 500G --compress --metadata team=db
     """
-    if metadata:
-        options["metadata"] = dict(metadata)
-    if compress:
-        options["compression"] = True
     with settings.connect() as client:
-        store = client.object_store(bucket, **options)
-        if settings.json:
-            show.note(show.as_json(show.bucket_fields(store.status())))
+        _show_bucket(client.object_store(bucket, **_given(options)), settings)
+
+
+@command()
+@click.argument("bucket")
+@_settings
+@pass_settings
+def edit(settings: Settings, /, bucket: str, **options: Any) -> None:
+    """Change a bucket's settings; what is not given stays as it is.
+
+    The pairs of --metadata replace all that there are. With --json, prints the bucket's status.
+
+    \b
+    Examples:
+      objstore edit photos --description "Pets and places"
+      objstore edit cache --ttl 30m --max-bytes 1G
+    """
+    given = _given(options)
+    if not given:
+        raise click.UsageError("nothing is to be changed: give a setting, such as --ttl 1h")
+    with settings.connect() as client:
+        _show_bucket(client.update_store(bucket, **given), settings)
+
+
+# --- link
+
+
+@command()
+@click.argument("words", metavar="BUCKET:NAME TARGET", nargs=-1, required=True)
+@pass_settings
+def link(settings: Settings, words: tuple[str, ...]) -> None:
+    """Make a name lead to another object, or to a whole bucket.
+
+    Also BUCKET NAME TARGET. The target is BUCKET:NAME, a NAME of the same bucket, or BUCKET: for
+    the bucket itself. Readers follow links; what the target becomes later is seen through them.
+
+    \b
+    Examples:
+      objstore link photos:today.jpg photos:2026/11/26.jpg
+      objstore link photos today.jpg 2026/11/26.jpg
+      objstore link photos:archive old-photos:
+    """
+    where, (target,) = split_target(words, 1)
+    bucket, colon, name = target.rpartition(":") if ":" not in target else target.partition(":")
+    with settings.bucket(where.bucket) as store:
+        if colon and not name:
+            made = store.link_store(where.name, bucket)
         else:
-            show.note(bucket)
+            made = store.link(where.name, (bucket or where.bucket, name))
+    shown = show.shown(f"{made.name} -> {bucket or where.bucket}:{name}")
+    show.note(show.as_json(show.object_fields(made)) if settings.json else shown)

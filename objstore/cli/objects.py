@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +14,10 @@ import click
 import objstore
 from objstore import ObjectInfo, ObjectResult, ObjectStore
 from objstore.cli import show
-from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
+from objstore.cli.globs import expand, has_glob
+from objstore.cli.options import Settings, command, pass_settings
+from objstore.cli.places import Place, objects, one_object
+from objstore.cli.places import place as read_place
 from objstore.cli.values import ByteRange, byte_range, duration, header, size
 
 #: Bytes that ``cat`` reads and writes at a time.
@@ -33,15 +37,16 @@ def _tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more
 
 
 @command()
-@click.argument("bucket")
+@click.argument("where", metavar="BUCKET[:NAME]")
 @click.argument(
     "files",
     metavar="FILE...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    type=click.Path(exists=True, allow_dash=True),
 )
 @click.option("--name", metavar="NAME", help="The object's name. [default: the file's]")
+@click.option("-r", "--recursive", is_flag=True, help="Folders too, with all in them.")
 @click.option("--mime", metavar="TYPE", help="The media type. [default: by the file's name]")
 @click.option(
     "--header", "headers", metavar="K:V", type=header, multiple=True, help="May be repeated."
@@ -53,72 +58,102 @@ def _tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more
 @pass_settings
 def put(
     settings: Settings,
-    bucket: str,
+    /,
+    where: str,
     files: tuple[str, ...],
     name: str | None,
-    mime: str | None,
+    recursive: bool,
     headers: tuple[tuple[str, str], ...],
-    description: str | None,
-    chunk_size: int | None,
-    ttl: float | None,
     create: bool,
+    **options: Any,
 ) -> None:
-    """Store files as objects; FILE "-" is stdin, and needs --name.
+    """Store files as objects; FILE "-" is stdin, and needs a name.
 
-    Prints a line for each object: name, size, beginning of the digest. With --json, a line of
-    JSON for each. An object appears whole or not at all, also after Ctrl-C. With --embedded a
-    missing bucket is created.
+    A NAME that ends in "/" is a folder, where the files keep their own names. Prints a line for
+    each object: name, size, beginning of the digest. With --json, a line of JSON for each. An
+    object appears whole or not at all, also after Ctrl-C. With --embedded a missing bucket is
+    created.
 
     \b
     Examples:
       objstore put photos cat.jpg dog.jpg --create
-      objstore put photos cat.jpg --name pets/cat.jpg --header "Author: Joe"
-      pg_dump shop | objstore put backups - --name shop.sql
+      objstore put photos:pets/ cat.jpg dog.jpg
+      objstore put photos:pets/cat.jpg cat.jpg --header "Author: Joe"
+      objstore put -r backups etc
+      pg_dump shop | objstore put backups:shop.sql -
     """
-    planned = _plan(files, name)
-    options: dict[str, Any] = {
-        "description": description,
-        "chunk_size": chunk_size,
-        "ttl": ttl,
-        "headers": _header_lists(headers),
-        "progress": settings.bars,
-    }
-    if mime is not None:
-        options["mime"] = mime
+    place = read_place(where)
+    planned = _plan(files, *_folder_and_name(place, name), recursive)
+    options = {key: value for key, value in options.items() if value is not None}
+    options.update(headers=_header_lists(headers), progress=settings.bars)
     create = create or settings.embedded is not None
-    with settings.bucket(bucket, create=create) as store:
-        for file, object_name in planned:
+    with settings.bucket(place.bucket, create=create) as store:
+        for object_name, file in planned.items():
             _tell(_put(store, file, object_name, options), settings)
 
 
-def _plan(files: tuple[str, ...], name: str | None) -> list[tuple[str, str]]:
-    """Each file and the name of its object, checked before the first is sent.
+def _folder_and_name(place: Place, name: str | None) -> tuple[str, str | None]:
+    """The folder that objects come into, and the name of the only one, if it is given.
+
+    Raises:
+        click.UsageError: two names are given.
+    """
+    if not place.name or place.name.endswith("/"):
+        return place.name, name
+    if name is not None:
+        raise click.UsageError(f"there are two names: {place.name!r} and {name!r}")
+    return "", place.name
+
+
+def _plan(files: tuple[str, ...], folder: str, name: str | None, recursive: bool) -> dict[str, str]:
+    """Each object's name and its file, checked before the first is sent.
 
     Raises:
         click.UsageError: they cannot all be stored so.
     """
-    if len(files) > 1:
-        if name is not None:
-            raise click.UsageError("--name names one object, and there are several files")
-        if "-" in files:
-            raise click.UsageError("stdin (-) is stored alone, under the name of --name")
-    elif name is not None:
-        return [(files[0], name)]
+    if len(files) > 1 and name is not None:
+        raise click.UsageError(
+            f"--name names one object, {name!r}, and there are several files; "
+            "a folder's name ends in /"
+        )
+    if len(files) > 1 and "-" in files:
+        raise click.UsageError("stdin (-) is stored alone, under a name of its own")
     planned: dict[str, str] = {}
     for file in files:
-        if file == "-":
-            raise click.UsageError("what comes from stdin needs a --name")
-        object_name = os.path.basename(file)
-        if object_name in planned:
-            raise click.UsageError(f"two of the files would be stored as {object_name!r}")
+        for object_name, path in _named(file, name, recursive):
+            if folder + object_name in planned:
+                raise click.UsageError(f"two of the files would be stored as {object_name!r}")
+            planned[folder + object_name] = path
+    for object_name, path in planned.items():
         try:
             object_name.encode()
         except UnicodeEncodeError:
             raise click.UsageError(
-                f"the name of {file!r} is not UTF-8: give the object another with --name"
+                f"the name of {path!r} is not UTF-8: give the object another with --name"
             ) from None
-        planned[object_name] = file
-    return [(file, object_name) for object_name, file in planned.items()]
+    return planned
+
+
+def _named(file: str, name: str | None, recursive: bool) -> Iterator[tuple[str, str]]:
+    """The objects that a file or a folder becomes, and the file of each.
+
+    Raises:
+        click.UsageError: it has no name, or is a folder and folders were not asked for.
+    """
+    if not os.path.isdir(file):
+        if file == "-" and name is None:
+            raise click.UsageError("what comes from stdin needs a --name, or BUCKET:NAME")
+        yield os.path.basename(file) if name is None else name, file
+        return
+    if not recursive:
+        raise click.UsageError(f"{file!r} is a directory: -r stores all that is in it")
+    top = os.path.basename(file.rstrip("/")) if name is None else name
+    for parent, _, names in sorted(os.walk(file)):
+        for each in sorted(names):
+            path = os.path.join(parent, each)
+            if os.path.isfile(path):
+                inside = Path(path).relative_to(file).as_posix()
+                yield (inside if top in ("", ".", "..") else f"{top}/{inside}"), path
 
 
 def _header_lists(headers: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
@@ -142,38 +177,96 @@ def _put(store: ObjectStore, file: str, name: str, options: dict[str, Any]) -> O
 
 
 @command()
-@click.argument("bucket")
-@click.argument("name")
+@click.argument("words", metavar="BUCKET:NAME [FILE|DIR|-]", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     metavar="FILE|DIR|-",
     help="Where to; - is stdout. [default: ./ and the last part of NAME]",
 )
+@click.option("-r", "--recursive", is_flag=True, help="A folder, with all in it.")
 @pass_settings
-def get(settings: Settings, bucket: str, name: str, output: str | None) -> None:
+def get(settings: Settings, words: tuple[str, ...], output: str | None, recursive: bool) -> None:
     """Write an object into a file.
 
-    The file appears, or replaces the one that is there, only when it is whole and its digest
-    was verified. What goes to stdout (-, or by its name) is verified before its last piece is
-    written, and nothing else is.
+    Also BUCKET NAME; a name may be a glob, in quotes, and --output a directory then. The file
+    appears, or replaces the one that is there, only when it is whole and its digest was verified.
+    What goes to stdout (-, or by its name) is verified before its last piece is written, and
+    nothing else is.
 
     \b
     Examples:
-      objstore get photos pets/cat.jpg            into ./cat.jpg
-      objstore get photos pets/cat.jpg -o my.jpg
-      objstore get photos pets/cat.jpg -o albums/
+      objstore get photos:pets/cat.jpg                 into ./cat.jpg
+      objstore get photos pets/cat.jpg my.jpg
+      objstore get 'photos:pets/*.jpg' -o albums/
+      objstore get -r photos:pets                      into ./pets/
       objstore get backups shop.sql -o - | psql
     """
-    if output == "-" or (output is not None and show.is_stdout(output)):
-        stdout = show.binary(sys.stdout)
-        bars = settings.bars and not stdout.isatty()
-        with settings.bucket(bucket) as store, _open(store, name, progress=bars) as result:
-            _copy(result, stdout, 0, result.info.size)
-        return
-    target = _target(name, output)
-    with settings.bucket(bucket) as store:
-        info = store.download_file(name, target, progress=settings.bars)
+    place, output = _source(words, output)
+    if recursive:
+        _get_folder(settings, place, output)
+    elif output == "-" or (output is not None and show.is_stdout(output)):
+        _get_to_stdout(settings, place)
+    elif has_glob(place.name):
+        _get_all(settings, place, output)
+    else:
+        target = _target(place.name, output)
+        with settings.bucket(place.bucket) as store:
+            _download(settings, store, place.name, target)
+
+
+def _source(words: tuple[str, ...], output: str | None) -> tuple[Place, str | None]:
+    """What is read, and where it goes.
+
+    Raises:
+        click.UsageError: the words make no sense.
+    """
+    count = 1 if read_place(words[0]).name else 2
+    if len(words) > count + 1:
+        raise click.UsageError("one object at a time: a glob, in quotes, or -r takes several")
+    if len(words) > count:
+        if output is not None:
+            raise click.UsageError(f"there are two targets: {words[-1]!r} and {output!r}")
+        output = words[-1]
+    if len(words) < count:
+        return read_place(words[0]), output
+    return one_object(words[:count]), output
+
+
+def _get_to_stdout(settings: Settings, place: Place) -> None:
+    stdout = show.binary(sys.stdout)
+    bars = settings.bars and not stdout.isatty()
+    with settings.bucket(place.bucket) as store, _open(store, place.name, bars) as result:
+        _copy(result, stdout, 0, result.info.size)
+
+
+def _get_all(settings: Settings, place: Place, output: str | None) -> None:
+    """Write what fits a glob into a directory; if it is an object's name, that one alone."""
+    with settings.bucket(place.bucket) as store:
+        names = [info.name for info in expand(store, place.name)]
+        if names != [place.name] and output is not None and not os.path.isdir(output):
+            raise click.UsageError(f"{output!r} is no directory, which several objects need")
+        targets = [_target(name, output) for name in names]
+        if len(set(targets)) < len(targets):
+            raise click.UsageError("two of the objects would be the same file: try -r")
+        for name, target in zip(names, targets, strict=True):
+            _download(settings, store, name, target)
+
+
+def _get_folder(settings: Settings, place: Place, output: str | None) -> None:
+    name = place.name.rstrip("/")
+    folder = Path(output or ".", _last_part(name) if name else "")
+    with settings.bucket(place.bucket) as store:
+        report = store.download_dir(folder, name, progress=settings.bars)
+    if not report.transferred and not report.unchanged:
+        raise objstore.ObjectNotFoundError(
+            f"there is no folder {name!r} in bucket {place.bucket}", bucket=place.bucket, name=name
+        )
+    show.report(report, settings.json)
+
+
+def _download(settings: Settings, store: ObjectStore, name: str, target: Path) -> None:
+    info = store.download_file(name, target, progress=settings.bars)
     _tell(info, settings, str(target), path=str(target))
 
 
@@ -207,7 +300,7 @@ def _last_part(name: str) -> str:
     return last
 
 
-def _open(store: ObjectStore, name: str, *, progress: bool = False) -> ObjectResult:
+def _open(store: ObjectStore, name: str, progress: bool = False) -> ObjectResult:
     result = store.get(name, progress=progress)
     if result is None:
         raise objstore.ObjectNotFoundError(
@@ -230,8 +323,7 @@ def _copy(result: ObjectResult, target: BinaryIO, start: int, stop: int) -> None
 
 
 @command()
-@click.argument("bucket")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("words", metavar="BUCKET:NAME...", nargs=-1, required=True)
 @click.option(
     "--range",
     "part",
@@ -240,52 +332,26 @@ def _copy(result: ObjectResult, target: BinaryIO, start: int, stop: int) -> None
     help="Bytes A to B, both included; A- to the end; -N the last N.",
 )
 @pass_settings
-def cat(settings: Settings, bucket: str, names: tuple[str, ...], part: ByteRange | None) -> None:
+def cat(settings: Settings, words: tuple[str, ...], part: ByteRange | None) -> None:
     """Write objects to stdout, one after the other.
 
-    A whole object's digest is verified before its last piece is written; a range is not
-    verified. A range beyond the end is cut to what is there.
+    Also BUCKET NAME...; a name may be a glob, in quotes. A whole object's digest is verified
+    before its last piece is written; a range is not verified. A range beyond the end is cut to
+    what is there.
 
     \b
     Examples:
       objstore cat logs today.log | grep error
       objstore cat photos cat.jpg --range 0-99        the first 100 bytes
       objstore cat photos cat.jpg --range -16         the last 16
+      objstore cat 'logs:2026-*.log'                  all that fit, in order
     """
     stdout = show.binary(sys.stdout)
     whole = ByteRange(0, None)
-    with settings.bucket(bucket) as store:
-        for name in names:
-            with _open(store, name) as result:
-                _copy(result, stdout, *(part or whole).within(result.info.size))
-
-
-# --- rm
-
-
-@command()
-@click.argument("bucket")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@pass_settings
-def rm(settings: Settings, bucket: str, names: tuple[str, ...]) -> None:
-    """Delete objects.
-
-    Those that are not there are named on stderr, the others are deleted nonetheless, and the
-    exit code is 1. With --json, a line of JSON for each.
-
-    \b
-    Examples:
-      objstore rm photos cat.jpg pets/dog.jpg
-      objstore rm photos -- -odd-name.jpg
-    """
-    missing = False
-    with settings.bucket(bucket) as store:
-        for name in names:
-            deleted = store.delete(name)
-            missing = missing or not deleted
-            if settings.json:
-                show.note(show.as_json({"bucket": bucket, "name": name, "deleted": deleted}))
-            if not deleted:
-                show.complain(f"there is no object {name!r} in bucket {bucket}")
-    if missing:
-        raise click.exceptions.Exit(NOT_FOUND)
+    places = objects(words)
+    with settings.buckets() as bucket:
+        for place in places:
+            store = bucket(place.bucket)
+            for info in expand(store, place.name):
+                with _open(store, info.name) as result:
+                    _copy(result, stdout, *(part or whole).within(result.info.size))

@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 not found, 2 usage, 3 connection, 4 any other error, 130 Ctr
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import sys
@@ -19,6 +20,7 @@ import click
 
 import objstore
 from objstore.cli import show
+from objstore.cli.hints import remember, unknown_command
 
 OK, NOT_FOUND, USAGE, CONNECTION, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -117,6 +119,23 @@ class Settings:
         with self.connect() as client:
             yield client.object_store(name, create=create)
 
+    @contextmanager
+    def buckets(self) -> Iterator[Callable[[str], objstore.ObjectStore]]:
+        """Connect, and give a function that opens a bucket of that name, each once."""
+        with self.connect() as client:
+            yield functools.cache(partial(client.object_store, create=False))
+
+    def confirm(self, question: str, *, force: bool) -> None:
+        """Ask before something is destroyed, where a person can answer: on a terminal.
+
+        Raises:
+            click.exceptions.Exit: the answer is no.
+        """
+        if force or sys.stdin is None or not sys.stdin.isatty():
+            return
+        if not click.confirm(show.printable(question), err=True):
+            raise click.exceptions.Exit(OTHER)
+
     def line_to_create(self, bucket: str) -> str:
         """The command line that creates a bucket where these options lead, without secrets."""
         words = ["objstore"]
@@ -176,7 +195,7 @@ class Command(click.Command):
 
 def command() -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command, named after it."""
-    return click.command(cls=Command)
+    return click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 pass_settings = click.make_pass_decorator(Settings)
@@ -188,6 +207,24 @@ class Group(click.Group):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.params.extend(_global_options())
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words for hints, and take the options before the command."""
+        remember(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; other tools' words for it get a hint.
+
+        Raises:
+            click.UsageError: there is no such command.
+        """
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            raise click.UsageError(unknown_command(name, args[1:], self.commands), ctx)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A reader that has seen enough (``| head``) is not an error."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import io
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import click
 
-from objstore import ObjectInfo, ObjectStoreStatus
+from objstore import FolderReport, ObjectInfo, ObjectStoreStatus
 
 #: Characters that command a terminal or turn the order of the text after them: the controls
 #: (C0, DEL, C1), the separators of lines, the bidirectional marks, lone surrogates.
@@ -44,6 +46,16 @@ def line(text: str) -> None:
         BrokenPipeError: the reader has gone, so that printing on is pointless.
     """
     click.echo(text.encode("utf-8", "surrogateescape"))
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print lines that were asked for.
+
+    Raises:
+        BrokenPipeError: the reader has gone.
+    """
+    for text in texts:
+        line(text)
 
 
 def note(text: str) -> None:
@@ -134,6 +146,11 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[s
     ]
 
 
+def local_time(time: datetime | None) -> str:
+    """A time for people, by their own clock."""
+    return "-" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def object_fields(info: ObjectInfo) -> dict[str, Any]:
     """An object as ``--json`` prints it; ``ttl`` is in seconds."""
     link = info.link
@@ -201,3 +218,26 @@ def fields_table(fields: Mapping[str, Any], in_bytes: Sequence[str]) -> list[str
             text = str(value)
         rows.append([name.replace("_", " "), shown(text)])
     return table(rows)
+
+
+def report(done: FolderReport, as_lines_of_json: bool) -> None:
+    """Print what was done for a folder: a sentence, or JSON; what was left out on stderr."""
+    if as_lines_of_json:
+        note(as_json(dataclasses.asdict(done)))
+    else:
+        would = "would be " if done.dry_run else ""
+        parts = [f"{len(done.transferred):,} {would}copied ({human_size(done.bytes)})"]
+        parts.append(f"{done.unchanged:,} unchanged")
+        if done.deleted:
+            parts.append(f"{len(done.deleted):,} {would}deleted")
+        note(", ".join(parts))
+    for name in done.skipped:
+        complain(f"left out: {name}")
+
+
+def fields_of(report: object) -> dict[str, Any]:
+    """The fields of a report, as ``--json`` prints them."""
+    return {
+        field.name: getattr(report, field.name)
+        for field in dataclasses.fields(report)  # type: ignore[arg-type]
+    }

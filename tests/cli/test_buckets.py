@@ -1,4 +1,4 @@
-"""ls, info and create."""
+"""ls, info, status, create, edit and link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import objstore
 from objstore import Client, LocalServer, ObjectInfo, ObjectLink, ObjectMetaOptions, ObjectStore
-from objstore.cli import buckets
+from objstore.cli import listing
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.newest_server
@@ -75,9 +75,11 @@ def test_ls_of_a_bucket(run: Run, store: ObjectStore) -> None:
         store.put(name, b"x" * 1536, mime="text/plain" if name == "a" else None)
     store.put("gone", b"")
     store.delete("gone")
-    assert run("ls", store.name).stdout.splitlines() == ["a", "b/1", "b/2", "ü b"]
+    assert run("ls", store.name).stdout.splitlines() == ["b/", "a", "ü b"]
+    assert run("ls", "-r", store.name).stdout.splitlines() == ["a", "b/1", "b/2", "ü b"]
     assert run("ls", f"{store.name}:b/").stdout.splitlines() == ["b/1", "b/2"]
-    assert run("ls", f"{store.name}:").stdout.splitlines() == ["a", "b/1", "b/2", "ü b"]
+    assert run("ls", f"{store.name}:").stdout.splitlines() == ["b/", "a", "ü b"]
+    assert json.loads(run("ls", store.name, "--json").stdout.splitlines()[0]) == {"prefix": "b/"}
     assert run("ls", f"{store.name}:none").exit_code == 0
     lines = [
         json.loads(line) for line in run("ls", f"{store.name}:b/", "--json").stdout.splitlines()
@@ -99,10 +101,10 @@ def test_ls_long_is_aligned(run: Run, store: ObjectStore) -> None:
 
 def test_links_and_unknown_times() -> None:
     options = ObjectMetaOptions(link=ObjectLink("other", "x"))
-    row = buckets._object_row(ObjectInfo("b", "link", options=options))
+    row = listing._object_row(ObjectInfo("b", "link", options=options))
     assert row == ["0 B", "-", "-", "link -> other:x"]
     whole = ObjectMetaOptions(link=ObjectLink("other"))
-    assert buckets._object_row(ObjectInfo("b", "l", options=whole))[-1] == "l -> other:"
+    assert listing._object_row(ObjectInfo("b", "l", options=whole))[-1] == "l -> other:"
 
 
 # --- info
@@ -180,3 +182,42 @@ def test_create_with_everything(run: Run, client: Client, bucket: str) -> None:
 def test_create_refuses(run: Run, client: Client, bucket: str, words: list[str]) -> None:
     assert run("create", bucket, *words).exit_code == 2
     assert bucket not in [status.bucket for status in client.list_stores()]
+
+
+# --- status, edit and link
+
+
+def test_status_of_a_bucket(run: Run, store: ObjectStore) -> None:
+    store.put("docs/a.txt", b"x" * 1536, mime="text/plain")
+    fields = json.loads(run("status", store.name, "--json").stdout)
+    assert (fields["size"], fields["messages"], fields["consumers"]) == (1, 2, 0)
+    assert fields["last_sequence"] == store.info("docs/a.txt").revision  # type: ignore[union-attr]
+    lines = run("status", store.name).stdout.splitlines()
+    assert re.fullmatch(r"messages +2", next(line for line in lines if "messages" in line))
+    assert run("status", "nowhere").exit_code == 1
+
+
+def test_edit_changes_what_is_given_alone(run: Run, client: Client, bucket: str) -> None:
+    client.object_store(bucket, description="old", max_bytes=1 << 20)
+    assert run("edit", bucket, "--description", "new", "--metadata", "team=db").exit_code == 0
+    status = client.object_store(bucket, create=False).status()
+    assert (status.description, dict(status.metadata)) == ("new", {"team": "db"})
+    assert status.stream_info.config["max_bytes"] == 1 << 20
+    nothing = run("edit", bucket)
+    assert nothing.exit_code == 2
+    assert "nothing is to be changed" in nothing.stderr
+    assert run("edit", "nowhere", "--ttl", "1h").exit_code == 1
+
+
+def test_link_to_an_object_and_to_a_bucket(run: Run, store: ObjectStore) -> None:
+    store.put("2026/a.txt", b"x")
+    made = run("link", f"{store.name}:today", f"{store.name}:2026/a.txt")
+    assert made.stdout == f"today -> {store.name}:2026/a.txt\n"
+    assert run("link", store.name, "now", "2026/a.txt").exit_code == 0
+    assert store.read_bytes("now") == store.read_bytes("today") == b"x"
+    assert run("link", f"{store.name}:all", f"{store.name}:").exit_code == 0
+    info = store.info("all")
+    assert info is not None
+    assert info.link == ObjectLink(store.name)
+    assert run("link", f"{store.name}:x").exit_code == 2
+    assert run("link", store.name, "x", "nothing-here").exit_code == 1

@@ -1,4 +1,4 @@
-"""put, get, cat and rm."""
+"""put, get and cat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from objstore import Client, ObjectStore
 from objstore.cli import objects
-from tests.cli.conftest import Run
+from tests.cli.conftest import Process, Run
 
 pytestmark = pytest.mark.newest_server
 
@@ -167,8 +167,8 @@ def test_every_name_there_and_back(run: Run, store: ObjectStore, here: Path, nam
     data = name.encode() + BINARY
     (here / "source").write_bytes(data)
     assert run("put", store.name, "source", f"--name={name}").exit_code == 0
-    assert run("ls", store.name).stdout_bytes == name.encode() + b"\n"
-    assert json.loads(run("ls", store.name, "--json").stdout)["name"] == name
+    assert run("ls", "-r", store.name).stdout_bytes == name.encode() + b"\n"
+    assert json.loads(run("ls", "-r", store.name, "--json").stdout)["name"] == name
     assert json.loads(run("info", "--json", store.name, "--", name).stdout)["name"] == name
     assert run("get", store.name, "-o", "copy", "--", name).exit_code == 0
     assert (here / "copy").read_bytes() == data
@@ -318,17 +318,87 @@ def test_cat_refuses_bad_ranges(run: Run, store: ObjectStore) -> None:
     assert run("cat", store.name).exit_code == 2
 
 
-# --- rm
+def test_objects_are_named_in_two_ways(run: Run, store: ObjectStore, here: Path) -> None:
+    (here / "a.txt").write_bytes(b"A")
+    assert run("put", f"{store.name}:docs/a.txt", "a.txt").exit_code == 0
+    assert run("put", f"{store.name}:more/", "a.txt").exit_code == 0
+    assert sorted(info.name for info in store.list()) == ["docs/a.txt", "more/a.txt"]
+    for words in ([store.name, "docs/a.txt"], [f"{store.name}:docs/a.txt"]):
+        assert run("cat", *words).stdout_bytes == b"A"
+        assert run("info", *words, "--json").exit_code == 0
+        assert run("get", *words).exit_code == 0
+        assert run("get", *words, "b.txt").exit_code == 0
+        assert (here / "b.txt").read_bytes() == b"A"
+        (here / "b.txt").unlink()
+    store.put("odd:name", b"O")
+    assert run("cat", store.name, "odd:name").stdout_bytes == b"O"
+    assert run("cat", f"{store.name}:odd:name").stdout_bytes == b"O"
 
 
-def test_rm_goes_on_when_one_is_missing(run: Run, store: ObjectStore) -> None:
-    for name in ("a", "b", "c"):
+def test_words_that_make_no_place(run: Run, store: ObjectStore, here: Path) -> None:
+    (here / "a").write_bytes(b"A")
+    bucket = store.name
+    for words, complaint in [
+        (["cat", bucket], f"which object of {bucket}?"),
+        (["cat", f"{bucket}:a", "b"], f"write {bucket}:b"),
+        (["cat", f"s3://{bucket}/a"], "try: objstore --server"),
+        (["cat", f"s3://{bucket}/a"], f" cat {bucket}:a"),
+        (["cat", f"{bucket}/a"], f"such as '{bucket}:a'"),
+        (["get", bucket, "a", "b", "c"], "one object at a time"),
+        (["get", bucket, "a", "b", "-o", "c"], "two targets"),
+        (["put", f"{bucket}:x", "a", "--name", "y"], "two names"),
+        (["put", f"{bucket}:x", "a", "a"], "several files"),
+        (["link", f"{bucket}:x"], "words missing"),
+        (["info", bucket, "a", "b"], "one word too many"),
+    ]:
+        result = run(*words)
+        assert result.exit_code == 2, words
+        assert complaint in result.stderr, words
+        assert result.stderr.count("\n") == 1
+
+
+def test_globs(run: Run, store: ObjectStore, here: Path) -> None:
+    for name in ("docs/a.txt", "docs/b.txt", "docs/c.pdf", "docs/deep/a.txt"):
         store.put(name, name.encode())
-    result = run("rm", store.name, "a", "nothing", "b")
-    assert result.exit_code == 1
-    assert result.stderr == f"objstore: there is no object 'nothing' in bucket {store.name}\n"
-    assert [info.name for info in store.list()] == ["c"]
-    result = run("rm", store.name, "c", "d", "--json")
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(line["name"], line["deleted"]) for line in lines] == [("c", True), ("d", False)]
-    assert result.exit_code == 1
+    texts = f"{store.name}:docs/*.txt"
+    assert run("cat", texts).stdout == "docs/a.txtdocs/b.txt"
+    assert run("ls", texts).stdout.splitlines() == ["docs/a.txt", "docs/b.txt"]
+    assert run("ls", f"{store.name}:**/a.txt").stdout.splitlines() == [
+        "docs/a.txt",
+        "docs/deep/a.txt",
+    ]
+    (here / "out").mkdir()
+    assert run("get", texts, "-o", "out").exit_code == 0
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["a.txt", "b.txt"]
+    assert run("get", texts, "-o", "nowhere").exit_code == 2
+    same = run("get", f"{store.name}:**/a.txt", "-o", "out")
+    assert same.exit_code == 2
+    assert "would be the same file" in same.stderr
+    nothing = run("cat", f"{store.name}:*.none")
+    assert nothing.exit_code == 1
+    assert nothing.stderr == f"objstore: no object of bucket {store.name} fits '*.none'\n"
+    store.put("docs/*.txt", b"literally")
+    assert run("cat", texts).stdout == "literally"
+
+
+def test_folders_there_and_back(run: Run, store: ObjectStore, here: Path) -> None:
+    (here / "pets" / "wild").mkdir(parents=True)
+    (here / "pets" / "cat.jpg").write_bytes(b"cat")
+    (here / "pets" / "wild" / "fox.jpg").write_bytes(b"fox")
+    assert run("put", store.name, "pets").exit_code == 2
+    assert run("put", "-r", f"{store.name}:2026/", "pets").exit_code == 0
+    names = sorted(info.name for info in store.list())
+    assert names == ["2026/pets/cat.jpg", "2026/pets/wild/fox.jpg"]
+    result = run("get", "-r", f"{store.name}:2026/pets", "-o", "back")
+    assert result.stdout == "2 copied (6 B), 0 unchanged\n"
+    assert (here / "back" / "pets" / "wild" / "fox.jpg").read_bytes() == b"fox"
+    assert "2 unchanged" in run("get", "-r", store.name, "2026/pets/", "-o", "back").stdout
+    assert run("get", "-r", f"{store.name}:nothing").exit_code == 1
+    assert run("put", "-r", store.name, "pets/.").exit_code == 0
+    assert "cat.jpg" in store
+
+
+def test_get_to_stdout_by_its_path(process: Process, store: ObjectStore) -> None:
+    store.put("x", BINARY)
+    done = process.run("get", store.name, "x", "-o", "/dev/stdout")
+    assert (done.stdout, done.stderr) == (BINARY, b"")

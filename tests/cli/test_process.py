@@ -57,6 +57,21 @@ def on_terminal(process: Process, *words: str, only: str | None = None) -> tuple
     return bytes(shown), elsewhere or b""
 
 
+def on_terminal_with_answer(process: Process, answer: bytes, *words: str) -> tuple[bytes, int]:
+    """Run on a pseudo-terminal and type an answer: what came there, and the exit code."""
+    master, slave = pty.openpty()
+    with process.start(*words, stdin=slave, stdout=slave, stderr=slave) as child:
+        os.close(slave)
+        os.write(master, answer)
+        shown = bytearray()
+        with contextlib.suppress(OSError):  # the other side is closed
+            while block := os.read(master, 65536):
+                shown.extend(block)
+        code = child.wait(PATIENCE)
+    os.close(master)
+    return bytes(shown), code
+
+
 # --- pipes
 
 

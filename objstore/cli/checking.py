@@ -1,0 +1,40 @@
+"""``fsck``: whether all is there and as it was stored."""
+
+from __future__ import annotations
+
+import click
+
+from objstore.cli import show
+from objstore.cli.options import OTHER, Settings, command, pass_settings
+from objstore.cli.places import one_object, place
+
+__all__ = ["fsck"]
+
+
+@command()
+@click.argument("words", metavar="BUCKET[:NAME]", nargs=-1, required=True)
+@pass_settings
+def fsck(settings: Settings, words: tuple[str, ...]) -> None:
+    """Read a whole bucket, or one object, and compare it with what was stored.
+
+    Also BUCKET NAME. Each problem is a line on stderr; the exit code is 4 if there is any.
+
+    \b
+    Examples:
+      objstore fsck photos
+      objstore fsck photos:pets/cat.jpg
+    """
+    where = place(words[0]) if len(words) == 1 else one_object(words)
+    with settings.bucket(where.bucket) as store:
+        report = store.verify(where.name or None)
+    if settings.json:
+        fields = show.fields_of(report)
+        fields["problems"] = [show.fields_of(problem) for problem in report.problems]
+        show.note(show.as_json({"ok": report.ok, **fields}))
+    else:
+        for problem in report.problems:
+            show.complain(f"{problem.name!r}: {problem.message}")
+        verdict = "all is well" if report.ok else f"{len(report.problems):,} problems"
+        show.note(f"{report.objects:,} objects ({show.human_size(report.bytes)}) read: {verdict}")
+    if not report.ok:
+        raise click.exceptions.Exit(OTHER)

@@ -1,0 +1,197 @@
+"""``rm rmb seal gc``: what cannot be taken back, and so asks first on a terminal."""
+
+from __future__ import annotations
+
+import click
+
+import objstore
+from objstore import ObjectNotFoundError, ObjectStore
+from objstore.cli import show
+from objstore.cli.globs import expand, has_glob
+from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
+from objstore.cli.places import Place, objects, place
+from objstore.cli.values import duration
+
+_force = click.option("-f", "--force", is_flag=True, help="Ask nothing.")
+
+
+# --- rm
+
+
+@command()
+@click.argument("words", metavar="BUCKET:NAME...", nargs=-1, required=True)
+@click.option("-r", "--recursive", is_flag=True, help="All below a folder.")
+@_force
+@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+@pass_settings
+def rm(
+    settings: Settings, words: tuple[str, ...], recursive: bool, force: bool, dry_run: bool
+) -> None:
+    """Delete objects.
+
+    Also BUCKET NAME...; a name may be a glob, in quotes. On a terminal it asks before it deletes
+    what is not named one by one. Those that are not there are told on stderr, the others are
+    deleted nonetheless, and the exit code is 1. With --json, a line of JSON for each.
+
+    \b
+    Examples:
+      objstore rm photos:cat.jpg photos:pets/dog.jpg
+      objstore rm photos cat.jpg pets/dog.jpg
+      objstore rm 'photos:2019/*.tmp' --dry-run
+      objstore rm -r photos:2019/               all below
+      objstore rm photos -- -odd-name.jpg
+    """
+    places = _places(words, recursive)
+    missing = False
+    with settings.buckets() as bucket:
+        for each in places:
+            store = bucket(each.bucket)
+            names = _names(store, each, recursive)
+            if dry_run:
+                show.lines(show.shown(name) for name in names)
+                missing = missing or not names
+                continue
+            if recursive or names != [each.name]:
+                settings.confirm(f"Delete {len(names):,} objects of {each}?", force=force)
+            missing = not _delete(store, names or [each.name], settings) or missing
+    if missing:
+        raise click.exceptions.Exit(NOT_FOUND)
+
+
+def _places(words: tuple[str, ...], recursive: bool) -> list[Place]:
+    """What is to be deleted; with -r a bucket's name alone is all that is in it."""
+    if recursive and len(words) == 1:
+        return [place(words[0])]
+    return objects(words)
+
+
+def _names(store: ObjectStore, where: Place, recursive: bool) -> list[str]:
+    """The names that are meant. One that is not there is among them, to be told of."""
+    if recursive:
+        folder = where.name and f"{where.name.rstrip('/')}/"
+        return [info.name for info in store.list(prefix=folder or None)]
+    if not has_glob(where.name):
+        return [where.name]
+    try:
+        return [info.name for info in expand(store, where.name)]
+    except ObjectNotFoundError:
+        return []
+
+
+def _delete(store: ObjectStore, names: list[str], settings: Settings) -> bool:
+    """Delete objects; whether all were there."""
+    all_there = True
+    for name in names:
+        deleted = store.delete(name)
+        all_there = all_there and deleted
+        if settings.json:
+            show.note(show.as_json({"bucket": store.name, "name": name, "deleted": deleted}))
+        if not deleted:
+            show.complain(f"there is no object {name!r} in bucket {store.name}")
+    return all_there
+
+
+# --- buckets
+
+
+@command()
+@click.argument("buckets", metavar="BUCKET...", nargs=-1, required=True)
+@_force
+@pass_settings
+def rmb(settings: Settings, buckets: tuple[str, ...], force: bool) -> None:
+    """Delete buckets, with all that is in them.
+
+    On a terminal it asks, and tells how much that is. Those that are not there are told on
+    stderr, and the exit code is 1.
+
+    \b
+    Examples:
+      objstore rmb old-photos
+      objstore rmb -f cache-1 cache-2
+    """
+    names = [_bucket_alone(word) for word in buckets]
+    missing = False
+    with settings.connect() as client:
+        for name in names:
+            settings.confirm(_question(client, name), force=force)
+            deleted = client.delete_store(name)
+            missing = missing or not deleted
+            if settings.json:
+                show.note(show.as_json({"bucket": name, "deleted": deleted}))
+            if not deleted:
+                show.complain(f"there is no bucket {name}")
+    if missing:
+        raise click.exceptions.Exit(NOT_FOUND)
+
+
+def _question(client: objstore.Client, name: str) -> str:
+    try:
+        status = client.object_store(name, create=False).status()
+    except objstore.BucketNotFoundError:
+        return f"Delete bucket {name}, which is not there?"
+    size = show.human_size(status.total_size or 0)
+    return f"Delete bucket {name} with its {status.size:,} objects ({size})?"
+
+
+def _bucket_alone(word: str) -> str:
+    """A bucket's name, where no object is meant.
+
+    Raises:
+        click.UsageError: an object's name follows.
+    """
+    found = place(word)
+    if found.name:
+        raise click.UsageError(f"{word!r} is an object, not a bucket: objstore rm deletes those")
+    return found.bucket
+
+
+@command()
+@click.argument("bucket")
+@_force
+@pass_settings
+def seal(settings: Settings, bucket: str, force: bool) -> None:
+    """Make a bucket unchangeable, for good; nobody can take that back.
+
+    \b
+    Examples:
+      objstore seal archive-2025
+    """
+    name = _bucket_alone(bucket)
+    with settings.bucket(name) as store:
+        settings.confirm(f"Seal bucket {name} for ever?", force=force)
+        status = store.seal()
+    show.note(show.as_json(show.bucket_fields(status)) if settings.json else f"{name}  sealed")
+
+
+@command()
+@click.argument("bucket")
+@click.option(
+    "--min-age",
+    metavar="TIME",
+    type=duration,
+    default="1h",
+    show_default=True,
+    help="Leave what is younger: it may belong to a put under way.",
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@pass_settings
+def gc(settings: Settings, bucket: str, min_age: float, dry_run: bool) -> None:
+    """Remove chunks that no object owns, and old traces of deleted objects.
+
+    Killed programs of any client leave chunks behind, which take room and are no objects.
+
+    \b
+    Examples:
+      objstore gc photos --dry-run
+      objstore gc photos --min-age 1d
+    """
+    with settings.bucket(_bucket_alone(bucket)) as store:
+        report = store.collect_garbage(min_age=min_age, dry_run=dry_run)
+    if settings.json:
+        show.note(show.as_json(show.fields_of(report)))
+        return
+    would = "would be " if dry_run else ""
+    show.note(
+        f"{report.chunks:,} chunks of {len(report.nuids):,} uploads "
+        f"({show.human_size(report.bytes)}) and {report.tombstones:,} traces {would}removed"
+    )

@@ -1,0 +1,85 @@
+"""Patterns of objects' names, as the shell has them for files."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from objstore import ObjectInfo, ObjectNotFoundError, ObjectStore
+
+__all__ = ["expand", "has_glob", "literal_prefix", "pattern"]
+
+_SPECIAL = re.compile(r"[*?\[]")
+
+#: A character set of a glob: ``[abc]``, ``[!a-z]``; a ``]`` right at its beginning belongs to it.
+_SET = re.compile(r"\[([!^]?)(\]?[^\]]+|\])\]")
+
+
+def has_glob(text: str) -> bool:
+    """Whether a text has characters that stand for others."""
+    return _SPECIAL.search(text) is not None
+
+
+def literal_prefix(glob: str) -> str:
+    """What all names begin with that a glob fits."""
+    return _SPECIAL.split(glob, maxsplit=1)[0]
+
+
+def pattern(glob: str) -> re.Pattern[str]:
+    """Compile a glob: ``*``, ``?`` and ``[...]`` fit no ``/``, ``**`` fits it too.
+
+    Raises:
+        click.UsageError: a set such as ``[z-a]`` has its ends the wrong way round.
+    """
+    parts, at = [], 0
+    while at < len(glob):
+        found = _SET.match(glob, at)
+        if glob.startswith("**/", at):
+            part, width = "(?:.*/)?", 3
+        elif glob.startswith("**", at):
+            part, width = ".*", 2
+        elif glob[at] == "*":
+            part, width = "[^/]*", 1
+        elif glob[at] == "?":
+            part, width = "[^/]", 1
+        elif found:
+            part, width = f"(?!/)[{'^' if found[1] else ''}{_inside(found[2])}]", len(found[0])
+        else:
+            part, width = re.escape(glob[at]), 1
+        parts.append(part)
+        at += width
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error as error:
+        raise click.UsageError(f"{glob!r} is no pattern: {error}") from None
+
+
+def _inside(characters: str) -> str:
+    """Escape what is special in a set of a regular expression, but the ``-`` of a range."""
+    return re.sub(r"([\\\[\]^&~|])", r"\\\1", characters)
+
+
+def expand(store: ObjectStore, name: str) -> list[ObjectInfo]:
+    """Find the objects that a name or a glob means, in order.
+
+    An object whose name is the glob itself, letter by letter, is meant alone.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+        click.UsageError: it is no pattern.
+    """
+    exact = store.info(name)
+    if exact is not None:
+        return [exact]
+    if not has_glob(name):
+        raise ObjectNotFoundError(
+            f"there is no object {name!r} in bucket {store.name}", bucket=store.name, name=name
+        )
+    fits = pattern(name).fullmatch
+    found = [info for info in store.list(prefix=literal_prefix(name) or None) if fits(info.name)]
+    if not found:
+        raise ObjectNotFoundError(
+            f"no object of bucket {store.name} fits {name!r}", bucket=store.name, name=name
+        )
+    return sorted(found, key=lambda info: info.name.encode())

@@ -1,0 +1,101 @@
+"""Where objects are, as people type it: ``BUCKET:NAME``, or ``BUCKET NAME``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from objstore.cli.hints import line_like
+
+__all__ = ["Place", "objects", "one_object", "place", "split_target"]
+
+#: Addresses as other tools and libraries write them.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bucket, and what is meant in it.
+
+    Attributes:
+        bucket: its name.
+        name: an object's name, a folder or a glob; ``""``: the bucket itself.
+    """
+
+    bucket: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.bucket}:{self.name}" if self.name else self.bucket
+
+
+def place(text: str) -> Place:
+    """Read ``BUCKET`` or ``BUCKET:NAME``.
+
+    The first colon divides them, for no bucket's name has one; a name may have more.
+
+    Raises:
+        click.UsageError: it is an address of another tool, a path, or names no bucket.
+    """
+    if _URL.match(text):
+        raise click.UsageError(f"{text!r}: an object is BUCKET:NAME here; try: {line_like()}")
+    bucket, _, name = text.partition(":")
+    if "/" in bucket:
+        raise click.UsageError(
+            f"{text!r} names no bucket; an object is BUCKET:NAME, such as "
+            f"{bucket.strip('/').replace('/', ':', 1)!r}"
+        )
+    return Place(bucket, name)
+
+
+def objects(words: Sequence[str]) -> list[Place]:
+    """Read ``BUCKET NAME...`` or ``BUCKET:NAME...``.
+
+    Raises:
+        click.UsageError: no object is named, or one of them has no bucket.
+    """
+    first = place(words[0])
+    if not first.name:
+        if len(words) == 1:
+            raise click.UsageError(f"which object of {first.bucket}? Give BUCKET:NAME")
+        return [Place(first.bucket, name) for name in words[1:]]
+    found = [first]
+    for word in words[1:]:
+        if ":" not in word:
+            raise click.UsageError(f"{word!r} has no bucket: write {first.bucket}:{word}")
+        found.append(place(word))
+    return found
+
+
+def one_object(words: Sequence[str]) -> Place:
+    """Read ``BUCKET NAME`` or ``BUCKET:NAME``.
+
+    Raises:
+        click.UsageError: it is none, or several.
+    """
+    found = objects(words)
+    if len(found) > 1:
+        raise click.UsageError(f"{words[-1]!r} is one word too many")
+    return found[0]
+
+
+def split_target(words: Sequence[str], count: int) -> tuple[Place, list[str]]:
+    """Read a bucket, or a place in it, that other words follow.
+
+    Arguments:
+        words: what was given.
+        count: how many words follow an object that is given as ``BUCKET:NAME``.
+
+    Returns:
+        The object, and the words after it.
+
+    Raises:
+        click.UsageError: there are too few words or too many.
+    """
+    head = len(words) - count
+    if head < 1:
+        raise click.UsageError("there are words missing at the end")
+    return one_object(words[:head]), list(words[head:])
