@@ -14,7 +14,7 @@ author = "The objstore developers"
 copyright = author
 release = version = objstore.__version__
 
-extensions = ["sphinx.ext.autodoc", "docstrings"]
+extensions = ["sphinx.ext.autodoc", "sphinx_click", "docstrings"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -24,6 +24,9 @@ python_maximum_signature_line_length = 80
 # not looked up, for that needs a network.
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!objstore\.).*")]
+
+# Typographic quotes and dashes would change what is to be typed.
+smartquotes = False
 
 html_theme = "furo"
 html_title = f"objstore {release}"

@@ -121,9 +121,19 @@ def public_name(
     return content if inner else None
 
 
+def literal_examples(app: Sphinx, ctx: Any, lines: list[str]) -> None:
+    """Handle ``sphinx-click-process-description``: what is to be typed is no markup."""
+    at = next((n for n, line in enumerate(lines) if line == "| Examples:"), None)
+    if at is not None:
+        end = next((n for n in range(at, len(lines)) if not lines[n].startswith("|")), len(lines))
+        examples = [f"    {line.removeprefix('|').strip()}" for line in lines[at + 1 : end]]
+        lines[at:end] = ["Examples::", "", *examples]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all this."""
     app.connect("autodoc-process-docstring", rewrite)
     app.connect("autodoc-process-signature", hide)
     app.connect("missing-reference", public_name)
+    app.connect("sphinx-click-process-description", literal_examples)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

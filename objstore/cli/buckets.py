@@ -125,7 +125,7 @@ def create(settings: Settings, /, bucket: str, **options: Any) -> None:
     Examples:
       objstore create photos
       objstore create cache --ttl 1h --storage memory
-      objstore create backups --max-bytes 500G --compress --metadata team=db
+      objstore create backups --max-bytes 1G --compress --metadata team=db
     """
     with settings.connect() as client:
         _show_bucket(client.object_store(bucket, **_given(options)), settings)

@@ -241,7 +241,7 @@ def _show_sums(rows: list[tuple[str, list[int]]], where: Place, settings: Settin
 @click.option("--smaller", metavar="SIZE", type=size, help="Smaller than that.")
 @click.option("--older", metavar="TIME", type=duration, help="Stored longer ago than that, as 7d.")
 @click.option("--newer", metavar="TIME", type=duration, help="Stored not so long ago.")
-@click.option("--mime", metavar="GLOB", help="Of the media type, as 'image/*'.")
+@click.option("--mime", metavar="GLOB", help="Of the media type.")
 @pass_settings
 def find(settings: Settings, /, where: str, **asked: Any) -> None:
     """Find objects; those are printed for which all is true that is asked.
