@@ -35,8 +35,8 @@ from objstore.get.plain_chunks import (
 from objstore.get.reader import ObjectResult
 from objstore.metadata.links import follow
 from objstore.metadata.records import Records
+from objstore.model.arguments import check_range
 from objstore.model.objects import meta_subject
-from objstore.wire.connection.arguments import to_whole
 from objstore.wire.jetstream.access import PendingRead
 from objstore.wire.jetstream.answers import StoredMessage
 
@@ -116,9 +116,7 @@ def _parts(bucket: str, ranges: Iterable[Range]) -> Iterator[_Part]:
                 raise InvalidOptionError(f"a range is (name, start, end), not {item!r}")
             name, start, end = item
             meta_subject(bucket, name)
-            for bound in (start, end):
-                if bound is not None and to_whole(bound) is None:
-                    raise InvalidOptionError(f"start and end are whole numbers, not {bound!r}")
+            check_range(start, end)
             yield _Part(name, start, end)
     except Exception as error:  # noqa: BLE001 - raised when all before it were given
         yield _Part("", error=error)

@@ -27,7 +27,7 @@ from objstore.wire.connection.arguments import to_seconds, to_timedelta, to_whol
 __all__ = [
     "UNSET",
     "Unset",
-    "check_prefix",
+    "check_plain",
     "check_range",
     "check_revision",
     "check_timeout",
@@ -253,14 +253,14 @@ def _is_content_type(name: str) -> bool:
     return name.lower() == CONTENT_TYPE.lower()
 
 
-def check_prefix(prefix: str) -> None:
-    """Check what names begin with.
+def check_plain(option: str, value: object) -> None:
+    """Check a text that may be empty.
 
     Raises:
         InvalidOptionError: it is not text.
     """
-    if not isinstance(prefix, str):
-        raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
+    if not isinstance(value, str):
+        raise InvalidOptionError(f"{option} is {value!r}; it must be text")
 
 
 def _check_text(what: str, text: str) -> None:

@@ -6,11 +6,12 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 
-from objstore.errors import InvalidOptionError, ObjStoreError
+from objstore.errors import InvalidOptionError, ObjStoreError, about
 from objstore.metadata.changes import PublishedTombstone, delete_object, is_shared
 from objstore.metadata.commit import remove_chunks
 from objstore.metadata.current import PendingCurrent
 from objstore.metadata.records import Records
+from objstore.model.arguments import check_plain
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.store import write
 from objstore.store.handle import BucketHandle
@@ -40,8 +41,7 @@ def delete_many(handle: BucketHandle, names: Iterable[str]) -> int:
 
 def delete_prefix(handle: BucketHandle, prefix: str) -> int:
     """Delete all objects whose names begin with a prefix; how many there were."""
-    if not isinstance(prefix, str):
-        raise InvalidOptionError(f"prefix is {prefix!r}; it must be text")
+    check_plain("prefix", prefix)  # None would be all of them
     return delete_many(handle, [info.name for info in list_objects(handle, prefix=prefix)])
 
 
@@ -65,7 +65,7 @@ def _delete_group(handle: BucketHandle, names: list[str]) -> int:
                         remove=deleted.extend,
                     )
             except ObjStoreError as error:
-                error.bucket, error.name = handle.name, name
+                about(bucket=handle.name, name=name).tell(error)
                 failure = failure or error
     finally:
         _remove_chunks(records, deleted)

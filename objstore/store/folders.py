@@ -15,7 +15,7 @@ from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileErr
 from objstore.get.integrity import is_same_digest
 from objstore.get.part_file import write_file
 from objstore.get.target import BLOCK, Target
-from objstore.model.arguments import check_prefix, guess_mime
+from objstore.model.arguments import check_plain, guess_mime
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import Bar, ProgressOption, check_progress, start_progress
 from objstore.put.options import Payload
@@ -72,7 +72,7 @@ class Job:
 
     def __post_init__(self) -> None:
         check_progress(self.progress)
-        check_prefix(self.prefix)
+        check_plain("prefix", self.prefix)
 
     @property
     def start(self) -> str:

@@ -13,7 +13,7 @@ from objstore.get.reader import ObjectResult
 from objstore.metadata.links import follow, follow_record
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
-from objstore.model.arguments import check_prefix, check_range
+from objstore.model.arguments import check_plain, check_range
 from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.store.handle import BucketHandle
@@ -51,7 +51,7 @@ def list_objects(
 ) -> Iterator[ObjectInfo]:
     """The objects, in the order in which they were stored; links are among them."""
     if prefix is not None:
-        check_prefix(prefix)
+        check_plain("prefix", prefix)
     return (
         info
         for info in list_records(handle.records)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from objstore.errors import InvalidOptionError
 from objstore.metadata.sorted_records import SortedRecords
+from objstore.model.arguments import check_plain
 from objstore.model.objects import ObjectInfo
 from objstore.store.handle import BucketHandle
 from objstore.wire.connection.arguments import whole
@@ -45,13 +46,13 @@ def scan(
     limit: int | None = None,
 ) -> ScanPage:
     """Return the objects and folders whose names begin with a prefix, in order."""
-    _check_text("prefix", prefix)
+    check_plain("prefix", prefix)
     if delimiter is not None:
-        _check_text("delimiter", delimiter)
+        check_plain("delimiter", delimiter)
         if not delimiter:
             raise InvalidOptionError("delimiter is empty; give one, such as '/', or None")
     if after is not None:
-        _check_text("after", after)
+        check_plain("after", after)
     if limit is not None:
         limit = whole("limit", limit, "a number of objects and folders", least=1)
     return _page(handle.followed.look(handle.records), prefix, delimiter, after, limit)
@@ -59,7 +60,7 @@ def scan(
 
 def walk(handle: BucketHandle, folder: str = "") -> Iterator[Folder]:
     """Walk through a folder and all folders in it, as ``os.walk``."""
-    _check_text("folder", folder)
+    check_plain("folder", folder)
     return _walk(handle, folder and folder.removesuffix(SLASH) + SLASH)
 
 
@@ -131,13 +132,3 @@ def _behind(names: list[str], prefix: str) -> int:
     if not start:
         return len(names)  # there is nothing behind the last character
     return bisect_left(names, start[:-1] + chr(ord(start[-1]) + 1))
-
-
-def _check_text(what: str, value: object) -> None:
-    """Check an argument.
-
-    Raises:
-        InvalidOptionError: it is not text.
-    """
-    if not isinstance(value, str):
-        raise InvalidOptionError(f"{what} is {value!r}; it must be text")
