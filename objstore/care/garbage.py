@@ -20,11 +20,12 @@ class GarbageReport:
     """What a collection of garbage removed, or would remove.
 
     Attributes:
-        bucket: that was looked through.
-        nuids: of the uploads whose chunks nobody owns.
-        chunks: how many they are.
-        bytes: of their payloads, reckoned from each upload's first and last chunk: exact where
-            all chunks but the last have one size, which is so for nearly every client.
+        bucket: the bucket that was looked through.
+        nuids: the nuids of the uploads whose chunks nobody owns.
+        chunks: how many chunks these are.
+        bytes: the size of their payloads, reckoned from each upload's first and last
+            chunk: exact where all chunks but the last have one size, as nearly every client stores
+            them.
         dry_run: whether they were left where they are.
         tombstones: how many records of deleted objects, the server's delete markers and what newer
             records hide among them.
@@ -84,12 +85,12 @@ def _is_old(info: ObjectInfo, before: datetime) -> bool:
 
 
 def _purge(records: Records, subject: str, revision: int) -> int:
-    """Remove a record, if it is the last one of its subject: 1; it was gone or replaced: 0."""
+    """Remove a record if it is its subject's last, and return 1; 0: it was gone or replaced."""
     return min(1, records.jetstream.purge(records.stream, subject, revision))
 
 
 def _bury(records: Records, name: str, revision: int) -> int:
-    """Remove a tombstone, wherever it is, if nothing was stored over it: 1, otherwise 0."""
+    """Remove a tombstone, wherever it is, and return 1; 0: something was stored over it."""
     if _purge(records, meta_subject(records.bucket, name), revision):
         return 1
     found = records.find_elsewhere(name)
@@ -99,7 +100,7 @@ def _bury(records: Records, name: str, revision: int) -> int:
 
 
 def _clock(records: Records) -> datetime:
-    """The time by the clock that the chunks' times are compared with.
+    """Return the time by the clock that the chunks' times are compared with.
 
     A mirror's messages can be older than their arrival, or come late: there the newest message
     tells how far it has come, and a chunk whose metadata are still on their way is not old.
@@ -116,7 +117,7 @@ def _clock(records: Records) -> datetime:
 def _remove(
     records: Records, owners: Owners, nuid: str, count: int, before: datetime, *, dry_run: bool
 ) -> tuple[int, int] | None:
-    """Remove one upload's chunks, if it is garbage: how many, and their bytes."""
+    """Remove one upload's chunks if they are garbage, and return their number and bytes."""
     jetstream, subject = records.jetstream, chunk_subject(records.bucket, nuid)
     newest = records.last_from_leader(subject)
     stored = None if newest is None else parse_stream_time(newest.time)

@@ -51,7 +51,7 @@ class Owners:
         self.hidden: list[ObjectInfo] = []
 
     def load(self) -> Iterator[ObjectInfo]:
-        """List the bucket's live objects, and take note of their nuids; to be exhausted.
+        """Yield the bucket's live objects, and note their nuids; the iterator must be exhausted.
 
         Raises:
             BucketNotFoundError: there is no such bucket.
@@ -119,12 +119,12 @@ class Owners:
         )
 
     def shared(self) -> set[int]:
-        """The hashes of nuids that more than one live record names."""
+        """Return the hashes of nuids that more than one live record names."""
         return {one for one, other in itertools.pairwise(self._hashes) if one == other}
 
 
 def _name_of(subject: str) -> str:
-    """The name that a record's subject holds, or ``""``."""
+    """Return the name that a record's subject holds, or ``""``."""
     try:
         return base64.urlsafe_b64decode(subject.rpartition(".")[2]).decode()
     except ValueError:
@@ -132,7 +132,7 @@ def _name_of(subject: str) -> str:
 
 
 def chunk_counts(records: Records) -> Iterator[tuple[str, int]]:
-    """Each nuid that has chunks, with their number; one may come twice. Memory: one page.
+    """Yield each nuid that has chunks, with their number; one may come twice. Memory: one page.
 
     Raises:
         BucketNotFoundError: there is no such bucket.

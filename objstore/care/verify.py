@@ -53,10 +53,10 @@ class VerifyReport:
     """What was found by verifying a bucket, or one object.
 
     Attributes:
-        bucket: that was verified.
+        bucket: the bucket that was verified.
         objects: how many were read, whole or until something was wrong; links are not objects.
-        links: how many were followed.
-        bytes: that were read.
+        links: how many links were followed.
+        bytes: how many bytes were read.
         unverified: how many of the objects have no digest to compare with; their size is right.
         orphaned_chunks: how many chunks no object owns, those of uploads in progress among them;
             not a problem, see ``collect_garbage``. Not counted for one object.
@@ -78,7 +78,7 @@ class VerifyReport:
 
 
 class _Verification:
-    """Counts and problems, as they are found."""
+    """The counts and problems of a verification, as they are found."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -190,7 +190,7 @@ def verify_bucket(records: Records) -> VerifyReport:
 
 
 def _sharing(records: Records, hashes: set[int]) -> Iterator[tuple[str, str]]:
-    """The names whose nuids have these hashes, each with the others of the same nuid."""
+    """Yield the names whose nuids have these hashes, each with the others of the same nuid."""
     if not hashes:
         return
     names: dict[str, list[str]] = {}

@@ -59,7 +59,7 @@ NEAR = 2
 
 
 class Places(enum.Enum):
-    """What is known of where the chunks are."""
+    """How much is known of where the chunks of an object are."""
 
     SOUGHT = "the next one is searched for"
     DENSE = "they follow each other"
@@ -67,7 +67,7 @@ class Places(enum.Enum):
 
 
 class Sign(enum.Enum):
-    """What a chunk that came says of that."""
+    """What a chunk that came says of where the chunks are."""
 
     FOUND = "it is the one that was searched for"
     GAP = "it is further on than right behind the last one"
@@ -83,17 +83,17 @@ TRANSITIONS: dict[Places, dict[Sign, Places]] = {
 
 
 class _Ended(NamedTuple):
-    """A batch has ended: well, or for the reason ``error``."""
+    """The end of a batch: a good one, or one for the reason ``error``."""
 
     error: ObjStoreError | None
 
 
 class _Batch:
-    """A batch under way.
+    """One batch of direct gets that is under way.
 
     Attributes:
-        get: its messages.
-        sequence: it starts from.
+        get: the batch's messages.
+        sequence: the first sequence that it was asked for.
         left: how many chunks it was asked for that have not come.
     """
 
@@ -115,8 +115,8 @@ class BatchedGets:
         landing: where they shall be received; None: anywhere.
 
     Attributes:
-        index: of the chunk that comes next.
-        asked: the first chunk that is not under way.
+        index: the number of the chunk that comes next.
+        asked: the number of the first chunk that is not under way.
 
     Memory: what may be under way (8 MiB), and the chunk handed out.
     """
@@ -154,7 +154,7 @@ class BatchedGets:
             self._most = BATCHES if limit >= min(BATCHES * each, MOST) else 1
 
     def _start(self, target: int, index: int, last: int | None) -> None:
-        """Begin with a chunk; ``last`` is the sequence of the one before it."""
+        """Begin with a chunk; ``last`` is the sequence of the chunk before it."""
         self.close()
         self._target = target  # the chunk to hand out next; those before are passed over
         self.index = self.asked = index
@@ -177,7 +177,7 @@ class BatchedGets:
         self.asked = self.index
 
     def ask(self, ahead: int) -> None:
-        """Ask for chunks, that so many are under way; not for more than may be.
+        """Ask for chunks until so many are under way, and never for more than may be.
 
         A batch begins at the lowest sequence that its first chunk can have: each chunk is at
         least one further on. Where other messages stand between, that is too early, and chunks
@@ -187,7 +187,7 @@ class BatchedGets:
             pass
 
     def _ask_once(self, ahead: int) -> bool:
-        """Ask for one more batch; False: there is no room, or no need."""
+        """Ask for one more batch; False: there is no room for it, or no need."""
         batches, chunks = self._batches, self._info.chunks
         ahead = min(ahead, self._most * self._per_batch)
         missing = min(self.index + ahead, chunks) - self.asked
@@ -214,12 +214,12 @@ class BatchedGets:
         return True
 
     def _may_guess(self) -> bool:
-        """Whether one more chunk may be asked for before it is known where it is."""
+        """Tell whether one more chunk may be asked for before it is known where it is."""
         known = self._layout.sequence(self.asked) is not None
         return known or len(self._batches) < self._guesses
 
     def next(self, ahead: int) -> Payload | None:
-        """The next chunk; None: the bucket turns out to have no direct gets.
+        """Return the next chunk; None: the bucket turns out to have no direct gets.
 
         Arguments:
             ahead: how many chunks to have under way, this one included.
@@ -247,7 +247,7 @@ class BatchedGets:
         return None
 
     def _receive(self, silent_since: float) -> Message | _Ended | None:
-        """The next chunk, or the end of the batch in front.
+        """Return the next chunk, or the end of the batch in front.
 
         None: it was silent and is to be asked for again, or a chunk came that was not due.
 
@@ -294,7 +294,7 @@ class BatchedGets:
         raise direct_error(message, f"reading {self._info.name!r}")
 
     def _broke(self) -> None:
-        """The connection is lost, and with it all that was under way."""
+        """Drop all that was under way, since the connection is lost."""
         asked = sum(batch.left for batch in self._batches)
         self._jetstream.read_limit.broke(asked * self._layout.typical)
         self.close()
@@ -309,7 +309,7 @@ class BatchedGets:
         return min(ELECTION, self._jetstream.patience) if self._jetstream.is_clustered else 0.0
 
     def _end(self, batch: _Batch) -> _Ended | None:
-        """A batch has ended before all that it was asked for came."""
+        """Decide what follows a batch that has ended before all that it was asked for came."""
         if self._places is Places.SOUGHT:  # there is nothing from where it was asked for
             self._searches += 1
             self._voids += 1
@@ -324,7 +324,7 @@ class BatchedGets:
         return _Ended(None)
 
     def _drop_first(self, index: int) -> None:
-        """The batch in front is over; the chunk with an index comes next."""
+        """Drop the batch in front, which is over; the chunk with an index comes next."""
         self._batches.popleft().get.close()
         if not self._batches:
             self.asked = index
@@ -364,7 +364,7 @@ class BatchedGets:
         self._places = TRANSITIONS[self._places][sign]
 
     def _drop_repeats(self, sequence: int) -> None:
-        """What was asked for from no later than a chunk on brings that chunk again, by itself."""
+        """Drop batches that would bring a chunk again: asked for from it on, or from before."""
         while self._access.single and self._batches and self._batches[0].sequence <= sequence:
             self.asked -= 1
             self._drop_first(self.index + 1)
@@ -372,7 +372,7 @@ class BatchedGets:
     # --- the search for the first chunk
 
     def _guess(self) -> int:
-        """Where to look for the chunk.
+        """Choose the sequence from which the chunk is looked for.
 
         At first where it is if nothing stands between it and the next place known; that a
         rename or an update has moved the metadata is so found out by one wrong answer. Then
@@ -387,7 +387,7 @@ class BatchedGets:
         return (low + high) // 2 if self._searches % 2 else max(low, min(bounds.middle, high))
 
     def _found(self, batch: _Batch, index: int, sequence: int) -> bool:
-        """Whether the chunk searched for has come; where another has, the search goes on."""
+        """Tell whether the chunk that is searched for has come; if another has, search on."""
         layout = self._layout
         self._searches += 1
         if not layout.is_sure(index, sequence):
@@ -409,7 +409,7 @@ class BatchedGets:
         return False
 
     def _narrow(self, ceiling: int) -> None:
-        """The chunk has a sequence up to this one. If it can have none at all, it is counted."""
+        """Note the highest sequence that the chunk can have; if none is left, count the chunks."""
         self.close()
         self._ceiling = min(self._ceiling, ceiling)
         if self._layout.bounds(self.index).low > self._ceiling:
@@ -418,7 +418,7 @@ class BatchedGets:
             self._read_up_to()
 
     def _search_in_cluster(self) -> None:
-        """A server says something of a chunk that the place of it does not prove.
+        """Weigh what a server says of a chunk where the chunk's place does not prove it.
 
         Any server answers, and one that lags behind, or has lost chunks, says of a chunk that it
         is a later one. The leader tells where the last chunk is; if that proves nothing either,

@@ -38,8 +38,8 @@ class Chunks:
         lands: all of it is wanted, in one piece of memory.
 
     Attributes:
-        landing: that memory, if it can be had; it is to be told of each chunk.
-        layout: what is known of their places; it grows.
+        landing: the memory for all of it, if it can be had; it must be told of each chunk.
+        layout: what is known of the chunks' places; it grows.
         full: how many chunks are under way when all is read.
 
     Raises:
@@ -60,12 +60,12 @@ class Chunks:
 
     @property
     def index(self) -> int:
-        """The chunk that comes next."""
+        """The number of the chunk that comes next."""
         return self._index
 
     @property
     def asked(self) -> int:
-        """The first chunk that is not under way."""
+        """The number of the first chunk that is not under way."""
         return self._index if self._road is None else self._road.asked
 
     def seek(self, index: int) -> None:
@@ -80,7 +80,7 @@ class Chunks:
             road.ask(ahead)
 
     def next(self, ahead: int) -> Payload:
-        """The next chunk. Its number is sure; its size is not looked at.
+        """Return the next chunk. Its number is sure; its size is not looked at.
 
         Arguments:
             ahead: how many chunks to have under way, this one included.
@@ -102,7 +102,7 @@ class Chunks:
         return payload
 
     def last(self) -> Payload:
-        """The last chunk, wherever it is: the last message of its subject. One request, mostly.
+        """Return the last chunk: the last message of its subject. One request, mostly.
 
         Where the metadata come right after it, it surely is the last one. Else chunks behind it
         may be lost: they are counted, by the leader where other servers may have answered.
@@ -131,7 +131,7 @@ class Chunks:
             self._road.close()
 
     def _choose(self) -> BatchedGets | SingleGets:
-        """The road. That there are no direct gets may be learned on the way."""
+        """Choose batched or single gets. That direct gets are missing may be learned on the way."""
         road, numbered = self._road, self._records.access.numbered
         if road is None or (isinstance(road, BatchedGets) and not numbered):
             what = self._records, self._info, self.layout
@@ -148,7 +148,7 @@ def _check_nuid(info: ObjectInfo) -> None:
 
 
 def only_chunk(records: Records, info: ObjectInfo) -> Payload:
-    """The data of a one-chunk object, verified: the last message of its subject.
+    """Return the data of a one-chunk object, verified: the last message of its subject.
 
     The server that answered may have a damaged copy, or not have it yet; then the stream's
     leader is asked.
@@ -174,7 +174,7 @@ def only_chunk(records: Records, info: ObjectInfo) -> Payload:
 
 
 def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, None, None]:
-    """All chunks of an object, counted and verified: the last one only after the digest.
+    """Yield all chunks of an object, counted and verified: the last one only after the digest.
 
     Arguments:
         records: the bucket that it is in.

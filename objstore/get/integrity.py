@@ -31,7 +31,7 @@ Payload = bytes | memoryview
 
 
 def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreError:
-    """The reason why a chunk does not come: the object changed, or is damaged."""
+    """Make the error that says why a chunk does not come: the object changed, or is damaged."""
     facts = {"bucket": info.bucket, "name": info.name}
     now = records.read(info.name, fresh=True)
     if now is None or now.deleted or now.nuid != info.nuid:
@@ -62,7 +62,7 @@ def check_count(records: Records, info: ObjectInfo, index: int) -> None:
 
 
 def wrong_size(info: ObjectInfo) -> ObjectCorruptError:
-    """The error for chunks whose sizes do not add up."""
+    """Make the error for chunks whose sizes do not add up."""
     return ObjectCorruptError(
         f"{info.name!r} is damaged: its {info.chunks} chunks do not have the "
         f"{info.size:,} bytes stated",
@@ -72,7 +72,7 @@ def wrong_size(info: ObjectInfo) -> ObjectCorruptError:
 
 
 class Digester:
-    """Computes an object's digest from its chunks, as far as they come one after the other.
+    """An object's digest, computed from its chunks as far as they come one after the other.
 
     Arguments:
         info: the object's metadata.
@@ -103,7 +103,7 @@ class Digester:
 
 
 def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
-    """The content of a one-chunk object, verified.
+    """Verify the content of a one-chunk object, and return it.
 
     Raises:
         ObjectCorruptError: it has not the size stated.
@@ -120,7 +120,7 @@ def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
 
 
 def is_same_digest(stated: str, digest: bytes) -> bool:
-    """Whether a stated digest is of these 32 bytes, however they are spelled."""
+    """Tell whether a stated digest is of these 32 bytes, however they are spelled."""
     return stated == encode_digest(digest) or decode_digest(stated) == digest
 
 

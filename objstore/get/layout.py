@@ -19,7 +19,7 @@ MOST = 1 << 14
 
 
 class Anchors:
-    """Places that are known: of a chunk's index and a number that grows with it."""
+    """Known places of an object's chunks: a chunk's index, and a number that grows with it."""
 
     __slots__ = ("_indices", "_numbers", "_stride")
 
@@ -51,17 +51,17 @@ class Anchors:
             self._numbers = [numbers[at] for at in keep]
 
     def get(self, index: int) -> int | None:
-        """The number of a chunk, if it is remembered."""
+        """Return the number that is remembered for a chunk; None: none is."""
         at = bisect_left(self._indices, index)
         known = at < len(self._indices) and self._indices[at] == index
         return self._numbers[at] if known else None
 
     def around(self, index: int) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-        """The nearest places before a chunk and behind it (index, number)."""
+        """Return the nearest places before a chunk and behind it (index, number)."""
         return self._both(bisect_left(self._indices, index), bisect_right(self._indices, index))
 
     def around_number(self, number: int) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-        """The last place up to a number, and the first one beyond."""
+        """Return the last place up to a number, and the first one beyond."""
         at = bisect_right(self._numbers, number)
         return self._both(at, at)
 
@@ -76,7 +76,7 @@ class Anchors:
 
 
 class Bounds(NamedTuple):
-    """Between which sequences a chunk is.
+    """The sequences between which a chunk is.
 
     Attributes:
         low: it has this one or a later one.
@@ -121,13 +121,13 @@ class Layout:
 
     @property
     def typical(self) -> int:
-        """How large a chunk is, about."""
+        """About how large a chunk is, in bytes."""
         return self.chunk_size or max(1, self.size // self.chunks)
 
     # --- bytes
 
     def find(self, position: int) -> tuple[int, int] | None:
-        """The chunk that holds a byte, and the first byte of it; None: that is not known yet."""
+        """Return the chunk that holds a byte, and that chunk's first byte; None: not known yet."""
         size = self.chunk_size
         if size is not None:
             index = position // size
@@ -138,21 +138,21 @@ class Layout:
         return before
 
     def offsets_around(self, position: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The nearest chunks before and behind a byte whose first bytes are known."""
+        """Return the nearest chunks before and behind a byte whose first bytes are known."""
         before, behind = self._offsets.around_number(position)
         assert before is not None  # noqa: S101 - the object's beginning
         assert behind is not None  # noqa: S101 - and its end
         return before, behind
 
     def fits(self, index: int, offset: int, length: int) -> bool:
-        """Whether a chunk is as large as assumed; its end is remembered where all are uneven."""
+        """Tell whether a chunk is as large as assumed; of an uneven object remember its end."""
         if self.chunk_size is not None:
             return length == min(self.chunk_size, self.size - offset)
         self._offsets.add(index + 1, offset + length)
         return True
 
     def prove(self, last_length: int) -> None:
-        """The last chunk's length decides whether the chunks are of one size."""
+        """Learn from the last chunk's length whether all other chunks are of one size."""
         if self.chunk_size is None:
             self.learn_offset(self.chunks - 1, self.size - last_length)
         elif last_length == self.size - (self.chunks - 1) * self.chunk_size:
@@ -162,7 +162,7 @@ class Layout:
             self.learn_offset(self.chunks - 1, self.size - last_length)
 
     def doubt(self, good: int) -> None:
-        """The chunks are not of one size; the first so-and-so-many are."""
+        """Take note that the chunks are not of one size, but for the first so many."""
         size, self.chunk_size = self.chunk_size, None
         self._offsets = Anchors((0, 0), (self.chunks, self.size))
         if good and size is not None:
@@ -180,7 +180,7 @@ class Layout:
         self._sequences.add(index, sequence)
 
     def sequence(self, index: int) -> int | None:
-        """The sequence of a chunk, if it is remembered, or if nothing can stand between."""
+        """Return a chunk's sequence, if it is remembered or nothing can stand between."""
         known = self._sequences.get(index)
         if known is not None:
             return known
@@ -193,11 +193,11 @@ class Layout:
         return self._sequences.get(self.chunks - 1) is not None
 
     def known_before(self, index: int) -> tuple[int, int]:
-        """The nearest chunk before one whose sequence is known, and that; (-1, 0): none is."""
+        """Return the nearest earlier chunk of known sequence, and that sequence; (-1, 0): none."""
         return self._sequences.around(index)[0] or (-1, 0)
 
     def is_sure(self, index: int, sequence: int) -> bool:
-        """Whether it cannot be another chunk than the number of those behind it says.
+        """Tell whether a chunk is surely the one that the number of those behind it says.
 
         Where a server lacks chunks, it says that a chunk is a later one than it is. Then the
         sequence is too low for that, unless other messages stand between.
@@ -205,7 +205,7 @@ class Layout:
         return self.counted or not index or sequence == self.bounds(index).high
 
     def bounds(self, index: int) -> Bounds:
-        """Between which sequences a chunk is, which is not remembered."""
+        """Return the sequences between which a chunk is, which is not remembered."""
         before, behind = self._sequences.around(index)
         first, low = before or (-1, 0)
         end, high = behind or (self.chunks, self._revision)
@@ -215,5 +215,5 @@ class Layout:
         return Bounds(low, high, max(low, min(middle, high)))
 
     def forget_sequences(self) -> None:
-        """What was learned of the sequences does not fit together: begin anew."""
+        """Forget all that was learned of the sequences, since it does not fit together."""
         self._sequences = Anchors((self.chunks, self._revision))

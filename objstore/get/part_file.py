@@ -35,12 +35,12 @@ Report = Callable[[int], object]
 
 
 def is_resumable(info: ObjectInfo) -> bool:
-    """Whether a download of an object can be continued later; a single chunk is not worth it."""
+    """Tell whether a download can be continued later; for a single chunk it is not worth it."""
     return info.chunks > 1 and bool(info.digest) and _can_lock()
 
 
 class Part:
-    """The file beside the target.
+    """The file beside a download's target that will become the target.
 
     Arguments:
         target: the file that it will become.
@@ -49,7 +49,7 @@ class Part:
             is there for a later one if this one is cut off.
 
     Attributes:
-        size: how many bytes are in it, all of them seen by the digest.
+        size: how many bytes are in the file, all of them digested.
 
     Raises:
         OSError: it cannot be made.
@@ -65,7 +65,7 @@ class Part:
             self._take_up()
 
     def _open(self, resume: bool) -> tuple[FileIO, Path | None, bool, bool]:
-        """The file, its path, whether it is new, and whether it may stay for another time."""
+        """Open the file: it, its path, whether it is new, and whether it may stay for later."""
         path = self._resumable_path()
         if resume:
             with contextlib.suppress(OSError):
@@ -87,7 +87,7 @@ class Part:
         return path.parent / f"{_prefix(path)}{mark}.part"
 
     def _take_up(self) -> None:
-        """Let the digest see what is there."""
+        """Digest what an earlier download has left in the file."""
         buffer = bytearray(BLOCK)
         while count := self._file.readinto(buffer):
             self._hasher.update(memoryview(buffer)[:count])
@@ -96,14 +96,14 @@ class Part:
             self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Empty the file, and begin the digest anew."""
         self._file.seek(0)
         self._file.truncate()
         self._hasher = hashlib.sha256()
         self.size = 0
 
     def fill(self, result: ObjectResult, report: Report) -> None:
-        """Write what is missing, and compare the digest.
+        """Write what is missing in the file, and compare the digest.
 
         Arguments:
             result: the object.
@@ -125,7 +125,7 @@ class Part:
         check_digest(self._info, self._hasher.digest())
 
     def finish(self) -> None:
-        """Let it become the target; parts of it that are left from other contents go."""
+        """Make the file the target, and remove parts that are left of other contents."""
         self._target.take(self._path, self._file, is_new=self._is_new)
         self._file.close()
         marks = "[0-9a-f]" * _MARK
@@ -134,7 +134,7 @@ class Part:
             _remove_unused(other)
 
     def give_up(self, error: BaseException) -> None:
-        """It will not be finished now; it stays if it may be later."""
+        """Close the file unfinished; it stays if the download may be continued later."""
         stays = self._resume and isinstance(error, ObjStoreError) and is_transient(error)
         if not stays and self._path is not None:
             self._path.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ class Part:
 
 
 def fill(part: Part, result: ObjectResult, report: Report) -> None:
-    """Fill a part; where what is in it is not the object, once more from the beginning.
+    """Fill a part; if what is in it is not the object, once more from the beginning.
 
     The file may have been damaged meanwhile, or the server that answered have a damaged copy.
 
@@ -172,7 +172,7 @@ def write_stream(target: Target, result: ObjectResult, report: Report) -> None:
 
 
 def write_file(target: Target, content: bytes) -> None:
-    """Write a file that appears when it is whole.
+    """Write a file that appears only when it is whole.
 
     Raises:
         OSError: it cannot be written.
@@ -189,7 +189,7 @@ def write_file(target: Target, content: bytes) -> None:
 
 
 def _prefix(target: Path) -> str:
-    """What the names of a target's parts begin with; they are to be no longer than names may be."""
+    """Return what the names of a target's parts begin with, short enough for a file's name."""
     name = os.fsencode(target.name)
     if len(name) <= _NAME:
         return f".{target.name}."
@@ -198,14 +198,14 @@ def _prefix(target: Path) -> str:
 
 
 def _escape(text: str) -> str:
-    """A text for a glob pattern."""
+    """Escape a text for a glob pattern."""
     import glob
 
     return glob.escape(text)
 
 
 def _open_new(target: Target) -> tuple[FileIO, Path | None]:
-    """A file of nobody else's, beside the target, or (None) without a name.
+    """Open a file of nobody else's, beside the target, or (None) without a name.
 
     Raises:
         OSError: it cannot be made.
@@ -247,7 +247,7 @@ def _lock(file: Any) -> bool:
 
 
 def _is_ours(file: FileIO, path: Path) -> bool:
-    """Whether an open part is there, for this process alone.
+    """Tell whether an open part is still at its path, and is locked for this process alone.
 
     The one that had it may have finished between our opening and our locking: then what we have
     is the target.
@@ -259,7 +259,7 @@ def _is_ours(file: FileIO, path: Path) -> bool:
 
 
 def _open_found(path: Path) -> FileIO | None:
-    """A part that is there; None: it is another process's, or another user's who could change it
+    """Open a part that is there; None: it is another process's, or could be changed by another user
     after it was verified (in ``/tmp``, say)."""
     with contextlib.suppress(OSError):
         file = FileIO(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), "r+b")
@@ -275,7 +275,7 @@ def _open_found(path: Path) -> FileIO | None:
 
 
 def _remove_unused(path: Path) -> None:
-    """Remove a part, unless a process is at it."""
+    """Remove a part, unless a process uses it."""
     file = _open_found(path) if _can_lock() else None
     if file is not None:
         with file, contextlib.suppress(OSError):

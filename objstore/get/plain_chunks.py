@@ -45,9 +45,9 @@ class PlainObject:
 
     Attributes:
         records: the bucket that it is in.
-        info: its record.
+        info: the object's record.
         layout: where its chunks are.
-        is_given: whether a part of it was given.
+        is_given: whether a part of it was given to the user.
         is_plain: whether its chunks are where they are where nothing is special.
     """
 
@@ -62,12 +62,12 @@ class PlainObject:
             self.is_plain &= records.batches and self.layout.chunk_size is not None
 
     def bytes_of(self, start: int | None, end: int | None) -> tuple[int, int]:
-        """The first byte of a part, and the one behind its last."""
+        """Return the first byte of a part, and the byte behind its last."""
         first, last, _ = slice(start, end).indices(self.info.size)
         return first, max(first, last)
 
     def chunks_of(self, first: int, last: int) -> range | None:
-        """Which chunks hold some bytes; None: they are not to be had so."""
+        """Tell which chunks hold some bytes; None: they cannot be fetched this way."""
         if first >= last:
             return range(0)
         if not self.is_plain or last - first > SMALL:
@@ -78,7 +78,7 @@ class PlainObject:
         return None if size is None else range(first // size, (last - 1) // size + 1)
 
     def typical(self) -> int:
-        """How large a chunk is, in bytes."""
+        """Tell how large a chunk is, in bytes."""
         return self.info.size if self.info.chunks == 1 else self.layout.typical
 
 
@@ -86,16 +86,16 @@ class Fetch(Protocol):
     """Chunks that were asked for; to be closed.
 
     Attributes:
-        size: their bytes, about.
+        size: about how many bytes the chunks have.
     """
 
     size: int
 
     def results(self) -> dict[ChunkKey, Payload | None]:
-        """The chunks; None: one did not come so, and is to be read as a file."""
+        """Return the chunks; None: one did not come this way, and must be read as a file."""
 
     def close(self) -> None:
-        """Wait no longer. Never fails."""
+        """Stop waiting for the chunks. Never fails."""
 
 
 class FetchOnly:
@@ -116,7 +116,7 @@ class FetchOnly:
             self._pending[subject] = self._records.access.start_last(subject, leader=False)
 
     def results(self) -> dict[ChunkKey, Payload | None]:
-        """As :meth:`Fetch.results`."""
+        """Do as :meth:`Fetch.results`."""
         if self._page is not None:
             found = self._records.access.complete(self._page, self.size)
             by_subject = {stored.subject: stored for stored in found or ()}
@@ -137,14 +137,14 @@ class FetchOnly:
         return found
 
     def close(self) -> None:
-        """As :meth:`Fetch.close`."""
+        """Do as :meth:`Fetch.close`."""
         for pending in (self._page, *self._pending.values()):
             if pending is not None:
                 pending.close()
 
 
 def _verified(info: ObjectInfo, stored: StoredMessage | None) -> Payload | None:
-    """The content of an object of one chunk; None: it is not that."""
+    """Return the verified content of a one-chunk object; None: the message does not hold it."""
     try:
         return None if stored is None else verify_whole(info, stored.payload)
     except ObjStoreError:
@@ -168,7 +168,7 @@ class FetchOne:
         self._page = records.jetstream.direct_page(records.stream, request)
 
     def results(self) -> dict[ChunkKey, Payload | None]:
-        """As :meth:`Fetch.results`."""
+        """Do as :meth:`Fetch.results`."""
         payload = None
         with contextlib.suppress(ObjStoreError):
             payload = self._result()
@@ -193,14 +193,14 @@ class FetchOne:
         return stored.payload if self._wanted.is_plain else None
 
     def close(self) -> None:
-        """As :meth:`Fetch.close`."""
+        """Do as :meth:`Fetch.close`."""
         self._page.close()
 
 
 def last_of_each(
     records: Records, subjects: list[str], most_bytes: int
 ) -> dict[str, StoredMessage]:
-    """The last message of each subject, by a few requests; those that did not come are left out."""
+    """Read the last message of each subject by a few requests, but for those that do not come."""
     pages: list[DirectPage] = []
     found: dict[str, StoredMessage] = {}
     try:

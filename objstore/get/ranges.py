@@ -78,7 +78,7 @@ def check_ranges(ranges: object) -> None:
 
 
 def read_ranges(records: Records, ranges: Iterable[Range], not_found: NotFound) -> Iterator[bytes]:
-    """Give the bytes of each part, in order.
+    """Yield the bytes of each part, in order.
 
     Arguments:
         records: the bucket.
@@ -109,7 +109,7 @@ def read_ranges(records: Records, ranges: Iterable[Range], not_found: NotFound) 
 
 
 def _parts(bucket: str, ranges: Iterable[Range]) -> Iterator[_Part]:
-    """Check what is wanted, when it is taken; an error has its turn as a part has."""
+    """Yield each part that is wanted, checked; an error comes in its turn, as a part does."""
     try:
         for item in ranges:
             if not isinstance(item, (tuple, list)) or len(item) != 3:
@@ -132,7 +132,7 @@ class _Objects:
         self._file: ObjectResult | None = None  # of the object that was read so last
 
     def learn(self, names: Iterable[str]) -> None:
-        """Read the records of those that are not known."""
+        """Read the records of those names that are not known."""
         unknown: dict[str, str] = {}  # by subject
         for name in names:
             if name in self._known:
@@ -150,7 +150,7 @@ class _Objects:
             self._known.popitem(last=False)
 
     def _one_by_one(self, names: dict[str, str]) -> dict[str, StoredMessage]:
-        """The records of some names, where batches are not to be had; many requests at once."""
+        """Read the records of some names without batches, with many requests under way."""
         found: dict[str, StoredMessage] = {}
         with contextlib.ExitStack() as under_way:
             pending: dict[str, PendingRead] = {}
@@ -165,7 +165,7 @@ class _Objects:
         return found
 
     def _made(self, name: str, stored: StoredMessage | None) -> PlainObject | None:
-        """The object that a record is of; None: it needs another look."""
+        """Return the object that a record is of; None: it needs another look."""
         records = self._records
         if stored is None or (records.reads_direct and not stored.is_of(records.stream)):
             return None
@@ -177,7 +177,7 @@ class _Objects:
         return PlainObject(records, info) if usual else None
 
     def _find(self, name: str) -> PlainObject | Exception:
-        """The object that a name leads to, however that was stored."""
+        """Find the object that a name leads to, however that was stored."""
         try:
             found = follow(self._records, name)
         except ObjStoreError as error:
@@ -185,7 +185,7 @@ class _Objects:
         return self._not_found(name) if found is None else PlainObject(*found)
 
     def get(self, part: _Part) -> PlainObject | BaseException:
-        """The object of a part, or why there is none."""
+        """Return the object of a part, or the error that says why there is none."""
         return part.error or self._known[part.name]
 
     def read_alone(self, part: _Part, found: PlainObject) -> bytes:
@@ -245,7 +245,7 @@ class _Cutting:
         self.missing: int | None = None
 
     def begin(self) -> list[int]:
-        """Which chunks it needs; none, where it is not to be had so."""
+        """Tell which chunks the part needs; none, if it cannot be cut out of chunks."""
         if not isinstance(self.found, PlainObject):
             return []
         self._first, self._last = self.found.bytes_of(self.part.start, self.part.end)
@@ -255,11 +255,11 @@ class _Cutting:
 
     @property
     def size(self) -> int:
-        """How many bytes are kept of it."""
+        """How many bytes are kept of the part."""
         return 0 if self.missing is None else self._last - self._first
 
     def cut(self, number: int, payload: Payload | None, chunk_size: int) -> None:
-        """Take what it needs of a chunk; None: that did not come."""
+        """Cut what the part needs out of a chunk; None: the chunk did not come."""
         if payload is None or self.missing is None:
             self.missing = None
             return
@@ -269,7 +269,7 @@ class _Cutting:
         self.missing -= 1
 
     def data(self) -> bytes | None:
-        """Its bytes; None: they have not come so, or the chunks are not of one size."""
+        """Return the part's bytes; None: they did not come, or the chunks are not of one size."""
         found = self.found
         if self.missing != 0 or not isinstance(found, PlainObject):
             return None
@@ -282,7 +282,7 @@ _Wanted = Iterator[tuple[ChunkKey, tuple[PlainObject, list[_Cutting]]]]
 
 
 class _Flight:
-    """Parts that are looked at together; to be closed.
+    """Parts that are read together; to be closed.
 
     Arguments:
         records: the bucket.
@@ -303,7 +303,7 @@ class _Flight:
         self._asked = 0  # of the chunks under way
 
     def add(self, found: PlainObject | BaseException, part: _Part) -> bool:
-        """Add a part, unless there is no room for it: False."""
+        """Add a part; False: there is no room for it."""
         cutting = _Cutting(part, found)
         numbers = cutting.begin()
         if self._parts and self._bytes + cutting.size > RESULT_BYTES:
@@ -319,7 +319,7 @@ class _Flight:
         return True
 
     def results(self, objects: _Objects) -> Iterator[bytes]:
-        """The bytes of each part, as their chunks come."""
+        """Yield the bytes of each part, as their chunks come."""
         wanted = iter(self._wanted.items())
         for cutting in self._parts:
             while cutting.missing:
@@ -339,7 +339,7 @@ class _Flight:
             yield data
 
     def _ask(self, wanted: _Wanted) -> None:
-        """Have as many chunks under way as may be, one at least."""
+        """Ask for chunks until as many are under way as may be, one at least."""
         limit = self._records.jetstream.read_limit.bytes
         only: list[PlainObject] = []  # of those whose only chunk is wanted, some go together
         for key, (found, _) in wanted:
@@ -382,6 +382,6 @@ class _Flight:
             cutting.cut(key[1], payload, found.typical())
 
     def close(self) -> None:
-        """Wait for nothing any more. Never fails."""
+        """Stop waiting for chunks. Never fails."""
         for fetch in self._under_way:
             fetch.close()

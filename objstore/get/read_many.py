@@ -41,7 +41,7 @@ _END = object()
 def read_many(
     records: Records, names: Iterable[str], read_alone: Callable[[str], bytes | None]
 ) -> Iterator[tuple[str, bytes | None]]:
-    """Each name with its content; None for those absent.
+    """Yield each name with its content; None for those absent.
 
     Arguments:
         records: the bucket.
@@ -68,7 +68,7 @@ def read_many(
 
 
 def _next_group(records: Records, names: Iterator[str]) -> _Group | None:
-    """The next names, their records asked for; None: there are none, or it cannot be done so."""
+    """Ask for the records of the next names; None: no names are left, or batches cannot be had."""
     if not (records.batches and records.reads_direct):
         return None
     limit = records.jetstream.read_limit.bytes
@@ -79,7 +79,7 @@ def _next_group(records: Records, names: Iterator[str]) -> _Group | None:
 
 
 class _Group:
-    """Some objects on their way: their records are asked for, then their only chunks."""
+    """Some objects under way: their records are asked for, then their only chunks."""
 
     def __init__(self, records: Records, names: list[str]) -> None:
         self._records = records
@@ -98,7 +98,7 @@ class _Group:
         return self._records.jetstream.direct_page(self._records.stream, request)
 
     def _take(self, page: DirectPage | None) -> list[StoredMessage] | None:
-        """What was asked for, all of it; None: it did not come."""
+        """Return all that was asked for; None: it did not come."""
         if page is None:
             return []
         asked = len(self._subjects) * SMALL
@@ -125,7 +125,7 @@ class _Group:
     def contents(
         self, read_alone: Callable[[str], bytes | None]
     ) -> Iterator[tuple[str, bytes | None]]:
-        """Each name with its content."""
+        """Yield each name with its content."""
         chunks = {stored.subject: stored.payload for stored in self._take(self._chunks) or ()}
         for name, subject in self._subjects:
             if subject is None or self._infos is None or subject in self._malformed:
@@ -140,7 +140,7 @@ class _Group:
                 yield name, _whole(info, chunk, read_alone)
 
     def close(self) -> None:
-        """Wait for nothing any more. Never fails."""
+        """Stop waiting for answers. Never fails."""
         for page in (self._page, self._chunks):
             if page is not None:
                 page.close()
@@ -170,7 +170,7 @@ def _whole(
 
 
 class _Item:
-    """One object on its way: its record is asked for, then its only chunk."""
+    """One object under way: its record is asked for, then its only chunk."""
 
     def __init__(self, records: Records, name: str) -> None:
         self.name = name
@@ -187,7 +187,7 @@ class _Item:
 def _in_turn(
     records: Records, source: Iterator[str], read_alone: Callable[[str], bytes | None]
 ) -> Iterator[tuple[str, bytes | None]]:
-    """The same with two requests for each object."""
+    """Yield each name with its content, by two requests for each object."""
     asked: deque[_Item] = deque()  # whose record is under way
     ready: deque[_Item] = deque()  # whose record is here, and whose chunk is under way
     try:
@@ -210,7 +210,7 @@ def _in_turn(
 
 
 def _ask_for_chunk(records: Records, item: _Item) -> None:
-    """Take the record, and ask for the chunk if that is all there is to it."""
+    """Take an object's record, and ask for its chunk if it has only one."""
     try:
         stored = item.record.result()
         info = None if stored is None else records.parse(stored)

@@ -26,12 +26,12 @@ LONG_RUN = 16
 
 
 class Piece(NamedTuple):
-    """A chunk and its place.
+    """A chunk and its place in the object.
 
     Attributes:
-        number: of the chunk.
-        offset: its first byte's place in the object.
-        payload: its bytes.
+        number: the chunk's number, counted from 0.
+        offset: the place of its first byte in the object.
+        payload: the chunk's bytes.
     """
 
     number: int
@@ -40,12 +40,12 @@ class Piece(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where the next one begins."""
+        """Where the next chunk begins, in bytes."""
         return self.offset + len(self.payload)
 
 
 class ReadAhead:
-    """The part of an object that is looked at.
+    """The part of an object that is being read, and what is fetched ahead of it.
 
     Arguments:
         records: the bucket that it is in.
@@ -53,7 +53,7 @@ class ReadAhead:
         lands: see :class:`~objstore.get.chunks.Chunks`.
 
     Attributes:
-        landing: the same.
+        landing: the memory for the whole object, if it can be had; see there.
 
     Memory: what is under way (8 MiB), and :data:`KEPT_BYTES`.
     """
@@ -70,7 +70,7 @@ class ReadAhead:
         self._run = 0  # how many chunks were taken since the last jump
 
     def piece(self, position: int, wanted: int, limit: int) -> Piece:
-        """The chunk that holds a byte.
+        """Return the chunk that holds a byte.
 
         Arguments:
             position: of the byte; there is one.
@@ -91,7 +91,7 @@ class ReadAhead:
                 return piece
 
     def close(self) -> None:
-        """Drop everything."""
+        """Drop what is kept and what is under way."""
         self._chunks.close()
         self._kept.clear()
 
@@ -118,11 +118,11 @@ class ReadAhead:
     # --- what is fetched
 
     def _need(self, within: int, wanted: int) -> int:
-        """How many chunks hold so many bytes from a place within the first on, about."""
+        """Tell about how many chunks hold so many bytes, from a place within the first one on."""
         return min(self._chunks.full, -(-(within + wanted) // self._layout.typical))
 
     def _left(self, limit: int) -> int:
-        """How many chunks there are up to a place, about."""
+        """Tell about how many chunks there are up to a place."""
         return -(-(limit - (self._offset or 0)) // self._layout.typical)
 
     def _fetch(self, position: int, wanted: int) -> Piece | None:
@@ -156,7 +156,7 @@ class ReadAhead:
         self._measured = not offset or self._layout.chunk_size is None
 
     def _take(self, ahead: int) -> Piece | None:
-        """The next chunk; None: it shows that the place computed for it was wrong."""
+        """Return the next chunk; None: it shows that the place computed for it was wrong."""
         layout, info = self._layout, self._info
         index, offset, self._offset = self._chunks.index, self._offset, None
         assert offset is not None  # noqa: S101 - or it would have been looked for
@@ -178,7 +178,7 @@ class ReadAhead:
         return piece
 
     def _doubt(self, good: int) -> None:
-        """The chunks are not of one size: only what was measured counts."""
+        """Take note that the chunks are not of one size: only what was measured counts."""
         self._layout.doubt(good)
         if not self._measured:
             self._kept.clear()

@@ -130,7 +130,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return self._cut(self._chunk_end - self._position) if self._fill(self.len) else b""
 
     def views(self) -> Iterator[memoryview]:
-        """As :attr:`data`, without a copy: each is memory that others use as soon as it is let go.
+        """Yield as :attr:`data`, without a copy: each is memory that others use once it is let go.
 
         Raises:
             ValueError: it is closed.
@@ -149,17 +149,17 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return view
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True: the file can always be read."""
         self._check_open()
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True: the file can always be moved in."""
         self._check_open()
         return True
 
     def tell(self) -> int:
-        """The position, in bytes from the start; of a part, from the part's."""
+        """Return the position, in bytes from the start; of a part, from the part's."""
         self._check_open()
         return self._position - self._origin
 
@@ -248,7 +248,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return landing.content()
 
     def _land(self, wanted: int) -> WholeObjectBuffer | None:
-        """Memory for the whole object, where nothing was read of it, and all shall be now."""
+        """Return memory for the whole object, if all of it is read now and nothing was before."""
         info = self.info
         if self._ahead is not None or info.chunks < 2 or wanted != info.size:
             return None
@@ -270,7 +270,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return self._cut(wanted)
 
     def peek(self, size: int = 0, /) -> bytes:
-        """What comes next, without moving on: the rest of one chunk, or nothing at the end.
+        """Return what comes next without moving on: the rest of one chunk, or nothing at the end.
 
         Arguments:
             size: accepted, as other files do: how many bytes that is depends on the chunk.
@@ -358,13 +358,13 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
     # --- the present chunk
 
     def _wanted(self, size: int | None) -> int:
-        """How many bytes a read is for."""
+        """Tell how many bytes a read is for."""
         self._check_open()
         size = -1 if size is None else index(size)
         return self.len if size < 0 else min(size, self.len)
 
     def _view(self, count: int) -> memoryview:
-        """The next bytes of the present chunk, at most so many."""
+        """Return the next bytes of the present chunk, at most so many."""
         begin = self._position - self._chunk_offset
         return self._chunk[begin : min(begin + count, self._chunk_end - self._chunk_offset)]
 
@@ -394,7 +394,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         self._progress.update(count)
 
     def _fill(self, wanted: int) -> bool:
-        """Have the chunk of the present position at hand; False at the end."""
+        """Fetch the chunk of the present position; False: the end is reached."""
         self._check_open()
         position = self._position
         if self._chunk_start <= position < self._chunk_end:
@@ -423,7 +423,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return True
 
     def _fetch(self, position: int, wanted: int) -> Piece:
-        """The chunk of a position."""
+        """Fetch the chunk of a position."""
         if self.info.chunks == 1:
             return Piece(0, 0, only_chunk(self._records, self.info))
         if self._ahead is None:

@@ -44,7 +44,7 @@ class SingleGets:
         layout: what is known of its chunks' places.
 
     Attributes:
-        index: of the chunk that comes next.
+        index: the number of the chunk that comes next.
     """
 
     def __init__(self, records: Records, info: ObjectInfo, layout: Layout) -> None:
@@ -62,7 +62,7 @@ class SingleGets:
 
     @property
     def asked(self) -> int:
-        """The first chunk that is not under way."""
+        """The number of the first chunk that is not under way."""
         return self.index + len(self._under_way)
 
     def seek(self, index: int) -> None:
@@ -77,7 +77,7 @@ class SingleGets:
             self._under_way.popleft()[1].close()
 
     def next(self, ahead: int) -> Payload:
-        """The next chunk.
+        """Return the next chunk.
 
         Arguments:
             ahead: how many chunks to have under way, this one included.
@@ -104,7 +104,7 @@ class SingleGets:
                 return stored.payload
 
     def _step(self, ahead: int) -> StoredMessage:
-        """The next chunk, wanted or not."""
+        """Return the next chunk, wanted or not."""
         while True:
             self._ask(ahead)
             asked, pending = self._under_way.popleft()
@@ -128,7 +128,7 @@ class SingleGets:
                 return stored
 
     def _ask(self, ahead: int) -> None:
-        """Have requests under way: as many as may be, one at least."""
+        """Ask for chunks until as many requests are under way as may be, one at least."""
         limit = self._records.jetstream.read_limit.bytes
         most = max(1, min(ahead, AHEAD, limit // self._layout.typical))
         under_way, left = self._under_way, self._info.chunks - self.index
@@ -142,7 +142,7 @@ class SingleGets:
             self._guess += 1
 
     def _arrived(self, asked: int, sequence: int) -> None:
-        """A chunk has come that was asked for from some sequence on."""
+        """Take note of a chunk that was asked for from some sequence on, and has come."""
         self._last = sequence
         if sequence == asked:
             self._guesses = min(2 * self._guesses, GUESSES)
@@ -152,7 +152,7 @@ class SingleGets:
             self._under_way.popleft()[1].close()
 
     def _broke(self) -> None:
-        """The connection is lost, and with it all that was under way."""
+        """Drop all that was under way, since the connection is lost."""
         asked = (1 + len(self._under_way)) * self._layout.typical
         self._records.jetstream.read_limit.broke(asked)
         self.close()

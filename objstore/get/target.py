@@ -46,9 +46,9 @@ class Target:
     """A file to be made, replaced, or written to; see :meth:`of` and :meth:`inside`.
 
     Attributes:
-        path: of it; not of a symbolic link that leads there.
+        path: the file's path; not that of a symbolic link that leads there.
         before: what is there; None: nothing.
-        is_stream: it cannot be replaced, and is written to as the content comes.
+        is_stream: whether it cannot be replaced, and is written to as the content comes.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Target:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Target:
-        """What a path means, links followed.
+        """Find what a path means, links followed.
 
         Raises:
             InvalidOptionError: it means a folder, a socket, or what is not there.
@@ -81,7 +81,7 @@ class Target:
 
     @classmethod
     def inside(cls, path: Path) -> Target:
-        """An entry of a folder that nothing may lead out of: a link is replaced itself.
+        """Take an entry of a folder that nothing may lead out of: a link is replaced itself.
 
         Raises:
             InvalidOptionError: it is neither a file nor a link.
@@ -97,7 +97,7 @@ class Target:
         return cls(path, before, shares=False)
 
     def create(self, path: Path) -> FileIO:
-        """Make a file beside it that is to become it.
+        """Make a file beside the target that is to become it.
 
         The system gives a new one its mode, by the umask, which is the whole process's and
         therefore neither changed nor asked for; one that is to replace another is private.
@@ -123,7 +123,7 @@ class Target:
         return FileIO(os.dup(self._number), "wb")
 
     def take(self, part: Path | None, file: FileIO, *, is_new: bool) -> None:
-        """Let a complete file become it.
+        """Make a complete file the target.
 
         Arguments:
             part: its path; None: it has none.
@@ -151,7 +151,7 @@ class Target:
             part.unlink(missing_ok=True)
 
     def _must_stay(self, file: FileIO, before: os.stat_result) -> bool:
-        """Whether the file has what another in its place could not have. Gives that the rest."""
+        """Tell whether the file has what a new one could not have; give the new one the rest."""
         if self._shares and before.st_nlink > 1:
             return True
         return os.name != "nt" and not _give(file, self.path, before)
@@ -197,7 +197,7 @@ def _text(path: str | os.PathLike[str]) -> str:
 
 
 def _follow(path: str) -> tuple[str, bool]:
-    """Where links lead; and whether that is an open file of a process.
+    """Follow the links of a path; tell, too, whether they end at an open file of a process.
 
     Raises:
         OSError: they lead round in a circle.
@@ -229,7 +229,7 @@ def _check_folder(path: str) -> None:
 
 
 def _check_writable(path: str, before: os.stat_result) -> None:
-    """Refuse what cannot be written to, or is not to be."""
+    """Refuse a target that cannot be written to, or should not be."""
     if stat.S_ISSOCK(before.st_mode):
         raise InvalidOptionError(f"{path} is a socket, not a regular file: connect to it instead")
     effective = os.access in os.supports_effective_ids
@@ -238,13 +238,13 @@ def _check_writable(path: str, before: os.stat_result) -> None:
 
 
 def _own_descriptor(path: Path) -> int | None:
-    """The number of an open file of this process."""
+    """Return the number of an open file of this process."""
     found = _DESCRIPTORS.fullmatch(str(path.parent))
     return int(path.name) if found and int(found[1]) == os.getpid() else None
 
 
 def _give(file: FileIO, path: Path, before: os.stat_result) -> bool:
-    """Give a file what the owner of another gave that; False: that cannot be done whole.
+    """Give a file what another has from its owner; False: that cannot be done whole.
 
     Not the bits that let others act as the owner: a file loses those when it is written.
     """
@@ -266,7 +266,7 @@ def _give(file: FileIO, path: Path, before: os.stat_result) -> bool:
 
 
 def _reserve(target: FileIO, size: int) -> None:
-    """Have the room for what will be written, before anything is.
+    """Reserve the room for what will be written, before anything is.
 
     Raises:
         OSError: there is none.
@@ -283,7 +283,7 @@ def _reserve(target: FileIO, size: int) -> None:
 
 
 def _new_file_mode(folder: Path) -> int:
-    """The mode that the system gives a new file in a folder.
+    """Return the mode that the system gives a new file in a folder.
 
     Not by ``os.umask``, which changes it to tell it, for a moment and for all threads.
     """

@@ -16,10 +16,12 @@ LARGEST = 256 << 20
 
 
 class _Memory(io.BytesIO):
-    """Where a read failed it is the garbage collector that closes it, maybe while it is viewed."""
+    """Memory for a whole object that tolerates being closed while it is viewed."""
 
     def close(self) -> None:
-        """Python 3.13 reports what this raises in a finalizer."""
+        """Close the memory, unless it is viewed."""
+        # Where a read failed it is the garbage collector that closes it, maybe while it is viewed,
+        # and Python 3.13 reports what a finalizer raises.
         with contextlib.suppress(BufferError):
             super().close()
 
@@ -49,11 +51,11 @@ class WholeObjectBuffer:
 
     @staticmethod
     def can_hold(layout: Layout) -> bool:
-        """Whether the places are known beforehand, and the size is to be believed."""
+        """Tell whether all chunks' places are known beforehand, and the size is to be believed."""
         return layout.chunk_size is not None and layout.size <= LARGEST
 
     def place(self, _subject: str, header: bytes, size: int) -> memoryview | None:
-        """The place of the chunk with this header block; None: not here."""
+        """Return the place of the chunk with this header block; None: it has no place here."""
         left = left_behind(header)
         if left is None:
             return None
@@ -65,7 +67,7 @@ class WholeObjectBuffer:
         return self._view[start : start + size]
 
     def take(self, index: int, offset: int, payload: memoryview) -> bool:
-        """A chunk has come, wherever it landed; False: its place is not where it should be."""
+        """Take note of a chunk that has come; False: its place is not where it should be."""
         if offset != index * self._chunk_size:
             return False
         if payload.obj is not self._view.obj:
@@ -74,11 +76,11 @@ class WholeObjectBuffer:
         return True
 
     def first(self, count: int) -> memoryview:
-        """The first bytes of it, whose chunks were taken."""
+        """Return the first bytes of the content, whose chunks were taken."""
         return self._view[:count]
 
     def content(self) -> bytes:
-        """All of it, once every chunk was taken; not copied, if nobody has a view of it."""
+        """Return the whole content, once every chunk was taken; copied only if it is viewed."""
         with contextlib.suppress(BufferError):
             self._view.release()
         content = self._memory.getvalue()

@@ -59,7 +59,7 @@ _Make = Callable[[ObjectInfo | None], ObjectInfo]
 
 
 class _Gone(Exception):  # noqa: N818 - not an error: it ends a retry
-    """There is nothing to delete any more; the argument says whether there was."""
+    """Raised when there is nothing to delete any more; the argument says whether there was."""
 
 
 def change(
@@ -178,7 +178,7 @@ def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
 
 
 def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectInfo) -> None:
-    """What was stored right over the object that was to be deleted is not ours to delete.
+    """Leave alone what was stored right over the object that was to be deleted.
 
     It is as if the delete had come first. Where anything else was stored in between, a tombstone
     of somebody else's maybe, nobody can say that.
@@ -193,7 +193,7 @@ def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectI
 
 
 def _is_deletion_of(records: Records, tombstone: ObjectInfo, info: ObjectInfo) -> bool:
-    """Whether a tombstone was stored right over an object; other clients' tombstones keep its nuid.
+    """Tell whether a tombstone was stored right over an object; others' tombstones keep its nuid.
 
     Ours say which revision they replaced.
     """
@@ -201,7 +201,7 @@ def _is_deletion_of(records: Records, tombstone: ObjectInfo, info: ObjectInfo) -
 
 
 def _tombstone(info: ObjectInfo) -> ObjectInfo:
-    """What takes an object's place when it is deleted; its description stays (ADR-20).
+    """Make what takes a deleted object's place; its description stays (ADR-20).
 
     Its nuid is new: other clients purge by it, and the chunks may live under another name. By it,
     too, ours is told from somebody else's where an answer was lost.
@@ -219,7 +219,7 @@ def _tombstone(info: ObjectInfo) -> ObjectInfo:
 
 
 def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> bool:
-    """Whether another live name needs the same chunks.
+    """Tell whether another live name needs the same chunks.
 
     A put over one of two names that *another client's* interrupted rename left is the one case
     that is not seen: only a look through all records stored since the chunks would find the
@@ -248,7 +248,7 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
 
 
 def without_notes(info: ObjectInfo) -> ObjectInfo:
-    """A record that shares its chunks with no other name."""
+    """Return a record that shares its chunks with no other name."""
     notes = (MOVED_TO, MOVED_FROM)
     return info.with_changes(extra={k: v for k, v in info.extra.items() if k not in notes})
 
@@ -305,7 +305,7 @@ def rename(
 
 
 def _require_free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
-    """The record in a place that is free: none, a tombstone, or one that nobody can read."""
+    """Return the record in a free place: none, a tombstone, or an unreadable one."""
     if found is not None and not is_free(found):
         raise ObjectExistsError(
             f"{name!r} exists already in bucket {found.bucket}", bucket=found.bucket, name=name

@@ -160,7 +160,7 @@ def commit(
 
 
 def outcome_of(error: ObjStoreError) -> Outcome | None:
-    """Name what an attempt ended in; None: in what another attempt cannot mend."""
+    """Name the outcome of an attempt; None: an error that another attempt cannot mend."""
     if isinstance(error, RevisionMismatchError):
         return Outcome.SUPERSEDED
     if not is_transient(error):
@@ -231,7 +231,7 @@ class _Attempts:
             outcome = self._attempt()
 
     def _attempt(self) -> Outcome:
-        """Publish the record, and name what became of that."""
+        """Publish the record, and name the attempt's outcome."""
         try:
             pending = self._records.start_publish(self._info, revision_of(self._current))
             self._stored = _as_stored(self._records, self._info, pending.result())
@@ -240,7 +240,7 @@ class _Attempts:
         return Outcome.STORED
 
     def _judge(self, error: ObjStoreError) -> Outcome:
-        """Name what an attempt ended in, and take note of it for the next.
+        """Name an attempt's outcome, and take note of it for the next attempt.
 
         Raises:
             ObjStoreError: the error, or the loss before it, where there is to be no next one.
@@ -263,14 +263,14 @@ class _Attempts:
         return outcome
 
     def _look(self, outcome: Outcome) -> Found:
-        """Ask the leader what is in the record's place, where the outcome does not say it."""
+        """Ask the leader what is in the record's place, if the outcome does not say it."""
         if outcome in (Outcome.STORED, Outcome.REFUSED):
             return Found.UNASKED
         self._stored = _look(self._records, self._info.name, self._deadline)
         return found_of(self._stored, self._info, revision_of(self._current))
 
     def _take(self, step: Step, outcome: Outcome) -> None:
-        """Make ready for the next attempt.
+        """Prepare the next attempt.
 
         Raises:
             ObjStoreError: there is to be none.
@@ -316,7 +316,7 @@ class _Attempts:
         self._info, self._current = wanted, self._stored
 
     def _mismatch(self) -> RevisionMismatchError:
-        """The error for somebody else's having been faster."""
+        """Make the error that says that somebody else was faster."""
         return RevisionMismatchError(
             f"{self._info.name!r} was changed by somebody else in the meantime",
             bucket=self._info.bucket,
@@ -327,7 +327,7 @@ class _Attempts:
 
 
 def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
-    """The record that an acknowledgement is of, as it will be read.
+    """Return the record that an acknowledgement is of, as it will be read.
 
     Raises:
         BucketConfigError: another stream has stored it.
@@ -341,7 +341,7 @@ def _as_stored(records: Records, info: ObjectInfo, ack: PubAck) -> ObjectInfo:
 
 
 class _StoredTime:
-    """Finds out when a record was stored, which its acknowledgement does not tell.
+    """The time at which a record was stored, which its acknowledgement does not tell.
 
     A request in each put would tell it, too, and take a fifth of its time, for what few look at.
     """
@@ -354,7 +354,7 @@ class _StoredTime:
         self._acked = time.time()
 
     def __call__(self) -> datetime:
-        """When the stream stored it; else, where it cannot be asked any more, when it said so."""
+        """Return when the stream stored the record; if it cannot be asked, when it said so."""
         jetstream = self._jetstream()
         if jetstream is not None and jetstream.connection.is_connected:
             with contextlib.suppress(ObjStoreError):
@@ -365,7 +365,7 @@ class _StoredTime:
 
 
 def revision_of(current: ObjectInfo | None) -> int:
-    """The revision that a record has, for its successor to expect; 0: there is none."""
+    """Return the revision that a record's successor is to expect; 0: there is no record."""
     return 0 if current is None else current.revision
 
 
@@ -374,7 +374,7 @@ def _is_absent(found: ObjectInfo | None) -> bool:
 
 
 def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
-    """What is stored, from a server that may be silent for a while."""
+    """Read what is stored, from a server that may be silent for a while."""
     while True:
         try:
             return own_record(records, name)
@@ -385,7 +385,7 @@ def _look(records: Records, name: str, deadline: float) -> ObjectInfo | None:
 
 
 def read_after_fence(records: Records, info: ObjectInfo) -> ObjectInfo | None:
-    """What is stored where the publication of ``info`` was interrupted.
+    """Read what is stored where the publication of ``info`` was interrupted.
 
     Raises:
         ObjStoreError: that could not be found out.
@@ -444,7 +444,7 @@ def remove_chunks(records: Records, nuid: str, *, unanswered: bool = False) -> N
 
 
 def left_behind(records: Records, nuid: str, error: ObjStoreError) -> None:
-    """Note that the chunks of a nuid could not be removed."""
+    """Log that the chunks of a nuid could not be removed."""
     if isinstance(error, BucketNotFoundError):
         return
     if isinstance(error, PermissionDeniedError):

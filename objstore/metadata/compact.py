@@ -67,7 +67,7 @@ def pack_record(info: ObjectInfo, stored: StoredMessage) -> bytes:
 
 
 def _plain_digest(info: ObjectInfo) -> bytes | None:
-    """The digest of a record that a few numbers tell all of; None: it is another one."""
+    """Return the digest of a record that a few numbers tell all of; None: it is another one."""
     if info.description or info.metadata or info.extra or info.ttl is not None or info.deleted:
         return None
     chunk_size, headers = info.options.chunk_size or 0, info.header_values
@@ -87,7 +87,7 @@ def _plain_digest(info: ObjectInfo) -> bytes | None:
 
 
 def _pack_as_stored(stored: StoredMessage) -> bytes:
-    """Keep a message; of its headers those alone that say something of the object."""
+    """Pack a message as it was stored, with only the headers that say something of the object."""
     header = b"" if parse_ttl(stored.header) is None else stored.header
     time = stored.time.encode()
     head = _STORED.pack(_AS_STORED, stored.sequence, len(time), len(header))
@@ -95,17 +95,17 @@ def _pack_as_stored(stored: StoredMessage) -> bytes:
 
 
 def revision_in(packed: bytes) -> int:
-    """The revision of a packed record; 0: there is none."""
+    """Return the revision of a packed record; 0: there is none."""
     return int(_HEAD.unpack_from(packed)[1]) if packed else 0
 
 
 def is_tombstone(packed: bytes) -> bool:
-    """Whether a packed record is surely a tombstone; one with a life time may become one."""
+    """Tell whether a packed record is surely a tombstone; one with a life time may become one."""
     return packed[:1] == _TOMBSTONE
 
 
 def unpack_record(packed: bytes, bucket: str, name: str) -> ObjectInfo:
-    """The record, as :func:`~objstore.metadata.stored_record.parse_stored` gave it.
+    """Return the record, as :func:`~objstore.metadata.records.parse_stored` gave it.
 
     Arguments:
         packed: by :func:`pack_record`.

@@ -43,13 +43,13 @@ LOG = logging.getLogger("objstore")
 
 
 class Current(Protocol):
-    """What a name has at the moment, asked for and maybe not answered yet."""
+    """What a name has at the moment: asked for, and maybe not answered yet."""
 
     def result(self) -> ObjectInfo | None:
-        """The record, tombstones included; None: there is none."""
+        """Return the record, tombstones included; None: there is none."""
 
     def close(self) -> None:
-        """The answer is not needed any more."""
+        """Stop waiting for the answer, which is not needed any more."""
 
 
 class Known:
@@ -59,11 +59,11 @@ class Known:
         self._info = info
 
     def result(self) -> ObjectInfo | None:
-        """The record that was given."""
+        """Return the record that was given."""
         return self._info
 
     def close(self) -> None:
-        """Nothing was asked for."""
+        """Do nothing, since nothing was asked for."""
 
 
 class PendingCurrent:
@@ -92,7 +92,7 @@ class PendingCurrent:
         self._pending = records.access.start_last(subject, leader=leader, along=True)
 
     def result(self) -> ObjectInfo | None:
-        """As :func:`find_current`, without a look under the name's other subjects.
+        """Do as :func:`find_current`, without a look under the name's other subjects.
 
         Who has asked along with a chunk has that answer sooner than the next round trip is over.
 
@@ -116,14 +116,14 @@ class PendingCurrent:
         return info if info is None or info.name == name else _move_out(records, name, info)
 
     def close(self) -> None:
-        """Wait no longer. Never fails."""
+        """Stop waiting for the answer. Never fails."""
         self._pending.close()
         if self._settings is not None:
             self._settings.close()
 
 
 def find_current(records: Records, name: str, check: Check | None = None) -> ObjectInfo | None:
-    """The record that a write will replace, tombstones included; None: there is none.
+    """Return the record that a write will replace, tombstones included; None: there is none.
 
     What cannot be read comes as :class:`~objstore.model.objects.Unreadable`, and a warning is
     logged.
@@ -151,7 +151,7 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
 
 
 def revision_check(bucket: str, name: str, if_revision: int) -> Check:
-    """What :func:`find_current` is to check where only one revision may be replaced.
+    """Make the check for :func:`find_current` where only one revision may be replaced.
 
     0: nothing may be there; a record that nobody can read is nothing, and may be named, too.
 
@@ -192,7 +192,7 @@ def check_readable(found: ObjectInfo) -> None:
 
 
 def own_record(records: Records, name: str) -> ObjectInfo | None:
-    """The same from the leader, and under the name's own subject alone."""
+    """Read a name's record from the leader, and under the name's own subject alone."""
     try:
         return records.read_own(name, fresh=True)
     except ObjectCorruptError as error:
@@ -200,7 +200,7 @@ def own_record(records: Records, name: str) -> ObjectInfo | None:
 
 
 def _read_place(records: Records, name: str) -> ObjectInfo | None:
-    """What the name's own subject has, and belongs there."""
+    """Read the record under the name's own subject; move another name's out of there."""
     try:
         info = records.read_own(name)
     except ObjectCorruptError as error:
@@ -209,7 +209,7 @@ def _read_place(records: Records, name: str) -> ObjectInfo | None:
 
 
 def _move_out(records: Records, name: str, info: ObjectInfo) -> ObjectInfo | None:
-    """Make place for a name where an older client stored another one under its subject."""
+    """Make room for a name where an older client stored another one under its subject."""
     try:
         _move(records, meta_subject(records.bucket, name), info)
     except InvalidNameError:  # nor can it have another subject
@@ -241,7 +241,7 @@ def _move(records: Records, subject: str, info: ObjectInfo) -> None:
 
 
 def fresh_record(info: ObjectInfo) -> ObjectInfo:
-    """A record to be stored once more: its time and revision are the stream's to give.
+    """Return a record to be stored once more: the stream gives it a new time and revision.
 
     What is left of its life time goes on, rather than beginning anew.
     """

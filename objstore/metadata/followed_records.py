@@ -61,12 +61,12 @@ class Moment(NamedTuple):
     messages: int
 
     def follows(self, earlier: Moment) -> bool:
-        """Whether it is the same stream, later."""
+        """Tell whether this is the same stream, later."""
         same = (self.server, self.created) == (earlier.server, earlier.created)
         return same and self.last >= earlier.last and self.first >= earlier.first
 
     def removed_since(self, earlier: Moment) -> int:
-        """How many messages were removed in between."""
+        """Tell how many messages were removed in between."""
         return earlier.messages + self.last - earlier.last - self.messages
 
 
@@ -79,21 +79,21 @@ class FollowedRecords:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """Begin with a free lock in a child; what is kept is as good there."""
+        """Begin with a free lock in a forked child; what is kept is as good there."""
         self._lock = threading.RLock()  # a signal handler may interrupt its holder
 
     def forget(self) -> None:
-        """Drop what is kept."""
+        """Drop the records that are kept."""
         self._kept: _Kept | None = None
 
     @property
     def count(self) -> int:
-        """How many are kept."""
+        """How many records are kept."""
         kept = self._kept
         return 0 if kept is None else len(kept.records.names)
 
     def look(self, records: Records) -> SortedRecords:
-        """What the bucket holds now. The first time a listing, then one round trip.
+        """Return what the bucket holds now. The first time a listing, then one round trip.
 
         Where threads wait for each other here, one look serves all that waited before it began.
 
@@ -126,11 +126,11 @@ class FollowedBuckets:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """Begin with a free lock in a child."""
+        """Begin with a free lock in a forked child."""
         self._lock = threading.RLock()
 
     def look(self, records: Records) -> SortedRecords:
-        """As :meth:`FollowedRecords.look`."""
+        """Do as :meth:`FollowedRecords.look`."""
         bucket = records.bucket
         with self._lock:
             followed = self._buckets.pop(bucket, None) or FollowedRecords()
@@ -148,7 +148,7 @@ class FollowedBuckets:
         return found
 
     def forget(self, bucket: str) -> None:
-        """Drop what is kept of a bucket."""
+        """Drop the records that are kept of a bucket."""
         with self._lock:
             self._buckets.pop(bucket, None)
 
@@ -191,7 +191,7 @@ class _Look:
         return _Kept(empty, 1, None, self._begun)
 
     def result(self) -> _Kept:
-        """What is known now.
+        """Return what is known now.
 
         Raises:
             ObjStoreError: as :meth:`FollowedRecords.look`.
@@ -212,7 +212,7 @@ class _Look:
         return self._compare(now)
 
     def _learn(self, news: Iterable[StoredMessage], now: Moment) -> None:
-        """Take in what was stored since, and leave out what the stream has no more."""
+        """Take in what was stored since, and leave out what the stream no longer has."""
         kept, changes = self._kept, Changes(self._records.bucket)
         following, count = kept.next, 0
         for stored in news:
@@ -225,7 +225,7 @@ class _Look:
         self._kept = kept._replace(records=records, next=following, piled=piled)
 
     def _counts(self, asked: _Asked) -> bool:
-        """Whether there are as many records as are known."""
+        """Tell whether the stream has as many records as are known."""
         known = self._kept.records.subjects
         if not self._kept.piled:
             count = asked.count()
@@ -235,7 +235,7 @@ class _Look:
         return count_subjects(records.jetstream, records.stream, self._pattern).subjects == known
 
     def _compare(self, now: Moment) -> _Kept:
-        """Ask which records there are by name: some were removed, or somebody writes all the time.
+        """Ask for the records by name: some were removed, or somebody writes all the time.
 
         In a bucket of 20,000 objects it takes 60 ms, where to list it anew takes 600.
         """
@@ -255,7 +255,7 @@ class _Look:
 
 
 class _Asked:
-    """What a look asks in one go; to be closed.
+    """The requests of one look, sent in one go; to be closed.
 
     Of a server alone, which answers in order, all at once. In a cluster, and where the stream is
     on another server, one thing after the other, so that what comes last is also what is newest.
@@ -304,7 +304,7 @@ class _Asked:
         return self._records.jetstream.direct_page(self._records.stream, request)
 
     def moment(self) -> Moment:
-        """What the stream says of itself."""
+        """Return what the stream says of itself."""
         records, info = self._records, None
         if self._info is not None:
             try:
@@ -317,7 +317,7 @@ class _Asked:
         return _moment_of(records, records.known.ask() if info is None else info)
 
     def news(self, following: int, now: Moment) -> Iterator[StoredMessage]:
-        """The records that were stored since, from a sequence on."""
+        """Yield the records that were stored since, from a sequence on."""
         if self.is_good and (found := self._complete()) is not None:
             yield from found
             return
@@ -334,7 +334,7 @@ class _Asked:
             following = stored.sequence + 1
 
     def _complete(self) -> list[StoredMessage] | None:
-        """What was asked for, all of it, by the stream itself; None: it did not come so."""
+        """Return all that was asked for, by the stream itself; None: it did not come like that."""
         assert self._first is not None and self._page is not None  # noqa: S101, PT018 - asked
         try:
             if self._first.result() is None:
@@ -348,7 +348,7 @@ class _Asked:
         return found if found and all(stored.is_of(stream) for stored in found) else None
 
     def count(self) -> int | None:
-        """How many records there are, by the stream itself; None: that is not to be had so."""
+        """Count the records, by the stream itself; None: that cannot be had."""
         records = self._records
         if not _answers_in_order(records):
             return None
@@ -372,21 +372,21 @@ class _Asked:
             self._counted = None
 
     def close(self) -> None:
-        """Wait for nothing any more. Never fails."""
+        """Stop waiting for answers. Never fails."""
         for pending in (self._info, self._first, self._page, self._counted):
             if pending is not None:
                 pending.close()
 
 
 def _answers_in_order(records: Records) -> bool:
-    """Whether one server answers all requests, in the order in which they are sent."""
+    """Tell whether one server answers all requests, in the order in which they are sent."""
     jetstream = records.jetstream
     is_alone = jetstream.is_local and not jetstream.is_clustered
     return is_alone and records.batches and records.reads_direct
 
 
 def _moment_of(records: Records, info: Mapping[str, Any]) -> Moment:
-    """What a stream's description says."""
+    """Read a moment out of a stream's description."""
     jetstream, state = records.jetstream, info["state"]
     server = "" if jetstream.is_clustered else jetstream.connection.session.info.get("server_id")
     first, last, messages = (int(state[key]) for key in ("first_seq", "last_seq", "messages"))

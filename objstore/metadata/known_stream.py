@@ -72,7 +72,7 @@ class KnownStream:
         self.max_msg_size = largest if largest > 0 else None
 
     def ask(self) -> dict[str, Any]:
-        """What the server tells of the stream, now; its configuration counts from then on.
+        """Ask the server for the stream's state and settings, and learn these.
 
         Raises:
             BucketNotFoundError: there is no such bucket.
@@ -86,11 +86,11 @@ class KnownStream:
         return info
 
     def missing(self) -> BucketNotFoundError:
-        """The error for this bucket's absence."""
+        """Make the error for this bucket's absence."""
         return BucketNotFoundError(f"there is no bucket {self.bucket}", bucket=self.bucket)
 
     def taken_by(self, stream: str) -> BucketConfigError:
-        """The error for a message of the bucket that another stream has stored."""
+        """Make the error for a message of the bucket that another stream has stored."""
         wanted = bucket_subjects(self.bucket)
         return BucketConfigError(
             f"bucket {self.bucket} cannot be written: the stream {stream} takes its subjects; "
@@ -114,7 +114,7 @@ class KnownStream:
             self._refuse()
 
     def start_check(self) -> PendingSettings | None:
-        """Ask again, along with what is sent next, where the settings may have changed since.
+        """Ask for the settings again, along with what is sent next, if they may have changed.
 
         Returns:
             What the answer is to be taken from; None: they were told a moment ago.
@@ -137,7 +137,7 @@ class KnownStream:
             settings.check()
 
     def check_answer(self, pending: PendingReply) -> None:
-        """Take the answer of :meth:`start_check`; where none comes, what is known counts.
+        """Take the answer of :meth:`start_check`; if none comes, what is known counts.
 
         Raises:
             BucketNotFoundError: the bucket is gone.
@@ -156,7 +156,7 @@ class KnownStream:
         self._refuse()
 
     def check_after_fault(self) -> None:
-        """Whether the bucket is gone by now, or loses what is published.
+        """Check whether the bucket is gone by now, or loses what is published.
 
         Where nobody says so within a second, neither is known, and nothing is raised.
 
@@ -180,7 +180,7 @@ class KnownStream:
             raise error
 
     def allow_ttl(self) -> None:
-        """See that single objects may expire; the first one that shall turns that on.
+        """Let single objects expire: the first one that shall turns that on in the stream.
 
         Raises:
             ServerVersionError: the server cannot do it.
@@ -221,7 +221,7 @@ class KnownStream:
             raise harm.error(self.bucket, self.config)
 
     def check_record(self, name: str, size: int) -> None:
-        """Refuse a record that the stream does not take; where it has a limit of its own.
+        """Refuse a record that is larger than the stream's own limit.
 
         Arguments:
             name: of the object.
@@ -253,5 +253,5 @@ class PendingSettings:
         self._known.check_answer(self._pending)
 
     def close(self) -> None:
-        """Wait no longer. Never fails."""
+        """Stop waiting for the answer. Never fails."""
         self._pending.close()

@@ -29,7 +29,7 @@ def follow(records: Records, name: str) -> tuple[Records, ObjectInfo] | None:
 def follow_record(
     records: Records, name: str, info: ObjectInfo | None
 ) -> tuple[Records, ObjectInfo] | None:
-    """As :func:`follow`, for a name whose own record has been read."""
+    """Do as :func:`follow`, for a name whose own record has been read."""
     seen = {(records.bucket, name)}
     here = records
     while info is not None and not info.deleted:

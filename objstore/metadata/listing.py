@@ -31,7 +31,7 @@ Hidden = Callable[[str, ObjectInfo, ObjectInfo], object]
 def list_records(
     records: Records, malformed: Malformed | None = None, hidden: Hidden | None = None
 ) -> Iterator[ObjectInfo]:
-    """The last record of each name, in order of storing; tombstones included.
+    """Yield the last record of each name, in order of storing; tombstones included.
 
     An object that is changed meanwhile comes once, as it was before or after. Malformed records
     are logged and left out. Memory: one page, and 8 bytes for each name. (Some clients leave
@@ -82,7 +82,7 @@ def _log(_message: StoredMessage, error: ObjectCorruptError) -> None:
 
 
 class _Listing:
-    """What a listing has given.
+    """The state of a listing: what it has given so far.
 
     Attributes:
         count: how many names, malformed records among them.
@@ -115,7 +115,7 @@ class _Listing:
                 self._elsewhere[message.subject] = info
 
     def once(self, messages: Iterable[StoredMessage], newest: int) -> Iterator[ObjectInfo]:
-        """Each name once, where only those changed since ``newest`` can come a second time."""
+        """Yield each name once, if only those changed since ``newest`` can come a second time."""
         for record in self._parse(messages):
             key = hash(record.name)
             if record.revision <= newest:
@@ -130,7 +130,7 @@ class _Listing:
             yield record
 
     def latest(self, messages: Iterable[StoredMessage]) -> Iterator[ObjectInfo]:
-        """Each name once, with its last record, where any may come several times."""
+        """Yield each name once, with its last record, where any may come several times."""
         latest: dict[str, ObjectInfo] = {}
         for record in self._parse(messages):
             latest.pop(record.name, None)
@@ -140,7 +140,7 @@ class _Listing:
         yield from latest.values()
 
     def missing(self, pattern: str) -> Iterator[ObjectInfo]:
-        """What has not come, from the leader; malformed records, which may have, not again."""
+        """Yield what has not come, from the leader; malformed records are not told again."""
         given = {*self._given, *(self._changed or ())}
         records = self._records
         there = records.jetstream.subjects(records.stream, pattern)
@@ -156,7 +156,7 @@ class _Listing:
             yield record
 
     def elsewhere(self, hidden: Hidden | None) -> Iterator[ObjectInfo]:
-        """What older clients stored under other subjects, where it counts."""
+        """Yield what older clients stored under other subjects, if it counts."""
         if not self._elsewhere:
             return
         self._records.has_older_spellings = True

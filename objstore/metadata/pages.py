@@ -48,7 +48,7 @@ class Page(list[StoredMessage]):
 
 
 class Paging:
-    """Reads the messages of a subject from a sequence on, each exactly once, in order.
+    """The messages of a subject from a sequence on, each exactly once, in order.
 
     The next batch is asked for before the last part of one is handed out, so that it comes
     meanwhile. One that its server says nothing more of is asked for again, from where it ended.
@@ -85,7 +85,7 @@ class Paging:
         self._pending_includes_self = jetstream.pending_includes_self
 
     def __iter__(self) -> Iterator[Page]:
-        """Yield what has come, never nothing; less than all where batches are not to be had.
+        """Yield what has come, never nothing; less than all where batches cannot be had.
 
         Raises:
             NoRespondersError: the stream gives no direct gets.
@@ -127,7 +127,7 @@ class Paging:
         self._has_ended = False
 
     def _next(self) -> Page | None:
-        """What comes next; nothing at the end of a batch; None: there are no batches here."""
+        """Return what comes next; nothing at a batch's end; None: there are no batches here."""
         deadline = time.monotonic() + self._jetstream.patience
         waits = self._jetstream.waits()
         wait = next(waits)

@@ -92,11 +92,11 @@ class Records:
         self.access = Access(jetstream, self.stream, self.known.ask)
 
     def of(self, bucket: str) -> Records:
-        """The metadata of another bucket of the account."""
+        """Return the metadata of another bucket of the account."""
         return Records(self.jetstream, bucket, eventual=self._eventual)
 
     def read(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
-        """The last record of a name, tombstones included; None if there is none.
+        """Return the last record of a name, tombstones included; None if there is none.
 
         Where there is none, or a tombstone, one that an older client stored under another subject
         is looked for: it counts if it is newer.
@@ -119,7 +119,7 @@ class Records:
         return info
 
     def find_elsewhere(self, name: str, after: int = 0) -> tuple[str, ObjectInfo] | None:
-        """The newest record of a name that an older client stored under another subject.
+        """Find the newest record of a name that an older client stored under another subject.
 
         Arguments:
             name: of the object.
@@ -134,7 +134,7 @@ class Records:
         return PendingElsewhere(self, name).result(after)
 
     def read_own(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
-        """The last record under a name's own subject, tombstones included; None: there is none.
+        """Return the last record under a name's own subject, tombstones included; None: none.
 
         From the leader, unless any server will do or there is but one. A direct get is the
         leader's answer on a server without a cluster, and costs less: 6,200 a second against
@@ -176,14 +176,14 @@ class Records:
         return not self.access.allows(Way.LEADER) or not self.reads_direct
 
     def _last_without_direct(self, subject: str) -> StoredMessage | None:
-        """There is no such stream, or one without direct gets: which, the leader tells."""
+        """Ask the leader for a subject's last message, and learn if direct gets are allowed."""
         self.access.direct = False
         stored = self.access.last(subject, leader=True)
         self.access.learn_direct()
         return stored
 
     def last_from_leader(self, subject: str) -> StoredMessage | None:
-        """The last message of a subject; from the leader, if that may be asked."""
+        """Return the last message of a subject; from the leader, if that may be asked."""
         return self.access.last(subject, leader=True)
 
     @property
@@ -227,7 +227,7 @@ class Records:
         return parse_stored(stored, self.bucket)
 
     def replaced(self, info: ObjectInfo) -> int | None:
-        """The revision that a record was stored over; None: its writer did not say, or it is gone.
+        """Return the revision that a record was stored over; None: unknown, or the record is gone.
 
         Raises:
             ObjStoreError: as :meth:`read`.
@@ -241,7 +241,7 @@ class Records:
     def start_publish(
         self, info: ObjectInfo, expected: int, encoded: bytes | None = None
     ) -> PendingAck:
-        """Store a record in place of the one with revision ``expected`` (0: none).
+        """Publish a record in place of the one with revision ``expected`` (0: none).
 
         Arguments:
             info: what it says.
@@ -281,7 +281,7 @@ class Records:
             raise
 
     def pages(self, subject: str, sequence: int = 1) -> Generator[Page, None, None]:
-        """Messages of a subject from a sequence on, some at a time; never none."""
+        """Yield the messages of a subject from a sequence on, in pages that are never empty."""
         if self.batches:
             pages = Paging(self.jetstream, self.access, self.stream, subject, sequence)
             try:
@@ -306,7 +306,7 @@ class Records:
         return self.jetstream.is_clustered and not self._eventual
 
     def _rest_from_leader(self, subject: str, sequence: int) -> Iterator[Page]:
-        """What followers did not have yet.
+        """Yield what followers did not have yet.
 
         Who lags gives the records of a moment before, and none stored since: those are newer
         than all that it gave. What is stored from now on is not followed: a writer may be as fast.
@@ -320,7 +320,7 @@ class Records:
             sequence = found.sequence + 1
 
     def _one_by_one(self, pattern: str, sequence: int) -> Iterator[Page]:
-        """The same without batches.
+        """Yield the messages of a pattern from a sequence on, without batches.
 
         What was stored since an earlier look is asked for in order, as it mostly is little; all
         of it, and what is more, is asked for by name.
@@ -336,7 +336,7 @@ class Records:
             yield rest
 
     def _all_by_name(self, pattern: str, sequence: int) -> Page:
-        """The last message of each subject, from a sequence on.
+        """Return the last message of each subject, from a sequence on.
 
         Memory: all records, since the subjects come in no order.
         """
@@ -352,12 +352,12 @@ class Records:
         return Page(found, len(found), 0)
 
     def _last_of_each(self, pattern: str) -> list[StoredMessage]:
-        """The last message of each subject, in no order."""
+        """Return the last message of each subject, in no order."""
         subjects = self.jetstream.subjects(self.stream, pattern)
         return list(self._read_each(iter(subjects), self._start_last))
 
     def last_of(self, subjects: Iterable[str]) -> Iterator[StoredMessage]:
-        """The last message of each of some subjects, from the leader."""
+        """Return the last message of each of some subjects, from the leader."""
 
         def ask(subject: str) -> PendingRead:
             return self.access.start_last(subject, leader=True)
@@ -367,7 +367,7 @@ class Records:
     def _read_each(
         self, subjects: Iterator[str], ask: Callable[[str], PendingRead]
     ) -> Iterator[StoredMessage]:
-        """What each subject has, with several requests under way."""
+        """Yield what each subject has, with several requests under way."""
         under_way: deque[PendingRead] = deque()
         try:
             under_way.extend(map(ask, itertools.islice(subjects, AHEAD)))
@@ -381,11 +381,11 @@ class Records:
                 pending.close()
 
     def names_with(self, nuid: str) -> set[str]:
-        """As :meth:`names_with_each`, of one nuid."""
+        """Return the names that have had a nuid; as :meth:`names_with_each`."""
         return self.names_with_each((nuid,))[nuid]
 
     def names_with_each(self, nuids: Iterable[str]) -> dict[str, set[str]]:
-        """The names that have had each nuid, as far as the bucket still tells; some may be gone.
+        """Return the names that have had each nuid, as far as the bucket tells; some may be gone.
 
         The first call looks through all records, later ones through those since: 100 bytes each.
         """
@@ -400,7 +400,7 @@ class Records:
             return {nuid: self._names.of(nuid) for nuid in nuids}
 
     def no_bucket(self) -> BucketNotFoundError:
-        """The error for this bucket's absence."""
+        """Make the error for this bucket's absence."""
         return self.known.missing()
 
 
@@ -425,7 +425,7 @@ def parse_stored(stored: StoredMessage, bucket: str) -> ObjectInfo:
 
 
 def _expiring(info: ObjectInfo, ttl: timedelta, header: bytes) -> ObjectInfo:
-    """With its life time; and as a tombstone, once what its writer stated is over.
+    """Give a record its life time; once that is over, it is a tombstone.
 
     In a bucket with delete markers the server keeps each message at least as long as a marker,
     a day maybe where a second was asked for. Only there this computer's clock counts.
@@ -459,7 +459,7 @@ class PendingElsewhere:
             self._page = records.jetstream.direct_page(records.stream, request)
 
     def result(self, after: int = 0) -> tuple[str, ObjectInfo] | None:
-        """As :meth:`Records.find_elsewhere`."""
+        """Find the newest record; as :meth:`Records.find_elsewhere`."""
         records = self._records
         found: dict[int, tuple[str, ObjectInfo]] = {}
         for stored in self._messages():
@@ -483,6 +483,6 @@ class PendingElsewhere:
         return records.last_of(subjects)
 
     def close(self) -> None:
-        """Wait no longer. Never fails."""
+        """Stop waiting for the answer. Never fails."""
         if self._page is not None:
             self._page.close()

@@ -20,7 +20,7 @@ class TombstonesSeen:
 
 
 class NamesByNuid:
-    """Which names were seen with which nuid.
+    """The names that were seen with each nuid.
 
     The lock, under which the network is asked, is reentrant: a signal handler that interrupts its
     holder looks through the rest itself. To add what was added is no harm.
@@ -38,6 +38,6 @@ class NamesByNuid:
             self._others.setdefault(nuid, set()).add(name)
 
     def of(self, nuid: str) -> set[str]:
-        """The names that were seen with a nuid."""
+        """Return the names that were seen with a nuid."""
         first = self._names.get(nuid)
         return set() if first is None else {first, *self._others.get(nuid, ())}

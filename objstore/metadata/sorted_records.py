@@ -35,7 +35,9 @@ SORT_ANEW = 200
 
 
 class SortedRecords:
-    """Never changed: who reads it sees one moment of the bucket, whatever other threads learn.
+    """The records of a bucket at one moment, sorted by name; never changed.
+
+    Who reads it sees that one moment, whatever other threads learn meanwhile.
 
     Memory for each name: its text (49 bytes and one for each ASCII character), the packed record
     (120 bytes, more with a media type) and two places in lists (16 bytes).
@@ -74,7 +76,7 @@ class SortedRecords:
         self.subjects = len(names) + len(others) - (packed.count(ABSENT) if others else 0)
 
     def _find_overrides(self) -> None:
-        """Find where a record of an older client counts: nothing newer is under its own subject."""
+        """Find where an older client's record counts: nothing newer is under the own subject."""
         newest: dict[str, ObjectInfo] = {}
         for info in self._others.values():
             there = newest.get(info.name)
@@ -92,26 +94,26 @@ class SortedRecords:
                 self._overrides[name] = info
 
     def own(self, at: int) -> ObjectInfo | None:
-        """The record under the own subject of a name, given by its place; None: there is none."""
+        """Return the record under the own subject of the name at a place; None: there is none."""
         packed = self._packed[at]
         return unpack_record(packed, self._bucket, self.names[at]) if packed else None
 
     def live(self, at: int) -> ObjectInfo | None:
-        """The object of a name, given by its place; None: there is none now."""
+        """Return the object of the name at a place; None: there is none now."""
         if is_tombstone(self._packed[at]) and not self._overrides:
             return None
         info = self._overrides.get(self.names[at]) or self.own(at)
         return None if info is None or info.deleted else info
 
     def is_live(self, at: int) -> bool:
-        """Whether there is an object of a name, given by its place."""
+        """Tell whether there is an object of the name at a place."""
         packed = self._packed[at]
         if packed[:1] == b"p" and not self._overrides:
             return True
         return self.live(at) is not None
 
     def revisions(self) -> Iterator[tuple[str, int]]:
-        """Of each record under its name's own subject the name and the revision."""
+        """Yield the name and the revision of each record under its name's own subject."""
         for name, packed in zip(self.names, self._packed, strict=True):
             if packed:
                 yield name, revision_in(packed)
@@ -122,7 +124,7 @@ class SortedRecords:
         return self._others
 
     def with_changes(self, news: Changes) -> SortedRecords:
-        """What is known when some records were stored, and some are gone."""
+        """Return the records after some were stored, and some removed."""
         if not news:
             return self
         others = {**self._others, **news.others}
@@ -190,7 +192,7 @@ class Changes:
         return bool(self.records or self.others or self.gone or self.gone_others or self.oldest)
 
     def add(self, stored: StoredMessage) -> None:
-        """Take in what was stored, later than all before."""
+        """Take in a message that was stored later than all before."""
         try:
             info = parse_stored(stored, self._bucket)
         except ObjectCorruptError:
@@ -227,7 +229,7 @@ class Changes:
 
 
 def owner_of(subject: str, prefix: str) -> str | None:
-    """The name whose own subject this is; None: it is none's."""
+    """Return the name whose own subject this is; None: it is no name's."""
     name = name_of(subject)
     if not name or subject != prefix + base64.urlsafe_b64encode(name.encode()).decode():
         return None

@@ -82,7 +82,7 @@ class Watcher(Uncopied):
             raise
 
     def next(self, timeout: float | None = None) -> ObjectInfo:
-        """The next change; waits for it.
+        """Wait for the next change, and return it.
 
         After an error other than BucketNotFoundError it can be called again, and goes on where
         it was; after KeyboardInterrupt, too.
@@ -164,7 +164,7 @@ class Watcher(Uncopied):
         return self._consumer.closed or self._pid != os.getpid()
 
     def _next(self, deadline: float | None) -> ObjectInfo | None:
-        """What :meth:`next` gives; None: time is up.
+        """Return what :meth:`next` gives; None: time is up.
 
         While what existed is being given, one more is looked for before one is given, for only
         that tells whether it is the last: what follows may be tombstones, or malformed.
@@ -186,7 +186,7 @@ class Watcher(Uncopied):
         return info
 
     def _check(self) -> None:
-        """Refuse, where it was stopped."""
+        """Refuse a call of a stopped watcher."""
         if self._stopped:
             raise WatcherStoppedError(
                 f"the watcher of bucket {self._records.bucket} was stopped",
@@ -199,7 +199,7 @@ class Watcher(Uncopied):
             self.caught_up.set()
 
     def _find(self, deadline: float | None) -> ObjectInfo | None:
-        """The next record to be given; None: none in time, or among those that existed."""
+        """Find the next record to be given; None: none in time, or among those that existed."""
         while (delivery := self._consumer.next(deadline)) is not None:
             try:
                 info = self._records.parse(delivery)

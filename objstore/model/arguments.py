@@ -79,7 +79,7 @@ def describe(
     chunk_size: int | None = None,
     ttl: timedelta | float | None = None,
 ) -> ObjectInfo:
-    """The record of a new object, as far as the user describes it; arguments override ``meta``.
+    """Make the record of a new object of what the user says; arguments override ``meta``.
 
     Raises:
         InvalidNameError, InvalidOptionError: something said cannot be stored.
@@ -112,7 +112,7 @@ def redescribe(
     headers: Headers | Unset | None,
     metadata: Mapping[str, str] | Unset | None,
 ) -> ObjectInfo:
-    """A record with some of what describes it changed; None clears, UNSET leaves as it is.
+    """Change some of what describes a record; None clears, UNSET leaves as it is.
 
     New headers leave the media type alone, unless they have one.
 
@@ -146,7 +146,7 @@ _COMPRESSED = {
 
 
 def guess_mime(name: str) -> str | None:
-    """The media type that a file's name suggests."""
+    """Guess the media type of a file by its name."""
     import mimetypes  # here: few need it, and all would wait for it
 
     mime, encoding = mimetypes.guess_type(name)
@@ -154,7 +154,7 @@ def guess_mime(name: str) -> str | None:
 
 
 def given(argument: Any, field: Any) -> Any:
-    """An argument, or else a meta's field, where None says nothing."""
+    """Return an argument, or else a meta's field, where None says nothing."""
     if isinstance(argument, Unset) and field is not None:
         return field
     return argument
@@ -236,7 +236,7 @@ def description_text(description: object) -> str:
 
 
 def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list[str]]:
-    """Headers with their ``Content-Type`` replaced, unless ``mime`` is None.
+    """Replace the ``Content-Type`` of headers, unless ``mime`` is None.
 
     Raises:
         InvalidOptionError: ``mime`` cannot stand in a header.
@@ -249,7 +249,7 @@ def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list
 
 
 def _is_content_type(name: str) -> bool:
-    """Whether a header is the media type."""
+    """Tell whether a header is the media type."""
     return name.lower() == CONTENT_TYPE.lower()
 
 
@@ -274,7 +274,7 @@ def _check_text(what: str, text: str) -> None:
 
 
 def _chosen_size(*sizes: int | None) -> int:
-    """The first chunk size of several; all that were given are checked.
+    """Choose the first chunk size of several; all that were given are checked.
 
     Raises:
         InvalidOptionError: one is no number of bytes.
@@ -351,7 +351,7 @@ def check_range(start: object, end: object) -> None:
 
 
 def positive(option: str, value: object) -> int:
-    """Check a number of bytes, servers, messages.
+    """Check a number of bytes, servers or messages.
 
     Raises:
         InvalidOptionError: it is none.
@@ -360,7 +360,7 @@ def positive(option: str, value: object) -> int:
 
 
 def one_of(option: str, kind: type[enum.Enum], value: object) -> str:
-    """Check a choice; its value.
+    """Check a choice, and return its value.
 
     Raises:
         InvalidOptionError: it is none.
@@ -395,7 +395,7 @@ def word(what: str, value: object) -> str:
 
 
 def to_nanoseconds(option: str, value: object) -> int:
-    """Check a duration; in nanoseconds, exactly.
+    """Check a duration, and return it in nanoseconds, exactly.
 
     Raises:
         InvalidOptionError: it is none.

@@ -45,15 +45,15 @@ class ObjectStoreStatus:
     """A bucket's settings and state.
 
     Attributes:
-        bucket: its name.
+        bucket: the bucket's name.
         size: how many live objects there are, links among them; None where they were not counted.
-        total_size: of them all, in bytes; None where that was not counted.
-        bytes: that the stream takes, metadata and overhead included.
+        total_size: the size of them all, in bytes; None where that was not counted.
+        bytes: the bytes that the stream takes, metadata and overhead included.
         description: free text.
-        ttl: after which objects expire; zero: never.
-        storage, replicas, compression: of the stream.
+        ttl: the life time after which objects expire; zero: never.
+        storage, replicas, compression: the stream's settings.
         sealed: whether nothing can change any more.
-        max_object_size: in bytes, or None.
+        max_object_size: the largest object allowed, in bytes, or None.
         metadata: the user's pairs of text.
         stream_info: what the server told of the stream.
         backing_store: always ``"JetStream"``.
@@ -84,7 +84,7 @@ _ALLOWED = {"allow_msg_ttl": "object_ttl", "allow_batched": "batched"}
 
 
 def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]) -> dict[str, Any]:
-    """The configuration of a new bucket's stream: ADR-20's, and what was asked for.
+    """Make the configuration of a new bucket's stream: ADR-20's, and what was asked for.
 
     It has nothing beyond, so that other clients' idempotent create calls succeed. But one that is
     fed from other buckets lets single objects expire where the server can: theirs may.
@@ -120,20 +120,20 @@ def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]
 
 
 def _fed(options: BucketOptions, supports: Mapping[str, bool]) -> dict[str, Any]:
-    """What a stream that is fed from others needs."""
+    """Return the settings that a stream needs which is fed from others."""
     is_fed = options.mirror is not None or bool(options.sources)
     return {"allow_msg_ttl": True} if is_fed and supports.get("message TTL") else {}
 
 
 def _without_refused(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without the permissions that it does not give."""
+    """Leave out of a configuration the permissions that it does not give."""
     return {key: value for key, value in config.items() if key not in _ALLOWED or value}
 
 
 def updated_stream(
     bucket: str, options: BucketOptions, config: Mapping[str, Any], supports: Mapping[str, bool]
 ) -> dict[str, Any]:
-    """The configuration of an existing bucket's stream with some options changed, and no more.
+    """Change some options in the configuration of an existing bucket's stream, and no more.
 
     Arguments:
         bucket: its name.
@@ -176,7 +176,7 @@ def updated_stream(
 
 
 def merged_metadata(options: BucketOptions, config: Mapping[str, Any]) -> dict[str, str]:
-    """A stream's metadata where ``options`` change the user's pairs, the limit, or both."""
+    """Change the user's pairs, the limit, or both in a stream's metadata."""
     old = config.get("metadata") or {}
     said = BucketOptions(metadata=options.metadata, max_object_size=options.max_object_size)
     pairs: dict[str, str] = said.fields().get("metadata", {})
@@ -207,7 +207,7 @@ _CLONED = (
 def cloned_stream(
     bucket: str, options: BucketOptions, source: Mapping[str, Any], supports: Mapping[str, bool]
 ) -> dict[str, Any]:
-    """The configuration of a bucket's stream like another's, with some options changed.
+    """Make the configuration of a stream like another bucket's, with some options changed.
 
     Arguments:
         bucket: the new one's name.
@@ -270,7 +270,7 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
 
 
 def _in_options_words(field: str, actual: Any, wanted: Any) -> dict[str, tuple[Any, Any]]:
-    """A difference of a stream's field as one of the options that a user gave."""
+    """Name a difference of a stream's field by the option that a user gave."""
     if field == "max_age":
         ages = tuple(timedelta(microseconds=age / 1000) for age in (actual, wanted))
         return {"ttl": (ages[0], ages[1])}
@@ -290,7 +290,7 @@ def _in_options_words(field: str, actual: Any, wanted: Any) -> dict[str, tuple[A
 
 
 def marked(config: Mapping[str, Any], nuid: str) -> dict[str, Any]:
-    """A stream's configuration with a mark that no other has.
+    """Mark a stream's configuration as no other is marked.
 
     A server takes the creation of a stream that exists for done if the settings are the same.
     With the mark they are not, so that two who make the same bucket learn of each other.
@@ -299,7 +299,7 @@ def marked(config: Mapping[str, Any], nuid: str) -> dict[str, Any]:
 
 
 def local_sources(options: BucketOptions) -> list[str]:
-    """The buckets of the same account that options name as mirror or sources."""
+    """Return the buckets of the same account that options name as mirror or sources."""
     given = [options.mirror] if options.mirror is not None else list(options.sources or ())
     return [
         each if isinstance(each, str) else each.name
@@ -309,7 +309,7 @@ def local_sources(options: BucketOptions) -> list[str]:
 
 
 def bucket_of_config(config: Mapping[str, Any]) -> str | None:
-    """The bucket that a stream is behind, by its name and its subjects; None: it is no bucket."""
+    """Return the bucket that a stream is behind, by its name and subjects; None: no bucket."""
     bucket = bucket_of_stream(str(config.get("name")))
     subjects = config.get("subjects")
     if bucket is None or (subjects and all_meta_subject(bucket) not in subjects):
@@ -318,14 +318,14 @@ def bucket_of_config(config: Mapping[str, Any]) -> str | None:
 
 
 def user_metadata(metadata: object) -> dict[str, str]:
-    """A stream's metadata without what the server wrote there."""
+    """Return a stream's metadata without what the server wrote there."""
     if not isinstance(metadata, Mapping):
         return {}
     return {k: v for k, v in metadata.items() if not k.startswith(SERVER_METADATA)}
 
 
 def max_object_size(config: Mapping[str, Any]) -> int | None:
-    """The limit that a bucket's stream carries, or None."""
+    """Return the limit that a bucket's stream carries, or None."""
     metadata = config.get("metadata")
     text = metadata.get(MAX_OBJECT_SIZE) if isinstance(metadata, dict) else None
     return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
@@ -338,7 +338,7 @@ def status_of(
     size: int | None = None,
     total_size: int | None = None,
 ) -> ObjectStoreStatus:
-    """A bucket's status, from what the server tells of its stream.
+    """Make a bucket's status of what the server tells of its stream.
 
     Arguments:
         bucket: its name.

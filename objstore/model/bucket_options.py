@@ -71,7 +71,7 @@ class Placement:
     tags: Sequence[str] = ()
 
     def fields(self) -> dict[str, Any]:
-        """The stream's configuration for it.
+        """Make the stream's configuration of the placement.
 
         Raises:
             InvalidOptionError: it says nothing, or a value is impossible.
@@ -91,7 +91,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Republish:
-    """Send each message of a bucket on, once it is stored, for plain subscribers (ADR-8).
+    """Where each message of a bucket is sent on, once it is stored, for plain subscribers (ADR-8).
 
     Attributes:
         dest: the subject or pattern that it is sent to, such as ``changes.>``.
@@ -104,7 +104,7 @@ class Republish:
     headers_only: bool = False
 
     def fields(self) -> dict[str, Any]:
-        """The stream's configuration for it.
+        """Make the stream's configuration of the republishing.
 
         Raises:
             InvalidOptionError: a value is impossible.
@@ -163,7 +163,7 @@ class BucketOptions:
     batched: bool | None = None
 
     def fields(self, bucket: str = "") -> dict[str, Any]:
-        """Give the stream's configuration, of what was said.
+        """Make the stream's configuration of the options that were given.
 
         Arguments:
             bucket: its name, which mirrors and sources need.

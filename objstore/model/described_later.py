@@ -21,14 +21,14 @@ _T = TypeVar("_T")
 
 
 def said_now(option: _T | Callable[[], _T | None] | None) -> _T | None:
-    """What is said at the beginning: nothing, where a function will say it at the commit."""
+    """Return what is said at the beginning; None, if a function will say it at the commit."""
     return None if callable(option) else option
 
 
 def finisher(
     headers: HeadersOption, metadata: MetadataOption
 ) -> Callable[[ObjectInfo], ObjectInfo] | None:
-    """Make what completes a record at the commit; None: all is said.
+    """Make the function that completes a record at the commit; None: all is said.
 
     It raises InvalidOptionError where a function gives what cannot be stored.
     """
@@ -82,13 +82,13 @@ class SaidAtCommit:
 
     @property
     def headers(self) -> HTTPHeaderDict:
-        """To be changed; not where a function is going to say all of them."""
+        """The headers, to be changed; not where a function is going to say all of them."""
         if self._headers is None:
             self._headers = self._info.headers
         return self._headers
 
     def set_headers(self, headers: HeadersOption) -> None:
-        """Take other headers; the media type stays, unless they have one.
+        """Replace the headers; the media type stays, unless they have one.
 
         Raises:
             InvalidOptionError: they cannot be stored.
@@ -102,13 +102,13 @@ class SaidAtCommit:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """To be changed; not where a function is going to say all of them."""
+        """The metadata, to be changed; not where a function is going to say all of them."""
         if self._metadata is None:
             self._metadata = dict(self._info.metadata)
         return self._metadata
 
     def set_metadata(self, metadata: MetadataOption) -> None:
-        """Take other metadata.
+        """Replace the metadata.
 
         Raises:
             InvalidOptionError: they cannot be stored.
@@ -117,7 +117,7 @@ class SaidAtCommit:
         self._metadata = metadata_dict(said_now(metadata))
 
     def apply(self, info: ObjectInfo) -> ObjectInfo:
-        """Complete a record.
+        """Complete a record with the headers and metadata of this moment.
 
         Raises:
             InvalidOptionError: what was changed cannot be stored.

@@ -20,8 +20,8 @@ class StoreMetrics:
 
     Attributes:
         objects: how many have content of their own: those of ``status().size`` without the links.
-        total_size: of all of them, in bytes.
-        avg_size: of one, in bytes; 0.0 where there is none.
+        total_size: the size of all of them, in bytes.
+        avg_size: the average size of one, in bytes; 0.0 where there is none.
         mime_types: how many have each media type; ``"unknown"``: those without one.
     """
 

@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[^\s.*>\x00-\x1f\x7f]+(\.[^\s.*>\x00-\x1f\x7f]+)*")
 
 
 def other_subjects(bucket: str, name: str) -> tuple[str, ...]:
-    """The subjects other than ADR-20's that a name's metadata may be stored under.
+    """Return the subjects other than ADR-20's that a name's metadata may be stored under.
 
     Arguments:
         bucket: the bucket's name.

@@ -27,8 +27,8 @@ class LostStreamData:
     """Messages that a stream's storage lost.
 
     Attributes:
-        msgs: their sequences.
-        bytes: their size.
+        msgs: the lost messages' sequences.
+        bytes: the lost messages' size.
 
     Source: ``LostStreamData`` of nats-server.
     """
@@ -43,7 +43,7 @@ class StreamState:
 
     Attributes:
         messages: how many there are, chunks and metadata together.
-        bytes: that they take, headers and overhead included.
+        bytes: the bytes that they take, headers and overhead included.
         first_seq, last_seq: the numbers of the oldest and the newest message.
         first_ts, last_ts: when these were stored; None in an empty stream.
         num_subjects: how many subjects have messages.
@@ -75,7 +75,7 @@ class StreamAlternate:
     """A mirror that answers for the stream.
 
     Attributes:
-        name: of its stream.
+        name: the name of its stream.
         domain: the JetStream domain that it is in, or ``""``.
         cluster: the cluster that it is in, or ``""``.
 

@@ -77,7 +77,7 @@ class StreamSource:
     external: ExternalStream | None = None
 
     def fields(self, option: str, bucket: str) -> dict[str, Any]:
-        """The stream's configuration for it.
+        """Make the stream's configuration of the source.
 
         Arguments:
             option: it was given as, for the error's message.
@@ -131,7 +131,7 @@ class StreamSource:
         return time_text(moment)
 
     def _transforms(self, option: str, source: str, bucket: str) -> list[dict[str, str]]:
-        """From the source's subjects to the bucket's own."""
+        """Make the transforms from the source's subjects to the bucket's own."""
         here, there = f"$O.{bucket}.", f"$O.{source}."
         if self.filter_subject is None:
             return [{"src": f"{there}{part}.>", "dest": f"{here}{part}.>"} for part in "CM"]
@@ -174,7 +174,7 @@ def check_subject_pattern(what: str, subject: object) -> str:
 
 
 def mirror_fields(mirror: object, bucket: str) -> dict[str, Any]:
-    """The stream's configuration of a mirror.
+    """Make the stream's configuration of a mirror.
 
     Raises:
         InvalidOptionError: it is impossible.
@@ -186,7 +186,7 @@ def mirror_fields(mirror: object, bucket: str) -> dict[str, Any]:
 
 
 def sources_fields(sources: object, bucket: str) -> dict[str, Any]:
-    """The stream's configuration of an aggregate, which can also be written.
+    """Make the stream's configuration of an aggregate, which can also be written.
 
     Raises:
         InvalidOptionError: it is impossible.
@@ -212,7 +212,7 @@ def _source(option: str, given: object) -> StreamSource:
 
 
 def actual_sources(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a stream is fed from, in the form of :func:`sources_fields`, however it was set up."""
+    """Return what a stream is fed from, in the form of :func:`sources_fields`, however set up."""
     sources = config.get("sources") or []
     if not sources and config.get("mirror"):
         sources = [config["mirror"]]

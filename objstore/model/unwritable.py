@@ -30,7 +30,7 @@ class Harmful(NamedTuple):
     """A setting of a stream that makes writing objects fail, or lose them.
 
     Attributes:
-        field: of the stream's configuration, as the server's API calls it.
+        field: the setting's name in the stream's configuration, as the server's API has it.
         is_set: tells whether the configuration of a bucket's stream has it.
         chunks: what becomes of the chunks that are published.
         records: what becomes of the metadata that are published.
@@ -46,7 +46,7 @@ class Harmful(NamedTuple):
     is_final: bool = False
 
     def error(self, bucket: str, config: _Config) -> BucketConfigError:
-        """The error that names the setting and says what to do."""
+        """Make the error that names the setting and says what to do."""
         actual = config.get(self.field)
         wanted = bucket_subjects(bucket) if self.field == "subjects" else self.wanted
         if self.is_final:
@@ -63,7 +63,7 @@ class Harmful(NamedTuple):
 
 
 def _limit(config: _Config, field: str) -> int:
-    """A limit of a stream; 0 where there is none."""
+    """Return a limit of a stream; 0 if there is none."""
     return max(0, int(config.get(field) or 0))
 
 
@@ -80,7 +80,7 @@ def _moves(bucket: str, config: _Config) -> bool:
 
 
 def _misses(bucket: str, config: _Config) -> bool:
-    """Whether the stream does not take all the bucket's subjects; without any it is a copy."""
+    """Tell whether the stream lacks some of the bucket's subjects; a copy has none, and may."""
     own = config.get("subjects") or []
     wanted = [subject[:-1] + "*" for subject in bucket_subjects(bucket)]  # one token each
     return bool(own) and not all(any(covers(has, each) for has in own) for each in wanted)
@@ -161,7 +161,7 @@ HARMFUL: tuple[Harmful, ...] = (
 
 
 def harm_of(bucket: str, config: _Config) -> Harmful | None:
-    """The first setting that makes a bucket's stream harm what is published; None: there is none.
+    """Return the first setting that makes a stream harm what is published; None: there is none.
 
     Arguments:
         bucket: its name.
@@ -197,7 +197,7 @@ def refusal(bucket: str, config: _Config) -> ObjStoreError | None:
 
 
 def covers(pattern: str, subjects: str) -> bool:
-    """Whether a pattern takes all subjects that another one takes."""
+    """Tell whether a pattern takes all subjects that another one takes."""
     ours, theirs = pattern.split("."), subjects.split(".")
     for at, mine in enumerate(ours):
         if mine == ">":
@@ -208,7 +208,7 @@ def covers(pattern: str, subjects: str) -> bool:
 
 
 def _meet(one: str, other: str) -> bool:
-    """Whether some subject is taken by both patterns."""
+    """Tell whether some subject is taken by both patterns."""
     ours, theirs = one.split("."), other.split(".")
     for mine, its in zip(ours, theirs, strict=False):
         if ">" in (mine, its):

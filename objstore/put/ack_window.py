@@ -45,7 +45,7 @@ AFTER_REFUSAL = {Course.OPEN: Course.REFUSED, Course.INTERRUPTED: Course.REFUSED
 
 
 class AckWindow:
-    """What is known of chunks under way.
+    """The chunks that are sent and not yet known to be stored.
 
     The reader thread calls :meth:`confirm` and :meth:`refuse`, any thread :meth:`fail`; the
     uploading thread waits in :meth:`wait` and :meth:`settle`.
@@ -90,7 +90,7 @@ class AckWindow:
         return self._bytes_sent - self._bytes_stored
 
     def add(self, size: int) -> None:
-        """The next chunk is about to be sent."""
+        """Take note of a chunk that is about to be sent."""
         self._sizes.append(size)
         self._bytes_sent += size
         self.sent += 1
@@ -108,12 +108,12 @@ class AckWindow:
         self._tell()
 
     def refuse(self, error: ObjStoreError) -> None:
-        """The upload cannot go on like this; the first reason counts, but for a real refusal."""
+        """Stop the upload for an error; the first one counts, unless a final refusal follows."""
         self.answers += 1
         self._stop(error)
 
     def fail(self, error: ObjStoreError) -> None:
-        """The connection was lost, or the permission is missing."""
+        """Stop the upload, since the connection was lost or the permission is missing."""
         self.no_more_answers = True
         self._stop(error)
 
@@ -125,7 +125,7 @@ class AckWindow:
         self._tell()
 
     def _tell(self) -> None:
-        """There is news: wake who waits for it."""
+        """Wake whoever waits for news."""
         if self._awaited:
             self._awaited = False
             self._news.put(None)
@@ -145,7 +145,7 @@ class AckWindow:
         return ready()
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Wait until something is true, which the answers make true.
+        """Wait until a condition is true, which the answers make true.
 
         Raises:
             RequestTimeoutError: nothing was stored for one time-out, whatever else was answered.
@@ -167,7 +167,7 @@ class AckWindow:
                 self._heard(deadline - now)
 
     def settle(self, ready: Callable[[], bool]) -> None:
-        """After a failure: wait until something is true, whatever is refused meanwhile.
+        """Wait after a failure until a condition is true, whatever is refused meanwhile.
 
         Returns in any case: after some silence, when no answer will come any more, or when far
         more have come than there were chunks. A leader

@@ -26,7 +26,7 @@ _CTYPES_ADDRESSES = "OPXzZ"
 
 
 def flat_view(data: object) -> memoryview | None:
-    """A view of the bytes of a bytes-like object, or None if it is none.
+    """Return a view of the bytes of a bytes-like object, or None if it is none.
 
     Memory of any shape and items is viewed, not copied, where it is one piece in C's order.
 
@@ -55,7 +55,7 @@ def flat_view(data: object) -> memoryview | None:
 
 
 def _flattened(view: memoryview) -> memoryview:
-    """The same bytes, one after the other."""
+    """Return the bytes of a view one after the other, copied only if they are not so yet."""
     if not view.c_contiguous or not view.nbytes:  # pieces; or a shape with a zero in it
         return memoryview(view.tobytes())
     try:
@@ -67,7 +67,7 @@ def _flattened(view: memoryview) -> memoryview:
 
 
 def is_immutable(view: memoryview) -> bool:
-    """Whether nobody can change the memory that is viewed.
+    """Tell whether nobody can change the memory that is viewed.
 
     That a view is read-only says nothing: somebody else may have another one. Of the objects that
     give memory away only bytes are known never to change.
@@ -87,7 +87,7 @@ def _refuse_addresses(view: memoryview) -> None:
 
 
 def _is_of_ctypes_pointers(owner: object) -> bool:
-    """Whether this is an object of ctypes that holds addresses.
+    """Tell whether an object of ctypes holds addresses.
 
     Of unions, packed structures and what a structure inherits, ctypes says nothing in a buffer's
     format.

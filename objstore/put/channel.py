@@ -22,7 +22,7 @@ __all__ = ["ChunkChannel"]
 
 
 class ChunkChannel:
-    """Publish chunks, with up to :data:`~objstore.put.ack_window.WINDOW` bytes unacknowledged.
+    """Publishes chunks, up to :data:`~objstore.put.ack_window.WINDOW` bytes unacknowledged.
 
     Arguments:
         records: the bucket.
@@ -52,7 +52,7 @@ class ChunkChannel:
         self._reply = self._inbox.open(self._deliver)
 
     def close(self) -> None:
-        """Take no more acknowledgements. Never fails."""
+        """Stop taking acknowledgements. Never fails."""
         self._session.forget(self._window)
         self._inbox.close(self._reply)
 
@@ -125,7 +125,7 @@ class ChunkChannel:
             self._window.refuse(OutOfStepError(f"chunk {number} was acknowledged out of order"))
 
     def settle(self) -> None:
-        """After a failure: wait for the answers to all that was sent, good or bad.
+        """Wait after a failure for the answers to all that was sent, good or bad.
 
         The server stores from a queue, past which a purge would slip: chunks would be stored
         after they were to be removed.
@@ -133,7 +133,7 @@ class ChunkChannel:
         self._window.settle(self._is_answered)
 
     def recover(self, kept: Mapping[int, Buffer]) -> tuple[int, int]:
-        """After a failure: find out what is stored, and leave no gap and nothing beyond.
+        """Find out after a failure what is stored, and leave no gap and nothing beyond it.
 
         What was stored after the last acknowledged chunk is compared with what was sent. What
         continues the object stays; behind a gap, which a change of the stream's leader makes,
@@ -167,7 +167,7 @@ class ChunkChannel:
                 jetstream.delete_message(stream, at)
 
     def _check_sizes(self, kept: Mapping[int, Buffer], stored: int) -> None:
-        """See that the chunks that are to be sent again can be.
+        """Check that the server still takes the chunks that are to be sent again.
 
         A server that is told to take less (``max_payload``) tells nobody, and ends the connection
         at each message that is larger; to the next one it says its new limit.

@@ -32,7 +32,7 @@ _IN_ALL = ("content_length", "size")
 
 
 class Length:
-    """How many bytes a payload says that it has.
+    """The number of bytes that a payload says that it has.
 
     Arguments:
         promised: by the payload, in bytes; None: it says nothing.
@@ -85,7 +85,7 @@ class Length:
             raise self._nothing
 
     def _is_of_sysfs(self) -> bool:
-        """Whether it is a setting of Linux: they say that they have a page, and have a line."""
+        """Tell whether the file is a setting of Linux: these claim a page, and have a line."""
         if self._fileno is None:
             return False
         try:
@@ -96,7 +96,7 @@ class Length:
 
 
 def length_of_reader(file: Any) -> Length:
-    """What a file-like says of its length; it is not read.
+    """Find out what a file-like says of its length, without reading it.
 
     Raises:
         InvalidPayloadError: it is not empty, and stands at its end.
@@ -116,7 +116,7 @@ def length_of_reader(file: Any) -> Length:
 
 
 def length_of_items(items: Any) -> Length:
-    """What an iterable says of the length of all its items together.
+    """Find out what an iterable says of the length of all its items together.
 
     That is not its ``__len__``, which counts the items.
     """
@@ -130,12 +130,12 @@ def length_of_items(items: Any) -> Length:
 
 
 def _counted(promised: int | None) -> Length:
-    """The length of a payload whose bytes are counted as they are read."""
+    """Return the length of a payload whose bytes are counted as they are read."""
     return Length(promised, promised)
 
 
 def _length_of_response(response: Any, owner: Any, place: int | None) -> Length:
-    """The length of a response of urllib3, which counts what comes before it is decompressed.
+    """Return the length of a urllib3 response, which counts what comes before decompression.
 
     Arguments:
         response: itself.
@@ -152,7 +152,7 @@ def _length_of_response(response: Any, owner: Any, place: int | None) -> Length:
 
 
 def _place(file: Any) -> int | None:
-    """Where a file stands, if it tells."""
+    """Tell where a file stands; None: it does not say."""
     try:
         return _number(file.tell())
     except (AttributeError, OSError, ValueError, TypeError):
@@ -160,7 +160,7 @@ def _place(file: Any) -> int | None:
 
 
 def _end(file: Any, place: int) -> int | None:
-    """Where a file ends, if it can be moved there; then it is moved back."""
+    """Tell where a file ends, and leave it where it was; None: it cannot be moved."""
     try:
         end = file.seek(0, os.SEEK_END)
     except (AttributeError, OSError, ValueError, TypeError):
@@ -170,7 +170,7 @@ def _end(file: Any, place: int) -> int | None:
 
 
 def _announced(file: Any, place: int) -> int | None:
-    """What is left of a file-like that does not seek, by whatever it says."""
+    """Return what is left of a file-like that does not seek, by whatever it says."""
     for name in _LEFT:
         left = _number(getattr(file, name, None))
         if left is not None:
@@ -187,7 +187,7 @@ def _announced(file: Any, place: int) -> int | None:
 
 
 def _content_length(response: Any) -> int | None:
-    """What the headers say of the body of an HTTP or FTP response."""
+    """Return what the headers say of the body of an HTTP or FTP response."""
     if _is_encoded(response) or _header(response, "Transfer-Encoding"):
         return None
     with contextlib.suppress(ValueError):
@@ -196,12 +196,12 @@ def _content_length(response: Any) -> int | None:
 
 
 def _is_encoded(response: Any) -> bool:
-    """Whether reading may give other bytes than those that were counted: decompressed ones."""
+    """Tell whether reading may give other bytes than were counted: decompressed ones."""
     return _header(response, "Content-Encoding").lower() not in ("", "identity")
 
 
 def _header(response: Any, name: str) -> str:
-    """A header, or an empty text."""
+    """Return a header, or an empty text."""
     headers: Any = getattr(response, "headers", None)
     try:
         value = headers.get(name) or headers.get(name.lower())
@@ -211,7 +211,7 @@ def _header(response: Any, name: str) -> str:
 
 
 def _number(value: object) -> int | None:
-    """A number of bytes, or None if it is none."""
+    """Return a number of bytes; None: the value is none."""
     if isinstance(value, bool):
         return None
     try:

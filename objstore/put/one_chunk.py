@@ -26,7 +26,7 @@ __all__ = ["OneChunk"]
 
 
 class OneChunk:
-    """A put of one chunk, once.
+    """A put of one chunk, to be used once.
 
     Arguments:
         records: the bucket.
@@ -69,7 +69,7 @@ class OneChunk:
         self._replaces: ObjectInfo | None = None
 
     def put(self, chunk: Buffer, timeout: float) -> ObjectInfo:
-        """Send the chunk, and what makes it an object; or leave nothing.
+        """Send the chunk and the metadata that make it an object; or leave nothing.
 
         Arguments:
             chunk: all of the payload.
@@ -120,7 +120,7 @@ class OneChunk:
         return described(self._on_conflict(found), self._info)
 
     def _nuid_to_remove(self, replaced: ObjectInfo | None) -> str:
-        """Tell whose chunks are to be removed: of what was there before."""
+        """Tell which nuid's chunks are to be removed: those of what was there before."""
         if replaced is None or not replaced.chunks or replaced.deleted:
             return ""
         if replaced.extra:  # a rename may have left them to another name
@@ -129,7 +129,7 @@ class OneChunk:
         return replaced.nuid
 
     def _go_on(self, chunk: Buffer, failed: ObjStoreError | None) -> ObjectInfo:
-        """Take the general road from here on."""
+        """Finish the put by the general road."""
         put = self._general(chunk, failed)
         try:
             if failed is not None:
@@ -149,13 +149,13 @@ class OneChunk:
         self._name(error)
 
     def _general(self, chunk: Buffer, error: BaseException | None) -> Put:
-        """Tell the general road of what was done."""
+        """Make the general road's put, and tell it what was done."""
         answered = self._is_answered or isinstance(error, NoRespondersError)
         put = self._begin_put(self._current)
         put.take_over(chunk, self._begun, self._sequence, answered=answered)
         return put
 
     def _name(self, error: BaseException) -> None:
-        """Have an error say which object it is about."""
+        """Add the bucket and the name to an error."""
         if isinstance(error, ObjStoreError):
             about(bucket=self._records.bucket, name=self._info.name).tell(error)

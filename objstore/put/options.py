@@ -25,7 +25,7 @@ class BinaryReader(Protocol):
     """A binary file, a socket's file, a response: whatever has a ``read`` that gives bytes."""
 
     def read(self, size: int, /) -> Buffer | None:
-        """Give at most ``size`` bytes, and none at the end."""
+        """Return at most ``size`` bytes, and none at the end."""
 
 
 #: What :meth:`objstore.ObjectStore.put` stores: bytes-like, a binary file, an iterable of

@@ -44,7 +44,7 @@ RECOUNTS = 5
 
 
 class State(enum.Enum):
-    """How the sending goes."""
+    """How far the sending of an object's chunks has come."""
 
     SMOOTH = "nothing has failed"
     INTERRUPTED = "after a fault; no chunk has been stored since"
@@ -53,7 +53,7 @@ class State(enum.Enum):
 
 
 class Event(enum.Enum):
-    """What changes that."""
+    """What changes the state of the sending."""
 
     STORED = "a chunk is known to be stored"
     RECOVERY = "after a fault, what is stored is to be found out"
@@ -150,7 +150,7 @@ class ChunkSender:
         self._forget(self._channel.position[0])
 
     def resume(self, error: ObjStoreError, begun: float) -> None:
-        """Go on after a failure of what was taken over.
+        """Go on after a failure of the chunk that was taken over.
 
         Arguments:
             error: the failure.
@@ -177,7 +177,7 @@ class ChunkSender:
         self._forget(self._sent)
 
     def check_count(self) -> None:
-        """See that the stream has exactly the chunks that were sent.
+        """Check that the stream has exactly the chunks that were sent.
 
         It is asked after faults, and where the upload was long or large, so that its settings may
         have changed meanwhile. Else it is not: that takes a round trip, a small put takes two.
@@ -199,16 +199,16 @@ class ChunkSender:
         return found.get(self._subject, 0)
 
     def settle(self) -> None:
-        """After a failure: wait for what becomes of the chunks that were sent."""
+        """Wait after a failure for what becomes of the chunks that were sent."""
         self._channel.settle()
 
     def close(self) -> None:
-        """Send no more. Never fails."""
+        """Stop sending. Never fails."""
         self._channel.close()
         self._kept.clear()
 
     def _forget(self, stored: int) -> None:
-        """Chunks up to a number are stored, and need not be kept."""
+        """Drop the kept chunks up to a number, which are stored."""
         while self._stored < stored:
             self._stored += 1
             del self._kept[self._stored]
@@ -216,12 +216,12 @@ class ChunkSender:
                 self._note(Event.STORED)
 
     def _reopen_channel(self, stored: int, sequence: int) -> None:
-        """Go on after so many chunks with a new channel."""
+        """Open a new channel in place of the present one, to go on after so many chunks."""
         self._channel.close()
         self._channel = self._new_channel(stored, sequence)
 
     def _retry_after(self, cause: ObjStoreError, begun: float) -> None:
-        """After a failure: find out what is stored, and send the rest again.
+        """Find out after a failure what is stored, and send the rest again.
 
         Arguments:
             cause: of it.

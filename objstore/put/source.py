@@ -39,7 +39,7 @@ _ADVICE = (
 
 
 def choose_chunk_size(asked: int | None, size: int | None, max_payload: int) -> int:
-    """The chunk size for an object.
+    """Choose the chunk size for an object.
 
     Arguments:
         asked: by the caller, in bytes; it is only bounded by ``max_payload``.
@@ -85,7 +85,7 @@ class Source:
             self.size = self._length.size
 
     def _take(self, payload: object) -> None:
-        """A payload that is not bytes-like."""
+        """Take a payload that is not bytes-like."""
         if isinstance(payload, (str, Mapping)):
             raise InvalidPayloadError(_why_not(payload))
         if isinstance(payload, os.PathLike):
@@ -128,7 +128,7 @@ class Source:
             self._view.release()
 
     def only_chunk(self, chunk_size: int) -> Buffer | None:
-        """The payload, where it is memory, and one chunk; None: it is something else.
+        """Return a payload that is memory and one chunk; None: it is something else.
 
         As of :meth:`chunks` it never changes.
         """
@@ -138,9 +138,10 @@ class Source:
         return view if type(view.obj) is bytes else bytes(view)
 
     def chunks(self, chunk_size: int) -> Iterator[Buffer]:
-        """All chunks, in order; each but the last has exactly ``chunk_size`` bytes, none has none.
+        """Return all chunks, in order; each but the last has exactly ``chunk_size`` bytes.
 
-        A chunk never changes: it is a view of the user's bytes, which cannot, or a copy.
+        No chunk is empty, and none ever changes: it is a view of the user's bytes, which cannot,
+        or a copy.
 
         Raises:
             InvalidPayloadError: a read or an item is not bytes; or there is nothing left of a file
@@ -155,7 +156,7 @@ class Source:
         return self._whole(_read_chunks(self._read, chunk_size))
 
     def _whole(self, chunks: Iterator[Buffer]) -> Iterator[Buffer]:
-        """The same chunks, and at their end a look whether they are all that was announced."""
+        """Yield the same chunks, and check at their end that all came that was announced."""
         count = 0
         for chunk in chunks:
             count += len(chunk)
@@ -178,7 +179,8 @@ def _open(path: os.PathLike[Any]) -> BinaryIO:
 
 
 def _is_only_written(file: Any) -> bool:
-    """Whether it says so; who has only a ``read`` of its own may be neither by ``io``'s default."""
+    """Tell whether a file says that it can only be written."""
+    # Both are asked: a class of a user's own with only a `read` inherits False for both from `io`.
     try:
         return file.readable() is False and file.writable() is True
     except (AttributeError, TypeError, ValueError):  # it has no such methods, or it is closed
@@ -197,13 +199,13 @@ def _why_not(payload: object) -> str:
 
 
 def _cut(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
-    """Views of bytes."""
+    """Yield views of bytes."""
     for start in range(0, len(view), chunk_size):
         yield view[start : start + chunk_size]
 
 
 def _copy(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
-    """Copies of memory that may change: else the digest might not fit what is sent after.
+    """Yield copies of memory that may change: else the digest might not fit what is sent after.
 
     Measured, alternating with bytes, medians: a put of 64 MiB takes 1.03 of the time and 1.18 of
     the client's processor time, of 256 MiB 1.06 of that. With fresh memory for each chunk, in place
@@ -268,7 +270,7 @@ def _gather(items: Iterator[object], chunk_size: int) -> Iterator[Buffer]:
 
 
 def _bytes_of(data: object, what: str) -> bytes:
-    """As bytes: a copy, unless they are bytes, for an iterable may use its buffer again."""
+    """Return data as bytes; all else is copied, for an iterable may use its buffer again."""
     if type(data) is bytes:
         return data
     view = flat_view(data)

@@ -175,7 +175,7 @@ class Put:
         self._chunks.take_over(chunk, begun, sequence, answered=answered)
 
     def resume(self, error: ObjStoreError, begun: float) -> None:
-        """Go on after a failure of that chunk, which was begun at some time.
+        """Go on after a failure of that chunk; ``begun`` is when it was sent.
 
         Raises:
             As :meth:`send`.
@@ -221,7 +221,7 @@ class Put:
                 self._elsewhere = PendingElsewhere(self._records, info.name)
 
     def _may_be_elsewhere(self) -> bool:
-        """Whether to look for what an older client stored under another spelling of the subject.
+        """Tell whether to look for what an older client stored under another subject.
 
         Only where that has been seen in the bucket: the look costs the put of each new name a
         sixth of its time (568 and 664 µs), and what it would find is hidden by the newer record,
@@ -231,7 +231,7 @@ class Put:
         return is_new and (self._records.has_older_spellings or self._info.ttl is not None)
 
     def _become(self, state: State) -> None:
-        """Go on to what may follow."""
+        """Change to a state that may follow the present one."""
         if state not in FOLLOWS[self._state]:
             raise RuntimeError(f"a put cannot become {state.name}: it is {self._state.name}")
         self._state = state
@@ -301,7 +301,7 @@ class Put:
             remove_chunks(self._records, self._info.nuid, unanswered=self._chunks.has_unanswered)
 
     def _was_stored(self) -> bool:
-        """Whether the metadata were stored after all. Removes what is no longer there.
+        """Tell whether the metadata were stored after all; remove what is no longer there.
 
         Raises:
             ObjStoreError: that could not be found out.
@@ -333,12 +333,12 @@ class Put:
                 self._replace(found[1], thorough=True)
 
     def _time_left(self, ttl: timedelta) -> timedelta:
-        """Of the life time, what is left for the metadata, which must not outlive the chunks."""
+        """Return the life time left for the metadata, which must not outlive the chunks."""
         late = timedelta(seconds=time.monotonic() - self._begun) - self._margin
         return ttl if late.total_seconds() < 0 else max(timedelta(seconds=1), ttl - late)
 
     def _know_current(self) -> None:
-        """Wait for what will be replaced.
+        """Wait for the record that will be replaced.
 
         Raises:
             BucketNotFoundError, RequestTimeoutError, ConnectionLostError: no answer.
@@ -347,7 +347,7 @@ class Put:
             self._current, self._awaited = self._awaited.result(), None
 
     def forget(self) -> None:
-        """Wait for nothing any more, and leave all as it is. Never raises."""
+        """Stop waiting for answers, and leave all as it is. Never raises."""
         self._close()
 
     def _close(self) -> None:
@@ -379,13 +379,13 @@ _NO_TIME = timedelta(0)
 
 
 def _state_after(error: ObjStoreError) -> State:
-    """What a put has come to whose metadata were published, and end in an error."""
+    """Name the state of a put whose published metadata end in an error."""
     is_unknown = isinstance(error, (RequestTimeoutError, ConnectionLostError))
     return State.UNANSWERED if is_unknown else State.REFUSED
 
 
 def _margin(expected_size: int | None) -> timedelta:
-    """How much longer chunks live than the metadata, which are stored after them.
+    """Tell how much longer chunks live than the metadata, which are stored after them.
 
     Enough for an upload at 64 KiB/s; an hour where the size is unknown.
     """
@@ -395,7 +395,7 @@ def _margin(expected_size: int | None) -> timedelta:
 
 
 def described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:
-    """What shall be stored now, with the chunks that were sent, and what was said at their end."""
+    """Return what shall be stored now, with the chunks that were sent, and what came at the end."""
     return wanted.with_changes(
         size=chunks.size,
         chunks=chunks.chunks,

@@ -105,11 +105,11 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._said.set_metadata(metadata)
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True: the file can always be written."""
         return True
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """Return how many bytes were written."""
         self._check_open()
         return self._written
 
@@ -244,7 +244,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             self._end()
 
     def _fail(self, error: BaseException) -> None:
-        """Store nothing any more, and remember why."""
+        """Abort the put, and remember why: nothing can be stored any more."""
         if self._error is not None or self.closed:
             return
         self._error = error
@@ -301,7 +301,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             raise ValueError(f"the file {self._name!r} is closed")
 
     def _check_turn(self) -> None:
-        """Refuse to wait for what this interrupts, as Python's own files do."""
+        """Refuse to wait for a call that this one interrupts, as Python's own files do."""
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise ReentrantCallError(
                 f"this signal handler interrupts a call of the same file {self._name!r}",
@@ -311,7 +311,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
 
 
 class _Closed(ObjectWriter):
-    """What a file becomes when it is closed: its end runs none of this module's code.
+    """A file after it is closed: its end runs none of this module's code.
 
     A Ctrl-C that strikes in a finalizer is lost, for what it raises goes nowhere: one interrupt
     of some thousands, in a process that writes file after file.
@@ -437,10 +437,10 @@ class TextWriter(Uncopied, io.TextIOWrapper):
             self.__class__ = _ClosedText
 
     def __del__(self) -> None:
-        """The base class would close, and so store half an object; the binary file warns."""
+        """Do nothing: the base class would store half an object, and the binary file warns."""
 
 
 class _ClosedText(TextWriter):
-    """As :class:`_Closed`."""
+    """A text file after it is closed; as :class:`_Closed`."""
 
     __del__ = io.TextIOBase.__del__

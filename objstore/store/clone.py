@@ -59,7 +59,7 @@ def _copy_once(source: Records, info: ObjectInfo, target: BucketHandle) -> None:
 
 
 def _ttl_left(info: ObjectInfo) -> timedelta | None:
-    """What is left of an object's life time."""
+    """Return what is left of an object's life time."""
     if info.ttl is None or info.mtime is None:
         return info.ttl
     return max(timedelta(seconds=1), info.ttl - (datetime.now(timezone.utc) - info.mtime))

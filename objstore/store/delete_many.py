@@ -25,7 +25,7 @@ GROUP = 64
 
 
 def delete_many(handle: BucketHandle, names: Iterable[str]) -> int:
-    """Delete objects, with many requests under way at once; how many there were."""
+    """Delete objects, with many requests under way at once, and return how many there were."""
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
     wanted = dict.fromkeys(names)
@@ -40,13 +40,13 @@ def delete_many(handle: BucketHandle, names: Iterable[str]) -> int:
 
 
 def delete_prefix(handle: BucketHandle, prefix: str) -> int:
-    """Delete all objects whose names begin with a prefix; how many there were."""
+    """Delete all objects whose names begin with a prefix, and return how many there were."""
     check_plain("prefix", prefix)  # None would be all of them
     return delete_many(handle, [info.name for info in list_objects(handle, prefix=prefix)])
 
 
 def _delete_group(handle: BucketHandle, names: list[str]) -> int:
-    """Delete some; a failure is raised when all that are under way have come to their end."""
+    """Delete some objects; a failure is raised once all that are under way have ended."""
     records = handle.records
     deleted: list[ObjectInfo] = []
     count, failure = 0, None
@@ -77,7 +77,7 @@ def _delete_group(handle: BucketHandle, names: list[str]) -> int:
 def _publish_each(
     records: Records, names: list[str]
 ) -> Iterator[tuple[str, ObjectInfo | None, PublishedTombstone | None]]:
-    """Each name with its record and the tombstone for it; None: it is to be deleted alone."""
+    """Yield each name with its record and the tombstone sent; None: it is to be deleted alone."""
     found = _read_each(records, names)
     sent: list[tuple[str, ObjectInfo | None, PublishedTombstone | None]] = []
     for name in names:
@@ -91,7 +91,7 @@ def _publish_each(
 
 
 def _read_each(records: Records, names: list[str]) -> dict[str, ObjectInfo]:
-    """The record of each name that has a live one of its own."""
+    """Read the record of each name that has a live one of its own."""
     found: dict[str, ObjectInfo] = {}
     with contextlib.ExitStack() as under_way:
         pending = [

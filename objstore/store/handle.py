@@ -13,7 +13,7 @@ __all__ = ["BucketHandle"]
 
 
 class BucketHandle:
-    """What is known of a bucket, and the way to it.
+    """What is known of a bucket, and the objects that reach it.
 
     Arguments:
         jetstream: the account.
@@ -23,7 +23,7 @@ class BucketHandle:
         followed: where records are kept from one scan to the next; None: here.
 
     Attributes:
-        name, jetstream, known, followed: as above.
+        name, jetstream, known, followed: as given.
         records: the bucket's metadata.
     """
 

@@ -35,7 +35,7 @@ def verify(handle: BucketHandle, name: str | None = None) -> VerifyReport:
 
 
 def status(handle: BucketHandle) -> ObjectStoreStatus:
-    """The bucket's settings and state."""
+    """Return the bucket's settings and state."""
     info = handle.known.ask()
     size = total_size = 0
     for each in list_objects(handle):

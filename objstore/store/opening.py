@@ -102,7 +102,7 @@ def _open_to_write(
 
 
 def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:
-    """How to wrap a binary file for text; None: it is not for text.
+    """Return how to wrap a binary file for text; None: the mode is not for text.
 
     Raises:
         InvalidOptionError: an option is for text and the file is not, or it is none.

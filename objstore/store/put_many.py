@@ -69,7 +69,7 @@ def _start_next(
     description: dict[str, Any],
     timeout: float | None,
 ) -> bool:
-    """Send the next item's chunks, or store it alone; False: there is none."""
+    """Send the next item's chunks, or store it alone; False: no item is left."""
     with under_way.finished_before_failing():
         item = next(items, _END)
         if item is _END:
@@ -146,26 +146,26 @@ class _UnderWay:
 
     @property
     def is_full(self) -> bool:
-        """Whether one is to be finished before another is added."""
+        """Whether a put must finish before another is added."""
         puts = len(self._puts)
         return (
             puts >= AHEAD or self._bytes > AHEAD_BYTES or (self._failure is not None and puts > 0)
         )
 
     def add(self, put: Put, size: int) -> None:
-        """One more, of so many bytes."""
+        """Add one more put, of so many bytes."""
         self._puts.append((put, size))
         self._names.add(put.described.name)
         self._bytes += size
 
     def drop_last(self) -> None:
-        """Without the one that was added last."""
+        """Drop the put that was added last."""
         put, size = self._puts.pop()
         self._names.discard(put.described.name)
         self._bytes -= size
 
     def step(self) -> None:
-        """Publish the metadata of some, and see the first one stored.
+        """Publish the metadata of some, and wait until the first one is stored.
 
         Raises:
             Exception: it could not be.
@@ -190,7 +190,7 @@ class _UnderWay:
         self._published -= 1
 
     def make_room(self) -> None:
-        """See half of them stored.
+        """Wait until half of the puts are stored.
 
         Not one: then each answer would wake this thread, and the reader thread wait for it.
 
@@ -202,7 +202,7 @@ class _UnderWay:
             self.step()
 
     def finish(self) -> None:
-        """See all of them stored.
+        """Wait until all puts are stored.
 
         Raises:
             Exception: the first that could not be.
@@ -212,7 +212,7 @@ class _UnderWay:
 
     @contextlib.contextmanager
     def finished_before_failing(self) -> Iterator[None]:
-        """Where the block fails, what is under way is stored first; if that fails, it was first."""
+        """Store what is under way before the block's error is raised; their error goes first."""
         try:
             yield
         except Exception:
@@ -220,7 +220,7 @@ class _UnderWay:
             raise
 
     def abort(self) -> None:
-        """Leave each stored or not at all. Never raises.
+        """Leave each object stored or not at all. Never raises.
 
         Where the server does not answer, this ends after one patience, not one for each.
         """
@@ -237,7 +237,7 @@ class _UnderWay:
 
 
 def _pair(item: object) -> tuple[Any, Payload]:
-    """A name and a payload.
+    """Return an item's name and payload.
 
     Raises:
         InvalidOptionError: the item is something else.
@@ -248,5 +248,5 @@ def _pair(item: object) -> tuple[Any, Payload]:
 
 
 def _about(put: Put) -> about:
-    """A block whose errors say which object it was."""
+    """Make a block whose errors say which object they are about."""
     return about(bucket=put.described.bucket, name=put.described.name)

@@ -49,7 +49,7 @@ def contains(handle: BucketHandle, name: object) -> bool:
 def list_objects(
     handle: BucketHandle, *, prefix: str | None = None, include_deleted: bool = False
 ) -> Iterator[ObjectInfo]:
-    """The objects, in the order in which they were stored; links are among them."""
+    """List the objects, in the order in which they were stored; links are among them."""
     if prefix is not None:
         check_plain("prefix", prefix)
     return (
@@ -61,7 +61,7 @@ def list_objects(
 
 
 def resolve(handle: BucketHandle, name: str) -> ObjectInfo | None:
-    """What the bucket says of the object that a name leads to, through links."""
+    """Return the record of the object that a name leads to, through links."""
     found = follow(handle.records, name)
     return None if found is None else found[1]
 
@@ -112,14 +112,14 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
 
 
 def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Whole objects, in the order of their names; links are followed."""
+    """Read whole objects, in the order of their names; links are followed."""
     if isinstance(names, (str, bytes)):
         raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
     return read_many(handle.records, names, partial(_read_or_none, handle))
 
 
 def read_parts(handle: BucketHandle, ranges: Iterable[Range]) -> Iterator[bytes]:
-    """Parts of objects, in order, with many requests under way at once; links are followed."""
+    """Read parts of objects, in order, with many requests under way at once; links are followed."""
     check_ranges(ranges)
     return read_ranges(handle.records, ranges, handle.not_found)
 
@@ -140,7 +140,7 @@ def _open(
     end: int | None,
     progress: ProgressOption = None,
 ) -> ObjectResult:
-    """A part of an object, to be read."""
+    """Open a part of an object for reading."""
     first, last, _ = slice(start, end).indices(info.size)
     bar = start_progress(progress, info.name, max(0, last - first))
     return ObjectResult(records, info, bar, first, last)

@@ -109,7 +109,7 @@ def _page(
 
 
 def _first(names: list[str], prefix: str, delimiter: str | None, after: str | None) -> int:
-    """The place of the first name that may be shown."""
+    """Find the place of the first name that may be shown."""
     at = bisect_left(names, prefix)
     if after is None:
         return at
@@ -119,7 +119,7 @@ def _first(names: list[str], prefix: str, delimiter: str | None, after: str | No
 
 
 def _folder(name: str, prefix: str, delimiter: str | None) -> str | None:
-    """The folder that a name is in, seen from its prefix; None: it is in none."""
+    """Return the folder that a name is in, seen from its prefix; None: it is in none."""
     if delimiter is None:
         return None
     end = name.find(delimiter, len(prefix))
@@ -127,7 +127,7 @@ def _folder(name: str, prefix: str, delimiter: str | None) -> str | None:
 
 
 def _behind(names: list[str], prefix: str) -> int:
-    """The place behind all names that begin with a prefix, which is not empty."""
+    """Find the place behind all names that begin with a prefix, which is not empty."""
     start = prefix.rstrip("\U0010ffff")
     if not start:
         return len(names)  # there is nothing behind the last character

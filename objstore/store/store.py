@@ -54,7 +54,7 @@ class ObjectStore(Uncopied):
     ``for info in store`` is ``list``, and ``name in store`` asks for one object.
 
     Attributes:
-        name: of the bucket.
+        name: the bucket's name.
     """
 
     _instead = "pass its name on, and call objstore.connect(...).object_store(name) in each process"
@@ -331,7 +331,7 @@ class ObjectStore(Uncopied):
         return read.get(self._handle, name, start=start, end=end, progress=progress)
 
     def get_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-        """Whole objects, in the order of their names; links are followed.
+        """Read whole objects, in the order of their names; links are followed.
 
         Many requests are under way at once, so small objects come much faster than one by one.
         Memory: 64 small objects, or one large one.
@@ -349,7 +349,7 @@ class ObjectStore(Uncopied):
         return read.get_many(self._handle, names)
 
     def read_bytes(self, name: str) -> bytes:
-        """The whole object. One that is overwritten meanwhile is read again.
+        """Read a whole object. One that is overwritten meanwhile is read again.
 
         One whose digest differs is read a second time, maybe from another server.
 
@@ -363,7 +363,7 @@ class ObjectStore(Uncopied):
         return read.read_part(self._handle, name, None, None)
 
     def read_text(self, name: str, encoding: str = "utf-8") -> str:
-        """The whole object as text.
+        """Read a whole object as text.
 
         Arguments:
             name: of the object, or of a link to one.
@@ -377,7 +377,7 @@ class ObjectStore(Uncopied):
         return self.read_bytes(name).decode(encoding)
 
     def read_range(self, name: str, start: int | None, end: int | None) -> bytes:
-        """Some bytes of an object; only the chunks that hold them are fetched.
+        """Read some bytes of an object; only the chunks that hold them are fetched.
 
         Arguments:
             name: of the object.
@@ -396,7 +396,7 @@ class ObjectStore(Uncopied):
         return read.read_part(self._handle, name, start, end)
 
     def read_ranges(self, ranges: Iterable[tuple[str, int | None, int | None]]) -> Iterator[bytes]:
-        """Return parts of objects, in order, with many requests under way at once.
+        """Read parts of objects, in order, with many requests under way at once.
 
         Of up to 512 small parts the records are asked for together, then the chunks, each once for
         all parts in it. Parts of more than 1 MiB, and of objects whose chunks do not stand in a
@@ -424,7 +424,7 @@ class ObjectStore(Uncopied):
         return read.read_parts(self._handle, ranges)
 
     def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
-        """What the bucket says of an object; links are not followed.
+        """Return the record of an object; links are not followed.
 
         Where there is none, it is looked for under the subjects that older clients used, which
         costs one round trip more.
@@ -450,7 +450,7 @@ class ObjectStore(Uncopied):
     def list(
         self, *, prefix: str | None = None, include_deleted: bool = False
     ) -> Iterator[ObjectInfo]:
-        """The objects, in the order in which they were stored; links are among them.
+        """List the objects, in the order in which they were stored; links are among them.
 
         Lazily: one request, then a stream of batches. An object that is changed meanwhile comes
         once, as it was before or after. Malformed metadata of others are logged and left out; what
@@ -525,7 +525,7 @@ class ObjectStore(Uncopied):
         return scan.walk(self._handle, folder)
 
     def resolve(self, name: str) -> ObjectInfo | None:
-        """What the bucket says of the object that a name leads to, through links.
+        """Return the record of the object that a name leads to, through links.
 
         Arguments:
             name: of the object, or of a link.
@@ -869,7 +869,7 @@ class ObjectStore(Uncopied):
         ignore_deletes: bool = False,
         updates_only: bool = False,
     ) -> Watcher:
-        """What the bucket holds, and then each change of it as it happens.
+        """Watch what the bucket holds, and then each change of it as it happens.
 
         It survives reconnects and restarts of the server without losing or repeating one. An
         update that is itself overwritten before it was sent is gone from the bucket, and left out.
@@ -903,7 +903,7 @@ class ObjectStore(Uncopied):
         )
 
     def status(self) -> ObjectStoreStatus:
-        """The bucket's settings and state.
+        """Return the bucket's settings and state.
 
         The number of its live objects, ``size``, and their bytes, ``total_size``, are counted by
         one listing of the bucket: that costs what :meth:`list` costs. The bucket's settings are

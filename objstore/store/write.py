@@ -110,7 +110,7 @@ def put(
 def _only_chunk(
     handle: BucketHandle, info: ObjectInfo, source: Source, chunk_size: int
 ) -> Buffer | None:
-    """The one chunk that all of a payload is, where nothing else is to be looked at."""
+    """Return the one chunk that all of a payload is; None: it needs the general road."""
     limit = handle.known.max_object_size
     if info.ttl is not None or handle.records.has_older_spellings:
         return None
@@ -164,7 +164,7 @@ def begin_put(
 
 
 def _prepare(handle: BucketHandle, info: ObjectInfo, chunk_size: int) -> ObjectInfo:
-    """See that an object can be stored, and give it a nuid of its own."""
+    """Check that an object can be stored, and give it a nuid of its own."""
     known = handle.known
     if known.is_refused:
         known.check_writable()
@@ -177,7 +177,7 @@ def _prepare(handle: BucketHandle, info: ObjectInfo, chunk_size: int) -> ObjectI
 
 
 def _last_one_wins(info: ObjectInfo) -> OnConflict:
-    """Store it over whatever somebody else has stored meanwhile."""
+    """Make the rule that stores an object over whatever was stored meanwhile."""
     return lambda _found: info
 
 
@@ -203,7 +203,7 @@ def _new_put(
 
 
 def _check_rights(handle: BucketHandle, name: str, current: Current) -> Known:
-    """See that a put can be completed, before its first chunk travels; what it replaces."""
+    """Check that a put can be completed, before its first chunk travels."""
     with closing(current), about(bucket=handle.name, name=name):
         return Known(check_rights_to_put(handle.records, name, current))
 
@@ -223,7 +223,7 @@ def fill_put(
 
 
 def _start_current(handle: BucketHandle, name: str, if_revision: int | None) -> Current:
-    """What a put will replace; asked for while the first chunk travels, where it may differ.
+    """Ask what a put will replace, while the first chunk travels, if that may differ.
 
     Raises:
         RevisionMismatchError: as :meth:`_current_for`.
@@ -234,7 +234,7 @@ def _start_current(handle: BucketHandle, name: str, if_revision: int | None) -> 
 
 
 def find_replaced(handle: BucketHandle, name: str, if_revision: int | None) -> ObjectInfo | None:
-    """What a write will replace.
+    """Find the record that a write will replace.
 
     Raises:
         BucketReadOnlyError, BucketSealedError, BucketConfigError: nothing can be written.
@@ -248,7 +248,7 @@ def find_replaced(handle: BucketHandle, name: str, if_revision: int | None) -> O
 
 
 def largest_chunk(handle: BucketHandle, info: ObjectInfo) -> int:
-    """The largest chunk that the server, and the stream, takes."""
+    """Return the size of the largest chunk that the server, and the stream, takes."""
     limit = handle.jetstream.connection.session.info.get("max_payload")
     room = 128 if info.ttl is not None else 0  # its header counts
     largest = (limit if isinstance(limit, int) else 1 << 20) - room
@@ -355,7 +355,7 @@ def _put_link(
     if_revision: int | None,
     **description: Any,
 ) -> ObjectInfo:
-    """A put of a meta that describes a link."""
+    """Store a link that a meta describes."""
     if payload is not None:
         raise InvalidOptionError("a link has no payload", name=meta.name)
     options = meta.options or ObjectMetaOptions()
@@ -396,5 +396,5 @@ def store_link(
 
 
 def _record_size(info: ObjectInfo) -> int:
-    """How large the record of an object gets, at most, before it is known what is in it."""
+    """Return the largest size of an object's record, before it is known what is in it."""
     return len(encode_info(info.with_changes(size=1 << 50, chunks=1 << 30, digest="=" * 52)))
