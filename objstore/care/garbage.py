@@ -51,6 +51,7 @@ def collect_garbage(records: Records, min_age: timedelta, *, dry_run: bool) -> G
     the old tombstones' names.
     """
     try:
+        # The server's clock, not this machine's: it set the times that are compared.
         before = _clock(records) - min_age
     except OverflowError:  # nothing is so old
         return GarbageReport(records.bucket, dry_run=dry_run)
@@ -60,8 +61,11 @@ def collect_garbage(records: Records, min_age: timedelta, *, dry_run: bool) -> G
         if _is_old(info, before):
             dead.append((info.name, info.revision))
 
+    # First who owns chunks, then which chunks there are: what is uploaded in between is too young,
+    # and is looked for once more before anything is removed.
     owners = Owners(records, note)
     deque(owners.load(), maxlen=0)
+    # A dict, for one nuid may come twice where subjects were added between two pages.
     found = {nuid: count for nuid, count in chunk_counts(records) if nuid not in owners}
     nuids: list[str] = []
     chunks = size = 0
@@ -91,6 +95,7 @@ def _purge(records: Records, subject: str, revision: int) -> int:
 
 def _bury(records: Records, name: str, revision: int) -> int:
     """Remove a tombstone, wherever it is, and return 1; 0: something was stored over it."""
+    # A purge up to the revision removes nothing of what was stored over the tombstone since.
     if _purge(records, meta_subject(records.bucket, name), revision):
         return 1
     found = records.find_elsewhere(name)
@@ -121,6 +126,7 @@ def _remove(
     jetstream, subject = records.jetstream, chunk_subject(records.bucket, nuid)
     newest = records.last_from_leader(subject)
     stored = None if newest is None else parse_stream_time(newest.time)
+    # The newest chunk counts: an upload that goes on for hours is not garbage.
     if newest is None or stored is None or stored > before:
         return None
     first = records.start_next(subject, 1).result()
@@ -129,6 +135,7 @@ def _remove(
     if nuid in owners:
         return None
     if not dry_run:
+        # Up to the chunk that was seen: what is stored meanwhile stays.
         count = jetstream.purge(records.stream, subject, newest.sequence)
     size = len(newest.payload) + (count - 1) * len(first.payload if first else b"")
     return (count, size) if count else None

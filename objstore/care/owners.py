@@ -42,9 +42,12 @@ class Owners:
     ) -> None:
         self._records = records
         self._dead = dead
+        # Hashes in an array: 8 bytes for each object. Two nuids with one hash make garbage stay;
+        # they never make a live object's chunks go.
         self._hashes = array("q")
         self._recent: set[str] = set()
         self._next = 1  # the first sequence not looked at
+        # Whole texts of malformed records: whatever nuid they hold may own chunks.
         self._texts: list[str] = []
         self.malformed: dict[int, tuple[str, ObjectCorruptError]] = {}
         self.replaced: list[tuple[str, ObjectInfo]] = []
@@ -58,6 +61,7 @@ class Owners:
             RequestTimeoutError, ConnectionLostError: the listing could not be completed.
         """
         try:
+            # Before the listing: what is stored from this sequence on is looked at by catch_up.
             state = self._records.jetstream.stream_info(self._records.stream)["state"]
         except BucketNotFoundError as error:
             raise self._records.no_bucket() from error
@@ -65,6 +69,7 @@ class Owners:
         for info in list_records(self._records, self._note_malformed, self._note_hidden):
             listed = max(listed, info.revision)
             if not info.deleted:
+                # Some clients' links have no nuid.
                 if info.nuid:
                     self._hashes.append(hash(info.nuid))
                 yield info
@@ -96,6 +101,8 @@ class Owners:
         """
         records, subject = self._records, all_meta_subject(self._records.bucket)
         last = int(records.known.ask()["state"]["last_seq"])  # not beyond: writers may be as fast
+        # At the leader, one by one: a follower may lack the very record that makes an upload an
+        # object.
         while self._next <= last:
             message = records.start_next(subject, self._next, leader=True).result()
             if message is None:
@@ -110,6 +117,7 @@ class Owners:
                     self._recent.add(info.nuid)
 
     def __contains__(self, nuid: str) -> bool:
+        # Sorted by load, so that a look-up takes a few comparisons and no memory of its own.
         key = hash(nuid)
         at = bisect_left(self._hashes, key)
         return (
@@ -120,6 +128,7 @@ class Owners:
 
     def shared(self) -> set[int]:
         """Return the hashes of nuids that more than one live record names."""
+        # Of hashes: whether the nuids are equal, too, is looked at by verify.
         return {one for one, other in itertools.pairwise(self._hashes) if one == other}
 
 

@@ -106,10 +106,13 @@ class _Verification:
             self._check_link(info)
             return
         self._objects += 1
+        # Bounded: somebody may overwrite the object as fast as it is read.
         for _ in range(TRIES):
             try:
                 self._read(info)
             except ObjectChangedError as error:
+                # From the leader: a follower may still have the record that was just found to be
+                # outdated.
                 now = self._records.read(info.name, fresh=True)
                 if now is None or now.deleted or now.link is not None:
                     self._objects -= 1  # it is gone, which is nothing wrong
@@ -130,6 +133,7 @@ class _Verification:
         with warnings.catch_warnings():
             if not info.digest:
                 warnings.simplefilter("ignore")  # that it is unverified, which is counted here
+            # Counted and dropped, so that objects of any size are verified in little memory.
             for payload in chunk_payloads(self._records, info):
                 self._bytes += len(payload)
 
@@ -137,6 +141,8 @@ class _Verification:
         link = info.link
         if link is not None and link.name is None:
             try:
+                # The bucket's stream is asked for, not its objects: an empty bucket is a good
+                # target.
                 self._records.jetstream.stream_info(stream_name(link.bucket))
             except BucketNotFoundError:
                 self.problem(info.name, "dangling link", f"there is no bucket {link.bucket}")
@@ -178,6 +184,8 @@ def verify_bucket(records: Records) -> VerifyReport:
     owners = Owners(records)
     for info in owners.load():
         found.check(info)
+    # Found first and judged after catch_up, so that an upload that was committed in between is
+    # none.
     orphans = {nuid: count for nuid, count in chunk_counts(records) if nuid not in owners}
     owners.catch_up()
     for name, error in owners.malformed.values():
@@ -191,9 +199,12 @@ def verify_bucket(records: Records) -> VerifyReport:
 
 def _sharing(records: Records, hashes: set[int]) -> Iterator[tuple[str, str]]:
     """Yield the names whose nuids have these hashes, each with the others of the same nuid."""
+    # Nearly always: a shared nuid is what an interrupted rename leaves.
     if not hashes:
         return
     names: dict[str, list[str]] = {}
+    # Names are not kept by Owners, which has 8 bytes for each object; so the few that share chunks
+    # cost a second listing, and nobody else one.
     for info in list_records(records, lambda _message, _error: None):
         if not info.deleted and hash(info.nuid) in hashes and info.chunks:
             names.setdefault(info.nuid, []).append(info.name)

@@ -52,9 +52,12 @@ class Chunks:
         self._info = info
         self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
         self.landing: WholeObjectBuffer | None = None
+        # Only numbered answers say which chunk comes, before its bytes are received.
         if lands and records.access.numbered and WholeObjectBuffer.can_hold(self.layout):
             self.landing = WholeObjectBuffer(self.layout, records.jetstream.pending_includes_self)
+        # Two at least, however large: the next chunk travels while the last one is used.
         self.full = max(2, MOST // self.layout.typical)
+        # Made at the first use, since a bucket's way of reading may be learned in between.
         self._road: BatchedGets | SingleGets | None = None  # None: not needed yet
         self._index = 0
 
@@ -92,11 +95,15 @@ class Chunks:
                 asked for again.
         """
         try:
+            # None comes where the bucket turns out to have no direct gets: then _choose takes the
+            # other road from the same chunk on.
             payload = None
             while payload is None:
                 payload = self._choose().next(ahead)
             self._index += 1
         except BaseException:
+            # Ctrl-C, too: what is under way would answer a question that nobody asks any more, and
+            # the same chunk can be asked for again.
             self.seek(self._index)
             raise
         return payload
@@ -113,9 +120,11 @@ class Chunks:
         records, info, layout = self._records, self._info, self.layout
         last = info.chunks - 1
         subject = chunk_subject(records.bucket, info.nuid)
+        # Any server will do: chunks never change once they are stored under their nuid.
         stored = records.access.last_from_any(subject)
         if stored is None or not layout.is_sure(last, stored.sequence):
             check_count(records, info, last)
+            # In a cluster a follower that lacks the last chunks gives an earlier one for the last.
             if records.jetstream.is_clustered or stored is None:
                 stored = records.last_from_leader(subject)
             else:
@@ -133,6 +142,7 @@ class Chunks:
     def _choose(self) -> BatchedGets | SingleGets:
         """Choose batched or single gets. That direct gets are missing may be learned on the way."""
         road, numbered = self._road, self._records.access.numbered
+        # Never back to batches: what a bucket or a user's rights do not give is learned once.
         if road is None or (isinstance(road, BatchedGets) and not numbered):
             what = self._records, self._info, self.layout
             road = self._road = BatchedGets(*what, self.landing) if numbered else SingleGets(*what)
@@ -165,8 +175,9 @@ def only_chunk(records: Records, info: ObjectInfo) -> Payload:
     try:
         if stored is not None:
             return verify_whole(info, stored.payload)
-    except (ObjectCorruptError, DigestMismatchError):
+    except (ObjectCorruptError, DigestMismatchError):  # maybe one replica of three is damaged
         pass
+    # The last instance: if its copy is wrong, too, the object is.
     stored = records.last_from_leader(subject)
     if stored is None or len(stored.payload) != info.size:
         raise why_incomplete(records, info, 0)
@@ -198,6 +209,8 @@ def chunk_payloads(records: Records, info: ObjectInfo) -> Generator[Payload, Non
         for index in range(info.chunks):
             payload = chunks.next(chunks.full)
             received += len(payload)
+            # Exactly the last chunk ends the object: too few bytes or too many are seen before the
+            # digest is.
             is_last = index == info.chunks - 1
             if received > info.size or is_last != (received == info.size):
                 raise wrong_size(info)

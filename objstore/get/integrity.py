@@ -33,7 +33,9 @@ Payload = bytes | memoryview
 def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreError:
     """Make the error that says why a chunk does not come: the object changed, or is damaged."""
     facts = {"bucket": info.bucket, "name": info.name}
+    # At the leader, or a follower that lags would hide that the object was replaced.
     now = records.read(info.name, fresh=True)
+    # The nuid, not the revision: an update leaves the chunks where they are.
     if now is None or now.deleted or now.nuid != info.nuid:
         what = "deleted" if now is None or now.deleted else "overwritten"
         return ObjectChangedError(f"{info.name!r} was {what} while it was being read", **facts)
@@ -92,8 +94,11 @@ class Digester:
         Raises:
             DigestMismatchError, ObjectCorruptError: as :func:`check_digest`.
         """
+        # A reader that begins anew, as after a seek(0), verifies anew.
         if not index:
             self._hasher, self._next = hashlib.sha256(), 0
+        # SHA-256 cannot skip: who jumps gets chunks that are counted and of the right size, and no
+        # digest.
         if index != self._next:
             return
         self._hasher.update(payload)
@@ -109,6 +114,7 @@ def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
         ObjectCorruptError: it has not the size stated.
         DigestMismatchError: it is not what was stored.
     """
+    # Before the digest: objects without one have their size compared, at least.
     if len(payload) != info.size:
         raise ObjectCorruptError(
             f"{info.name!r} is damaged: its chunk has {len(payload):,} bytes, not {info.size:,}",
@@ -121,6 +127,7 @@ def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
 
 def is_same_digest(stated: str, digest: bytes) -> bool:
     """Tell whether a stated digest is of these 32 bytes, however they are spelled."""
+    # The usual spelling first, as nearly every digest has it; nobody's is decoded then.
     return stated == encode_digest(digest) or decode_digest(stated) == digest
 
 
@@ -139,6 +146,8 @@ def check_digest(info: ObjectInfo, digest: bytes) -> None:
         return
     if is_same_digest(info.digest, digest):
         return
+    # Not called a mismatch: the bytes may be right, and the digest of a kind that ADR-20 does not
+    # know.
     if decode_digest(info.digest) is None:
         raise ObjectCorruptError(
             f"{info.name!r} has a digest of an unknown kind: {info.digest!r}",

@@ -39,6 +39,7 @@ class Anchors:
             return
         indices.insert(at, index)
         numbers.insert(at, number)
+        # Thinned out rather than cut off: places all over the object bound a search best.
         if len(indices) > MOST:
             self._stride *= 2
             last = len(indices) - 1  # the outermost stay: they bound the rest
@@ -111,12 +112,17 @@ class Layout:
         self.size = size
         self.chunks = chunks
         size_of_each = chunk_size or DEFAULT_CHUNK_SIZE
+        # Chunks of one size give exactly this number; another number shows at once that they are
+        # not.
         even = -(-size // size_of_each) == chunks
         self.chunk_size = size_of_each if even else None
         self.proved = chunks == 1
         self.counted = False
         self._revision = revision
+        # Known without asking: where the first chunk begins, and where the last one ends.
         self._offsets = Anchors((0, 0), (chunks, size))
+        # The metadata stand in for the chunk after the last one: they are stored right after it,
+        # mostly.
         self._sequences = Anchors((chunks, revision))
 
     @property
@@ -131,6 +137,7 @@ class Layout:
         size = self.chunk_size
         if size is not None:
             index = position // size
+            # The first chunk begins at 0, whatever the sizes are.
             return (index, index * size) if self.proved or not index else None
         before, behind = self._offsets.around_number(position)
         if before is None or behind is None or behind[0] != before[0] + 1:
@@ -209,8 +216,10 @@ class Layout:
         before, behind = self._sequences.around(index)
         first, low = before or (-1, 0)
         end, high = behind or (self.chunks, self._revision)
+        # The middle of the chunk's share of the sequences in between.
         share = (2 * (index - first) - 1) * (high - low) // (2 * (end - first))
         middle = low + share + 1
+        # Each chunk takes one sequence at least, on both sides.
         low, high = low + index - first, high - (end - index)
         return Bounds(low, high, max(low, min(middle, high)))
 

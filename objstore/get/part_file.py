@@ -68,6 +68,7 @@ class Part:
         """Open the file: it, its path, whether it is new, and whether it may stay for later."""
         path = self._resumable_path()
         if resume:
+            # Whatever hinders a part that may stay, the download goes on in one that may not.
             with contextlib.suppress(OSError):
                 file = self._target.create(path)
                 if _is_ours(file, path):
@@ -76,11 +77,15 @@ class Part:
         found = _open_found(path) if resume else None
         if found is not None:
             return found, path, False, True
+        # A name of its own, so that two processes that load the same object do not write into one
+        # file.
         file, new = _open_new(self._target)  # or another process is at it
         return file, new, self._target.before is None, False
 
     def _resumable_path(self) -> Path:
         info = self._info
+        # What tells a content: a part of another version has another name, and is never gone on
+        # with.
         content = f"{info.bucket}\n{info.nuid}\n{info.size}\n{info.digest}"
         mark = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]
         path = self._target.path
@@ -89,9 +94,12 @@ class Part:
     def _take_up(self) -> None:
         """Digest what an earlier download has left in the file."""
         buffer = bytearray(BLOCK)
+        # Read once at the beginning: the digest at the end is over all of the file, also over what
+        # an earlier run wrote.
         while count := self._file.readinto(buffer):
             self._hasher.update(memoryview(buffer)[:count])
             self.size += count
+        # Longer than the object: somebody else wrote into it.
         if self.size > self._info.size:
             self.clear()
 
@@ -114,12 +122,14 @@ class Part:
             And whatever reading the object or writing the file raises.
         """
         report(self.size)
+        # Only what is missing is fetched.
         result.seek(self.size)
         for view in result.views():
             self._hasher.update(view)
             write_all(self._file, view)
             self.size += len(view)
             report(len(view))
+        # Before the digest, for objects may have none.
         if self.size != self._info.size:
             raise wrong_size(self._info)
         check_digest(self._info, self._hasher.digest())
@@ -128,6 +138,7 @@ class Part:
         """Make the file the target, and remove parts that are left of other contents."""
         self._target.take(self._path, self._file, is_new=self._is_new)
         self._file.close()
+        # Exactly names of our own making: no file of the user's matches by chance.
         marks = "[0-9a-f]" * _MARK
         path = self._target.path
         for other in path.parent.glob(f"{_escape(_prefix(path))}{marks}.part"):
@@ -135,6 +146,8 @@ class Part:
 
     def give_up(self, error: BaseException) -> None:
         """Close the file unfinished; it stays if the download may be continued later."""
+        # After a lost connection or a time-out a later call can go on; of a damaged object, or
+        # after Ctrl-C, nothing is to stay.
         stays = self._resume and isinstance(error, ObjStoreError) and is_transient(error)
         if not stays and self._path is not None:
             self._path.unlink(missing_ok=True)
@@ -193,6 +206,7 @@ def _prefix(target: Path) -> str:
     name = os.fsencode(target.name)
     if len(name) <= _NAME:
         return f".{target.name}."
+    # File systems take names of 255 bytes: a long name is cut, and told from its like by a hash.
     mark = hashlib.sha256(name).hexdigest()[:_MARK]
     return f".{name[: _NAME - _MARK].decode('utf-8', 'ignore')}~{mark}."
 
@@ -240,6 +254,8 @@ def _lock(file: Any) -> bool:
     import fcntl
 
     try:
+        # The system drops the lock when the process ends, however it ends; a file that marks
+        # another would stay.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
@@ -262,10 +278,12 @@ def _open_found(path: Path) -> FileIO | None:
     """Open a part that is there; None: it is another process's, or could be changed by another user
     after it was verified (in ``/tmp``, say)."""
     with contextlib.suppress(OSError):
+        # No link: it could lead to a file of somebody else's choice.
         file = FileIO(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), "r+b")
         with contextlib.ExitStack() as closing:
             closing.callback(file.close)
             state = os.fstat(file.fileno())
+            # Of the open file, not of the path, which may be exchanged in between.
             mine = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid()
             if mine and state.st_nlink == 1 and _is_ours(file, path):
                 path.chmod(0o600)  # it may be about to replace a private one

@@ -59,10 +59,13 @@ class PlainObject:
         if info.chunks > 1:
             size = info.options.chunk_size
             self.layout = Layout(info.size, info.chunks, size, info.revision)
+            # One request for a chunk by its place needs an answer that says which chunk it is.
             self.is_plain &= records.batches and self.layout.chunk_size is not None
 
     def bytes_of(self, start: int | None, end: int | None) -> tuple[int, int]:
         """Return the first byte of a part, and the byte behind its last."""
+        # Python's own rule for bounds: negative ones count from the end, what is beyond it is not
+        # there.
         first, last, _ = slice(start, end).indices(self.info.size)
         return first, max(first, last)
 
@@ -70,6 +73,7 @@ class PlainObject:
         """Tell which chunks hold some bytes; None: they cannot be fetched this way."""
         if first >= last:
             return range(0)
+        # A large part fills the connection by itself; as a file it is streamed.
         if not self.is_plain or last - first > SMALL:
             return None
         if self.info.chunks == 1:
@@ -113,11 +117,13 @@ class FetchOnly:
             self._page = self._records.jetstream.direct_page(self._records.stream, request)
             return
         for subject in self._objects:
+            # Chunks are immutable, so any server's will do; the digest tells.
             self._pending[subject] = self._records.access.start_last(subject, leader=False)
 
     def results(self) -> dict[ChunkKey, Payload | None]:
         """Do as :meth:`Fetch.results`."""
         if self._page is not None:
+            # None where not all came: then each object is read as a file.
             found = self._records.access.complete(self._page, self.size)
             by_subject = {stored.subject: stored for stored in found or ()}
         else:
@@ -161,6 +167,8 @@ class FetchOne:
         records, info = wanted.records, wanted.info
         request = BatchRequest(
             subject=chunk_subject(records.bucket, info.nuid),
+            # Where it is if nothing stands between it and the record; what comes instead is not
+            # used.
             sequence=wanted.layout.bounds(number).high,
             count=1,
             max_bytes=self.size + BESIDE,
@@ -181,11 +189,14 @@ class FetchOne:
             return None
         stored = StoredMessage.of_direct(messages[0])
         _, behind = position(messages[0], records.jetstream.pending_includes_self)
+        # Both the number of chunks behind it and its place must be right: one alone can be so by
+        # chance where a server lacks chunks.
         if behind != layout.chunks - 1 - number or stored.sequence != layout.bounds(number).high:
             return None  # other messages stand between its chunks, or some are missing
         size = layout.chunk_size
         offset = number * size if size is not None else 0
         if number == layout.chunks - 1 and not layout.proved:
+            # The last chunk tells whether all others are of the size stated.
             layout.prove(len(stored.payload))
             self._wanted.is_plain = layout.proved
         elif size is None or len(stored.payload) != min(size, layout.size - offset):
@@ -204,6 +215,7 @@ def last_of_each(
     pages: list[DirectPage] = []
     found: dict[str, StoredMessage] = {}
     try:
+        # All asked for before the first answer is taken: one round trip for all groups.
         for at in range(0, len(subjects), GROUP):
             request = BatchRequest(last_of=subjects[at : at + GROUP], max_bytes=most_bytes)
             pages.append(records.jetstream.direct_page(records.stream, request))

@@ -95,6 +95,7 @@ def read_ranges(records: Records, ranges: Iterable[Range], not_found: NotFound) 
     last: dict[ChunkKey, Payload] = {}  # the chunk that came last: what follows may be in it, too
     try:
         while True:
+            # Not all at once: the iterable may be endless.
             waiting.extend(itertools.islice(parts, TOGETHER - len(waiting)))
             if not waiting:
                 return
@@ -140,12 +141,16 @@ class _Objects:
             else:
                 unknown[meta_subject(self._records.bucket, name)] = name
         records = self._records
+        # In a cluster followers may lag, so that records come from the leader, which answers one
+        # request at a time.
         if records.batches and records.reads_direct:
             found = last_of_each(records, list(unknown), GROUP_BYTES)
         else:
             found = self._one_by_one(unknown)
         for subject, name in unknown.items():
             self._known[name] = self._made(name, found.get(subject)) or self._find(name)
+        # The oldest go first; none of those that are needed now, for more are kept than are looked
+        # at together.
         while len(self._known) > OBJECTS:
             self._known.popitem(last=False)
 
@@ -167,6 +172,7 @@ class _Objects:
     def _made(self, name: str, stored: StoredMessage | None) -> PlainObject | None:
         """Return the object that a record is of; None: it needs another look."""
         records = self._records
+        # A mirror that another tool made may answer in the bucket's name, and be behind.
         if stored is None or (records.reads_direct and not stored.is_of(records.stream)):
             return None
         try:
@@ -198,6 +204,7 @@ class _Objects:
         try:
             return self._read(part, found)
         except ObjectChangedError:
+            # All parts of an object that a user gets are of one version.
             if found.is_given:
                 raise
         successor = self._known[part.name] = self._find(part.name)
@@ -265,6 +272,7 @@ class _Cutting:
             return
         offset = number * chunk_size
         piece = memoryview(payload)[max(0, self._first - offset) : self._last - offset]
+        # A copy, so that the chunk can go: a part of 1 KB would keep one of 512 KiB.
         self._pieces.append((number, bytes(piece)))
         self.missing -= 1
 
@@ -273,6 +281,7 @@ class _Cutting:
         found = self.found
         if self.missing != 0 or not isinstance(found, PlainObject):
             return None
+        # Where sizes are not proved, a chunk's place in the object is a guess.
         if found.info.chunks > 1 and self._pieces and not found.layout.proved:
             return None
         return b"".join(piece for _, piece in sorted(self._pieces))

@@ -84,6 +84,8 @@ class ReadAhead:
         """
         while True:
             if position == self._offset:
+                # As many ahead as were read since the last jump: twice as many each time fetched
+                # 7.9 MB for a zip member of 1.6 MB.
                 piece = self._take(max(self._need(0, wanted), min(self._run, self._left(limit))))
             else:
                 piece = self._at_hand(position) or self._fetch(position, wanted)
@@ -98,6 +100,7 @@ class ReadAhead:
     # --- what is at hand
 
     def _at_hand(self, position: int) -> Piece | None:
+        # The latest first: who reads in small steps is mostly in that one.
         for piece in reversed(self._kept.values()):
             if piece.offset <= position < piece.end:
                 self._kept.move_to_end(piece.number)
@@ -111,6 +114,7 @@ class ReadAhead:
         kept[piece.number] = piece
         kept.move_to_end(piece.number)
         most = KEPT_BYTES if self._run < LONG_RUN else KEPT_BYTES // 4
+        # One stays in any case, however large.
         while len(kept) > 1 and (self._kept_bytes > most or len(kept) > KEPT):
             _, dropped = kept.popitem(last=False)
             self._kept_bytes -= len(dropped.payload)
@@ -140,6 +144,7 @@ class ReadAhead:
         if index == chunks.index:
             self._set(offset)
         elif self._offset is None or not chunks.index < index < chunks.asked:
+            # What is under way already is waited for: to drop it and ask again would take longer.
             self._seek(index, offset)
         while chunks.index < index:  # it is under way
             if self._take(index - chunks.index + need) is None:
@@ -161,6 +166,7 @@ class ReadAhead:
         index, offset, self._offset = self._chunks.index, self._offset, None
         assert offset is not None  # noqa: S101 - or it would have been looked for
         piece = Piece(index, offset, self._chunks.next(min(ahead, self._chunks.full)))
+        # Only the last chunk may reach the object's end, and it must.
         end = piece.end
         if end > info.size or (index == info.chunks - 1) != (end == info.size):
             if self._measured:
@@ -197,6 +203,7 @@ class ReadAhead:
             self._run = 0
             self._chunks.ask(need)
         payload = self._chunks.last()
+        # Nothing of what the metadata say is believed before it is compared.
         if len(payload) > info.size:
             raise wrong_size(info)
         layout.prove(len(payload))
@@ -207,6 +214,7 @@ class ReadAhead:
         begin, end = self._layout.offsets_around(position)
         here = self._offset if self._measured else None
         if here is None or not begin[1] <= here < position:  # what is under way is not nearer
+            # From whichever known place is nearer: the way there is read chunk by chunk.
             if position - begin[1] > end[1] - position:
                 return self._measure_back(position, begin, end)
             self._seek(*begin)
@@ -222,6 +230,8 @@ class ReadAhead:
         (first, start), (last, stop) = begin, end
         typical = max(1, (stop - start) // (last - first))
         most = max(1, KEPT_BYTES // typical)
+        # One more than the average says; not more than is kept, or the first would be gone when the
+        # last comes.
         count = min(last - first, (stop - position) // typical + 1, most)
         self._offset = None
         self._run = 0

@@ -88,6 +88,7 @@ class Target:
             OSError: the file must not be written.
         """
         before = _state(str(path))
+        # Not followed: a link in a folder that is filled may lead out of it.
         if path.is_symlink():
             before = None
         elif before is not None:
@@ -105,6 +106,7 @@ class Target:
         Raises:
             OSError: it cannot be made, or (FileExistsError) is there.
         """
+        # Private until it is whole: its content may be less public than the folder.
         mode = 0o666 if self.before is None else 0o600
         return FileIO(os.open(path, _FLAGS | _NO_LINK, mode), "r+b")
 
@@ -133,6 +135,8 @@ class Target:
         Raises:
             OSError: it cannot.
         """
+        # Looked at anew: a download takes a while, and the file may have been replaced or linked
+        # since.
         before = None if self.path.is_symlink() else _state(str(self.path))
         if part is None or (before is not None and self._must_stay(file, before)):
             self._write_over(file)
@@ -140,6 +144,8 @@ class Target:
             if before is None and not is_new:
                 part.chmod(_new_file_mode(part.parent))
             try:
+                # One step of the system's: who opens the target gets the old content or the new
+                # one, never a part. (nats.go writes into the target, and leaves an old end.)
                 part.replace(self.path)
             except OSError as error:
                 if before is None or error.errno not in _IRREPLACEABLE:
@@ -160,11 +166,14 @@ class Target:
         """Write the content over what is there, if there is room for it."""
         size = os.fstat(file.fileno()).st_size
         with FileIO(os.open(self.path, os.O_WRONLY | _NO_LINK), "wb") as target:
+            # Once the first byte is written over, the old content is lost: a full disk must show
+            # before.
             _reserve(target, size)
             file.seek(0)
             buffer = memoryview(bytearray(BLOCK))
             while count := file.readinto(buffer):
                 write_all(target, buffer[:count])
+            # Of a longer file the old end would stay.
             target.truncate(size)
 
 
@@ -203,6 +212,7 @@ def _follow(path: str) -> tuple[str, bool]:
         OSError: they lead round in a circle.
     """
     link = path
+    # By hand, since realpath goes on to what an open file's link says, which may be no path at all.
     for _ in range(_MOST_LINKS):
         folder, name = os.path.split(link)
         folder = os.path.realpath(folder)
@@ -233,6 +243,7 @@ def _check_writable(path: str, before: os.stat_result) -> None:
     if stat.S_ISSOCK(before.st_mode):
         raise InvalidOptionError(f"{path} is a socket, not a regular file: connect to it instead")
     effective = os.access in os.supports_effective_ids
+    # A replacement would need the folder's permission only, and so overrule the file's.
     if not os.access(path, os.W_OK, effective_ids=effective):
         raise PermissionError(errno.EACCES, "it must not be written, so it is not replaced", path)
 
@@ -251,6 +262,7 @@ def _give(file: FileIO, path: Path, before: os.stat_result) -> bool:
     number = file.fileno()
     mine = os.fstat(number)
     try:
+        # The owner before the mode: a change of owner clears bits of the mode.
         if (mine.st_uid, mine.st_gid) != (before.st_uid, before.st_gid):
             os.fchown(number, before.st_uid, before.st_gid)
         for name in os.listxattr(path) if hasattr(os, "listxattr") else ():
@@ -287,6 +299,7 @@ def _new_file_mode(folder: Path) -> int:
 
     Not by ``os.umask``, which changes it to tell it, for a moment and for all threads.
     """
+    # In that folder, for a default access control list there decides, too.
     path = folder / f".{secrets.token_hex(8)}.tmp"
     number = os.open(path, _FLAGS, 0o666)
     try:

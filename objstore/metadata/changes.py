@@ -148,6 +148,7 @@ def delete_object(
         was_there = gone.args[0]
     except StorageFullError:
         owed = seen[-1]
+        # A purge takes no room, where a tombstone would.
         subject = meta_subject(records.bucket, name)
         if not records.jetstream.purge(records.stream, subject, owed.revision):
             raise  # somebody else replaced it at this very moment
@@ -173,6 +174,8 @@ class PublishedTombstone:
 def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
     """Remove the chunks of what is gone, but for those that another name needs."""
     for info in deleted:
+        # Thorough: another client's rename may have left a second name on these chunks, and no
+        # note.
         if info.chunks and not info.deleted and not is_shared(records, info, thorough=True):
             remove_chunks(records, info.nuid)
 
@@ -233,6 +236,7 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
         info: a record that was just replaced.
         thorough: look through the bucket for names that other clients left.
     """
+    # Our own renames leave these notes, so that a put need not look through the bucket.
     names = {info.extra.get(MOVED_TO), info.extra.get(MOVED_FROM)}
     if thorough:
         names |= records.names_with(info.nuid)
@@ -242,6 +246,7 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
                 other = records.read(name, fresh=True)
             except ObjectCorruptError:
                 return True  # who knows? If not, it is for the garbage collection
+            # The note may be old: only the same nuid says that the chunks are still needed.
             if other is not None and not other.deleted and other.nuid == info.nuid:
                 return True
     return False
@@ -274,6 +279,7 @@ def rename(
         And as :func:`change`.
     """
     meta_subject(records.bucket, new_name)  # checks the name
+    # Refuses before anything is stored; the note is the first step that others see.
     make(current)
     there = _require_free(find_current(records, new_name), new_name)
 
@@ -285,6 +291,8 @@ def rename(
         _require_free(found, new_name)
         return new
 
+    # Three steps, since no server stores two records as one. In this order a crash leaves two
+    # names, never none.
     old = change(records, noted, current, fail_on_conflict=fail_on_conflict)
     extra = {key: value for key, value in old.extra.items() if key != MOVED_TO}
     new = fresh_record(old.with_changes(name=new_name, extra={**extra, MOVED_FROM: old.name}))
@@ -294,6 +302,8 @@ def rename(
     except RevisionMismatchError as error:
         # Somebody overwrote the old name in between, and may have removed the chunks. So the
         # object was replaced, not renamed.
+        # The new name goes only if it still is what was stored here: somebody may have put there,
+        # too.
         with contextlib.suppress(RevisionMismatchError):
             delete_object(records, new_name, stored, fail_on_conflict=True)
         raise ObjectChangedError(
@@ -335,6 +345,7 @@ def link_to(records: Records, link: ObjectLink, name: str) -> None:
             bucket=link.bucket,
             name=link.name,
         )
+    # Clients refuse links to links, as ADR-20 has it.
     if target.link is not None:
         raise LinkError(
             f"{link.name!r} in bucket {link.bucket} is itself a link; link to its target",

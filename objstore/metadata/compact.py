@@ -48,6 +48,8 @@ def pack_record(info: ObjectInfo, stored: StoredMessage) -> bytes:
         info: what it says.
         stored: the message that it was read from.
     """
+    # A tombstone counts among the stream's subjects, and hides what an older client stored before
+    # it: for both its revision is enough.
     if info.deleted and info.ttl is None:
         return _HEAD.pack(_TOMBSTONE, info.revision)
     digest = _plain_digest(info)
@@ -75,6 +77,7 @@ def _plain_digest(info: ObjectInfo) -> bytes | None:
         return None
     if headers and (list(headers) != [_MIME] or len(headers[_MIME]) != 1 or not headers[_MIME][0]):
         return None
+    # Other clients' nuids may have another length; such records are kept as they were stored.
     if len(info.nuid) != _NUID or not info.nuid.isascii():
         return None
     try:
@@ -83,11 +86,13 @@ def _plain_digest(info: ObjectInfo) -> bytes | None:
         )
     except ValueError:
         return None
+    # Only what unpacks to the same text, so that a record does not change by being kept.
     return digest if encode_digest(digest) == info.digest and len(digest) == 32 else None
 
 
 def _pack_as_stored(stored: StoredMessage) -> bytes:
     """Pack a message as it was stored, with only the headers that say something of the object."""
+    # All that a header says of an object is its life time.
     header = b"" if parse_ttl(stored.header) is None else stored.header
     time = stored.time.encode()
     head = _STORED.pack(_AS_STORED, stored.sequence, len(time), len(header))

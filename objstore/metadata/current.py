@@ -88,6 +88,8 @@ class PendingCurrent:
         self._name = name
         self._settings = None if time.monotonic() < known.fresh_until else known.start_check()
         subject = meta_subject(records.bucket, name)
+        # As for any record: the leader's answer is needed, which a server that stands alone gives
+        # by a direct get, too.
         leader = not records.reads_direct
         self._pending = records.access.start_last(subject, leader=leader, along=True)
 
@@ -101,6 +103,7 @@ class PendingCurrent:
         """
         records, name = self._records, self._name
         try:
+            # Where nothing else was sent since, the question goes now.
             self._pending.flush_piggybacked()
             stored = self._pending.result()
             info = None if stored is None else parse_stored(stored, records.bucket)
@@ -140,12 +143,16 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
     """
     elsewhere = None
     info = _read_place(records, name)
+    # Only then: a name with a record under its own subject hides whatever older clients stored
+    # elsewhere.
     if info is None or info.deleted:
         elsewhere = records.find_elsewhere(name, 0 if info is None else info.revision)
     if check is not None:
+        # Before the move, so that a refused write changes nothing.
         check(info if elsewhere is None else elsewhere[1])
     if elsewhere is not None:
         _move(records, *elsewhere)
+        # Read again: whoever moved it, the revision that is to be replaced is a new one.
         info = own_record(records, name)
     return info
 
@@ -160,6 +167,7 @@ def revision_check(bucket: str, name: str, if_revision: int) -> Check:
     """
 
     def check(found: ObjectInfo | None) -> None:
+        # A tombstone counts as nothing: 0 stores a name that was deleted.
         live = 0 if found is None or found.deleted else found.revision
         if live == if_revision or (if_revision == 0 and is_free(found)):
             return
@@ -218,6 +226,7 @@ def _move_out(records: Records, name: str, info: ObjectInfo) -> ObjectInfo | Non
 
 
 def _unread(records: Records, name: str, error: ObjectCorruptError) -> ObjectInfo:
+    # No revision, no expected sequence: it could not be replaced safely.
     if error.revision is None:
         raise error
     LOG.warning("%r is going to be overwritten: %s", name, error)
@@ -247,5 +256,6 @@ def fresh_record(info: ObjectInfo) -> ObjectInfo:
     """
     ttl = info.ttl
     if ttl is not None and info.mtime is not None:
+        # Else each update would prolong an object's life beyond that of its chunks.
         ttl = ttl - (datetime.now(timezone.utc) - info.mtime)
     return info.with_changes(mtime=None, revision=0, ttl=ttl)

@@ -62,11 +62,13 @@ class Moment(NamedTuple):
 
     def follows(self, earlier: Moment) -> bool:
         """Tell whether this is the same stream, later."""
+        # A server that was killed may have lost its last messages, and given their numbers anew.
         same = (self.server, self.created) == (earlier.server, earlier.created)
         return same and self.last >= earlier.last and self.first >= earlier.first
 
     def removed_since(self, earlier: Moment) -> int:
         """Tell how many messages were removed in between."""
+        # Each number that was given since is a message, unless it was removed.
         return earlier.messages + self.last - earlier.last - self.messages
 
 
@@ -107,6 +109,7 @@ class FollowedRecords:
         came = time.monotonic()
         with self._lock:
             kept = self._kept
+            # A look that began after this call came says all that the call may ask.
             if kept is not None and kept.begun >= came:
                 return kept.records
             try:
@@ -142,6 +145,8 @@ class FollowedBuckets:
             raise
         with self._lock:
             while sum(each.count for each in self._buckets.values()) > MOST_KEPT:
+                # One bucket larger than that is kept all the same, or each of its scans would list
+                # it anew.
                 if len(self._buckets) == 1:
                     break
                 self._buckets.popitem(last=False)
@@ -201,8 +206,10 @@ class _Look:
             with contextlib.closing(asked):
                 now = asked.moment()
                 sure = self._kept.moment
+                # Made anew, or restored: nothing that was known holds.
                 if sure is not None and not now.follows(sure):
                     self._kept, sure, asked.is_good = self._nothing(), None, False
+                # No message came or went: what is known is exact without a count.
                 if now == sure:
                     return self._kept._replace(begun=self._begun)
                 self._learn(asked.news(self._kept.next, now), now)
@@ -246,6 +253,7 @@ class _Look:
         changes.gone.update(name for subject, name in known.items() if subject not in there)
         changes.gone_others.update(kept.records.others.keys() - there.keys())
         unknown = there.keys() - known.keys() - kept.records.others.keys()
+        # In the stream's order, as Changes wants it.
         for stored in sorted(records.last_of(unknown), key=lambda stored: stored.sequence):
             changes.add(stored)
         piled = any(count > 1 for count in there.values())

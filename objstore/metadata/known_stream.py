@@ -66,6 +66,7 @@ class KnownStream:
     def learn(self, config: Mapping[str, Any]) -> None:
         """Take in the stream's configuration, as the server tells it."""
         self.config = config
+        # Judged here, once: each write only looks at a flag.
         self.is_refused = bool(config) and refusal(self.bucket, config) is not None
         self.max_object_size = max_object_size(config)
         largest = int(config.get("max_msg_size") or 0)
@@ -110,6 +111,8 @@ class KnownStream:
             BucketConfigError: a setting of its stream would do harm; it is named.
         """
         if self.is_refused:
+            # It may have been mended since: a refusal from memory would stay until the client is
+            # made anew.
             self.ask()
             self._refuse()
 
@@ -122,6 +125,7 @@ class KnownStream:
         now = time.monotonic()
         if now < self.fresh_until:
             return None
+        # Set before the answer has come, so that of many writers at once one asks.
         self.fresh_until = now + FRESH
         return PendingSettings(self, self._jetstream.start_stream_info(self.stream))
 
@@ -165,6 +169,8 @@ class KnownStream:
             And as :meth:`check_writable`.
         """
         try:
+            # One attempt of a second at most: in an election nobody answers, and the put has its
+            # own patience.
             info = self._jetstream.stream_info_now(self.stream)
         except BucketNotFoundError as error:
             raise self.missing() from error
@@ -231,6 +237,7 @@ class KnownStream:
             BucketConfigError: it is larger than ``max_msg_size`` allows.
         """
         limit = self.max_msg_size
+        # max_msg_size counts the header too, which is written later: so the most that it can be.
         if limit is not None and size + _HEADER > limit:
             raise BucketConfigError(
                 f"bucket {self.bucket} cannot store {name!r}: its metadata take up to "

@@ -30,6 +30,7 @@ def follow_record(
     records: Records, name: str, info: ObjectInfo | None
 ) -> tuple[Records, ObjectInfo] | None:
     """Do as :func:`follow`, for a name whose own record has been read."""
+    # A set, beside the bound: a circle is told as one at its first turn.
     seen = {(records.bucket, name)}
     here = records
     while info is not None and not info.deleted:
@@ -47,10 +48,13 @@ def follow_record(
                 f"the links from {name!r} lead in a circle", bucket=records.bucket, name=name
             )
         seen.add((link.bucket, link.name))
+        # The same Records in one bucket: what it has learned of the stream stays in use.
         here = here if link.bucket == here.bucket else records.of(link.bucket)
         try:
             info = here.read(link.name)
         except BucketNotFoundError:
+            # The first bucket's absence is an error; a link into a bucket that is gone leads to
+            # nothing, like one to an object that is gone.
             if here is records:
                 raise
             return None

@@ -59,6 +59,8 @@ def list_records(
     """
     subject = all_meta_subject(records.bucket)
     try:
+        # The leader's count, before anything is listed: what a lagging replica leaves out shows
+        # against it.
         names, newest = count_subjects(records.jetstream, records.stream, subject)
     except BucketNotFoundError as error:
         raise records.no_bucket() from error
@@ -72,6 +74,7 @@ def list_records(
                 yield from listing.latest(messages)
             else:
                 yield from listing.once(page, newest)
+    # Fewer came than there are names: asked for by name, at the leader.
     if listing.count < names:
         yield from listing.missing(subject)
     yield from listing.elsewhere(hidden)
@@ -117,10 +120,12 @@ class _Listing:
     def once(self, messages: Iterable[StoredMessage], newest: int) -> Iterator[ObjectInfo]:
         """Yield each name once, if only those changed since ``newest`` can come a second time."""
         for record in self._parse(messages):
+            # Hashes rather than the names: 8 bytes for each.
             key = hash(record.name)
             if record.revision <= newest:
                 self._given.append(key)
             else:
+                # Made only when something was stored meanwhile: in most listings no set is needed.
                 if self._changed is None:
                     self._changed = set(self._given)
                 if key in self._changed:
@@ -133,6 +138,7 @@ class _Listing:
         """Yield each name once, with its last record, where any may come several times."""
         latest: dict[str, ObjectInfo] = {}
         for record in self._parse(messages):
+            # So that it moves to the end: the order is that of storing.
             latest.pop(record.name, None)
             latest[record.name] = record
         self._given.extend(map(hash, latest))

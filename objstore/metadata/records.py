@@ -84,6 +84,8 @@ class Records:
         self.bucket = bucket
         self.known = KnownStream(jetstream, bucket) if known is None else known
         self.stream = stream_name(bucket)
+        # Looked for in an answer's header as bytes: a record from a mirror that answers for the
+        # bucket has another stream's name there.
         self._mark = mark_of(self.stream)
         self._eventual = eventual
         self._names = NamesByNuid()
@@ -158,6 +160,8 @@ class Records:
                 try:
                     stored = access.last(subject, leader=False)
                     is_of_leader = stored is not None and self._mark in stored.header
+                    # A mirror may lag, and "not found" carries no stream's name: such an answer is
+                    # proved by the leader.
                     is_newest = self._eventual or is_of_leader or self._has_no_other_way
                 except NoRespondersError:
                     stored, is_newest = self._last_without_direct(subject), True
@@ -177,6 +181,8 @@ class Records:
 
     def _last_without_direct(self, subject: str) -> StoredMessage | None:
         """Ask the leader for a subject's last message, and learn if direct gets are allowed."""
+        # Until the leader has said it: 503 is the answer of a missing stream, of one without direct
+        # gets, and of a cluster that elects a leader.
         self.access.direct = False
         stored = self.access.last(subject, leader=True)
         self.access.learn_direct()
@@ -195,6 +201,7 @@ class Records:
     def reads_direct(self) -> bool:
         """Whether records are read by direct gets; else from the leader."""
         access = self.access
+        # In a cluster a direct get may come from a follower, which was up to 181 ms behind.
         if not access.direct or (self.jetstream.is_clustered and not self._eventual):
             return False
         return not access.denied or access.way_of_last(leader=False) is not Way.LEADER
@@ -270,6 +277,7 @@ class Records:
                 meta_subject(self.bucket, info.name),
                 encoded,
                 what,
+                # ADR-20: one record for each name; without it those before stay.
                 rollup=True,
                 expected_sequence=expected,
                 ttl=info.ttl,
@@ -394,6 +402,7 @@ class Records:
             for message in itertools.chain.from_iterable(pages):
                 with contextlib.suppress(ObjectCorruptError):
                     record = self.parse(message)
+                    # Another client's tombstone has the nuid of what it deleted.
                     if not record.deleted:
                         self._names.add(record.nuid, record.name)
                 self._names.next = message.sequence + 1  # after it: it may be interrupted here
@@ -412,6 +421,8 @@ def parse_stored(stored: StoredMessage, bucket: str) -> ObjectInfo:
     Raises:
         ObjectCorruptError: it is malformed.
     """
+    # Other clients take an empty payload for a damaged record: nats.go's list hangs for a minute
+    # there.
     if not stored.payload and is_marker(stored.header):
         name = name_of(stored.subject) or stored.subject.rpartition(".")[2]
         return new_info(
@@ -465,6 +476,7 @@ class PendingElsewhere:
         for stored in self._messages():
             with contextlib.suppress(ObjectCorruptError):
                 info = records.parse(stored)
+                # Two names can have one spelling: older clients put "_" for "." and blanks.
                 if info.name == self._name and info.revision > after:
                     found[info.revision] = stored.subject, info
         if not found:

@@ -26,11 +26,14 @@ __all__ = ["check_rights_to_put", "check_rights_to_remove", "learning_to_purge"]
 def learning_to_purge(records: Records) -> Iterator[None]:
     """Learn whether the user may purge, once, while the block waits for an answer."""
     access = records.access
+    # Learned once for each bucket; who is not limited, as the server says, is never asked.
     if access.may_purge is not None or not access.is_doubtful:
         yield
         return
+    # A purge of nothing is refused like any other: what is forbidden shows without any harm.
     with records.jetstream.start_purging_nothing(records.stream) as purge:
         yield
+        # A time-out or a lost connection says nothing of rights: then it is asked again.
         if purge.error is None or isinstance(purge.error, PermissionDeniedError):
             access.may_purge = purge.error is None
 
@@ -54,8 +57,12 @@ def check_rights_to_put(records: Records, name: str, current: Current) -> Object
     with learning_to_purge(records):
         found = current.result()
     if not access.commits:
+        # A record that the stream must refuse: whether it may be published shows, and nothing
+        # changes.
         fence(records, meta_subject(records.bucket, name))
         access.commits = True
+    # Before the first chunk: what is replaced must go in the end, or chunks without an owner pile
+    # up.
     if found is not None:
         check_rights_to_remove(records, found)
     access.proved = True
@@ -68,6 +75,7 @@ def check_rights_to_remove(records: Records, info: ObjectInfo) -> None:
     Raises:
         PermissionDeniedError: the user may not purge.
     """
+    # False alone: where nothing is known, the purge itself says it.
     if info.deleted or not info.chunks or records.access.may_purge is not False:
         return
     subject = records.jetstream.purge_subject(records.stream)

@@ -85,6 +85,8 @@ class SortedRecords:
             ):
                 newest[info.name] = info
         for name, info in newest.items():
+            # A place for a name that only an older client stored: with no record under its own
+            # subject.
             at = bisect_left(self.names, name)
             if at == len(self.names) or self.names[at] != name:
                 self.names.insert(at, name)
@@ -100,6 +102,7 @@ class SortedRecords:
 
     def live(self, at: int) -> ObjectInfo | None:
         """Return the object of the name at a place; None: there is none now."""
+        # Told by the first byte: nothing is unpacked for it.
         if is_tombstone(self._packed[at]) and not self._overrides:
             return None
         info = self._overrides.get(self.names[at]) or self.own(at)
@@ -108,6 +111,7 @@ class SortedRecords:
     def is_live(self, at: int) -> bool:
         """Tell whether there is an object of the name at a place."""
         packed = self._packed[at]
+        # A plain record neither expires nor is a tombstone, see compact.
         if packed[:1] == b"p" and not self._overrides:
             return True
         return self.live(at) is not None
@@ -125,6 +129,7 @@ class SortedRecords:
 
     def with_changes(self, news: Changes) -> SortedRecords:
         """Return the records after some were stored, and some removed."""
+        # Nearly every look finds nothing new; it costs nothing then.
         if not news:
             return self
         others = {**self._others, **news.others}
@@ -133,6 +138,7 @@ class SortedRecords:
             if subject in news.gone_others or owner_of(subject, prefix) in news.records:
                 others.pop(subject, None)
         few = len(news.records) + len(news.gone)
+        # With records of older clients names come and go by their overrides: those are found anew.
         if self._others or few * SORT_ANEW > len(self.names):
             names, packed = self._sorted_anew(news)
         else:
@@ -196,6 +202,8 @@ class Changes:
         try:
             info = parse_stored(stored, self._bucket)
         except ObjectCorruptError:
+            # Kept, though nobody can read it: it counts among the stream's subjects, which are
+            # compared.
             info = unreadable(self._bucket, "", stored.sequence)
         # By hand: past the names that meta_subject remembers, 0.4 µs.
         own = base64.urlsafe_b64encode(info.name.encode()).decode()
@@ -208,10 +216,12 @@ class Changes:
         owner = owner_of(stored.subject, self._prefix)
         if owner is not None:
             self.records.pop(owner, None)
+            # What stands under the name's own subject is no record of it any more.
             self.gone.add(owner)
 
     def leave_out_before(self, first: int, known: SortedRecords) -> None:
         """Leave out what is known of revisions below the stream's first sequence."""
+        # The stream begins where it began: nothing has expired from its front.
         if first <= known.oldest:
             return
         stay: list[int] = []

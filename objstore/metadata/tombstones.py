@@ -41,9 +41,11 @@ def make_room(records: Records) -> bool:
             while seen.found and (len(seen.found) > half or not removed):
                 if time.monotonic() >= deadline:
                     break
+                # The oldest first: watchers and mirrors have heard of those most likely.
                 name, revision = seen.found.popleft()
                 if name not in seen.elsewhere:
                     subject = meta_subject(records.bucket, name)
+                    # Up to its own revision: if the name was stored anew, nothing is removed.
                     removed += records.jetstream.purge(records.stream, subject, revision)
         except ObjStoreError as error:
             LOG.info("tombstones of bucket %s stay: %s", records.bucket, error)
@@ -59,6 +61,7 @@ def _look(records: Records, seen: TombstonesSeen) -> None:
     with contextlib.closing(records.pages(prefix + ">", seen.next)) as pages:
         for page in pages:
             for message in page:
+                # After each message, for a signal handler or an error may end the look anywhere.
                 seen.next = message.sequence + 1
                 try:
                     info = records.parse(message)

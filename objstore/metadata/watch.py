@@ -114,6 +114,7 @@ class Watcher(Uncopied):
                     bucket=self._records.bucket,
                     timeout=timeout,
                 )
+            # Noted when it is handed out, so that a consumer that is made anew begins behind it.
             self._consumer.position = info.revision
             return info
         except BucketNotFoundError as error:
@@ -131,6 +132,7 @@ class Watcher(Uncopied):
 
         Never blocks and never fails. Stopping twice is fine.
         """
+        # In a forked child the connection, and with it the consumer, is the parent's.
         if self._pid == os.getpid():
             self._consumer.close()
 
@@ -141,6 +143,7 @@ class Watcher(Uncopied):
         try:
             return self.next()
         except WatcherStoppedError:
+            # Stopped from another thread or a signal handler, a for-loop just ends.
             raise StopIteration from None
 
     def __enter__(self) -> Watcher:
@@ -152,6 +155,7 @@ class Watcher(Uncopied):
     def __del__(self) -> None:
         if hasattr(self, "_consumer") and not self._stopped:
             self.stop()
+            # Who has closed the client has ended its watchers, too.
             if not self._records.jetstream.connection.session.is_closed:
                 warnings.warn(f"unstopped {self!r}", ResourceWarning, stacklevel=2, source=self)
 
@@ -195,6 +199,7 @@ class Watcher(Uncopied):
 
     def _note_end(self, found: ObjectInfo | None) -> None:
         """Set ``caught_up``, if all that existed comes before what was found."""
+        # A later one may have been delivered already: it was not there at the beginning.
         if self._consumer.caught_up and (found is None or found.revision > self._consumer.end):
             self.caught_up.set()
 
@@ -204,12 +209,14 @@ class Watcher(Uncopied):
             try:
                 info = self._records.parse(delivery)
             except ObjectCorruptError as error:
+                # Of another client's: one damaged record does not end the watch.
                 LOG.warning("%s", error)
             else:
                 if not (info.deleted and self._ignore_deletes):
                     return info
             if deadline is not None and time.monotonic() >= deadline:
                 break  # what is passed over may come without a pause
+            # Back to the caller, so that caught_up is set before anything later is waited for.
             if self._consumer.caught_up and not self.caught_up.is_set():
                 break
         return None

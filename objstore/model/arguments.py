@@ -90,6 +90,7 @@ def describe(
     options = said.options or _NO_OPTIONS
     if options.link is not None:
         raise LinkError("a link has no payload; use link() or link_store()", name=name)
+    # Mostly nobody says a size; then nothing is looked at here, on the way of each small put.
     if not (chunk_size is said.max_chunk_size is options.chunk_size is None):
         chunk_size = _chosen_size(chunk_size, said.max_chunk_size, options.chunk_size)
     lists = header_lists(said.headers if headers is None else headers)
@@ -119,6 +120,7 @@ def redescribe(
     Raises:
         InvalidOptionError: something said cannot be stored.
     """
+    # Only what was said: what the record has beside that, others' fields too, stays.
     changes: dict[str, Any] = {}
     if not isinstance(description, Unset):
         changes["description"] = description_text(description)
@@ -128,6 +130,7 @@ def redescribe(
     if not isinstance(headers, Unset):
         given = header_lists(headers)
         types = {name: values for name, values in lists.items() if _is_content_type(name)}
+        # The media type is a header for ADR-20, but an attribute of its own for the user.
         lists = given if any(map(_is_content_type, given)) else {**types, **given}
     if not isinstance(mime, Unset):
         lists = {name: values for name, values in lists.items() if not _is_content_type(name)}
@@ -149,6 +152,8 @@ def guess_mime(name: str) -> str | None:
     """Guess the media type of a file by its name."""
     import mimetypes  # here: few need it, and all would wait for it
 
+    # Of "a.tar.gz" it says tar, with the encoding gzip: a reader would be told that the bytes are a
+    # tar.
     mime, encoding = mimetypes.guess_type(name)
     return mime if encoding is None else _COMPRESSED.get(encoding)
 
@@ -178,11 +183,13 @@ def header_lists(headers: object) -> dict[str, list[str]]:
         return {}
     if not isinstance(headers, Mapping):
         raise InvalidOptionError(f"headers are a mapping, not {type(headers).__name__}")
+    # HTTPHeaderDict has it: by the name alone it gives several values joined into one.
     getlist = getattr(headers, "getlist", None)
     lists: dict[str, list[str]] = {}
     for name in headers:
         given = headers[name] if getlist is None else getlist(name)
         values = [given] if isinstance(given, str) else _list_of(name, given)
+        # Printable ASCII but the colon: what stands in a NATS header line as a name.
         if not isinstance(name, str) or not re.fullmatch(r"[!-9;-~]+", name):
             raise InvalidOptionError(f"a header cannot be named {name!r}")
         for value in values:
@@ -196,6 +203,7 @@ def header_lists(headers: object) -> dict[str, list[str]]:
 
 
 def _list_of(name: object, given: object) -> list[Any]:
+    # Bytes can be iterated, too, and would become numbers.
     if isinstance(given, Iterable) and not isinstance(given, (bytes, bytearray, Mapping)):
         return list(given)
     raise InvalidOptionError(f"the header {name} has a value of type {type(given).__name__}")
@@ -265,6 +273,7 @@ def check_plain(option: str, value: object) -> None:
 
 def _check_text(what: str, text: str) -> None:
     try:
+        # A lone surrogate is text for Python, and cannot be stored as JSON in UTF-8.
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidOptionError(f"{what} holds text that does not encode as UTF-8") from error
@@ -319,6 +328,7 @@ def _life_time(ttl: timedelta | float | None) -> timedelta | None:
     duration = to_timedelta(ttl)
     if duration is None:
         raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds")
+    # Nats-TTL counts whole seconds (ADR-43).
     if duration < timedelta(seconds=1):
         raise InvalidOptionError(f"ttl is {ttl!r}; the least is one second")
     return duration
@@ -343,6 +353,7 @@ def check_range(start: object, end: object) -> None:
         InvalidOptionError: one is no whole number.
     """
     for number in (start, end):
+        # numpy's integers are whole numbers, too; a bool is none.
         if number is not None and to_whole(number) is None:
             raise InvalidOptionError(f"start and end are whole numbers, not {number!r}")
 

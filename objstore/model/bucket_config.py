@@ -103,13 +103,18 @@ def new_stream(bucket: str, options: BucketOptions, supports: Mapping[str, bool]
         "name": stream_name(bucket),
         "subjects": bucket_subjects(bucket),
         "retention": "limits",
+        # A full bucket refuses what is new; with "old" it would drop chunks of objects that live.
         "discard": "new",
+        # The fields are those that other clients state, with the same values: an equal
+        # configuration makes their create calls succeed.
         "max_bytes": -1,
         "max_age": 0,
         "storage": "file",
         "num_replicas": 1,
         "compression": "none",
+        # What ADR-20 needs: a record replaces the one before by Nats-Rollup.
         "allow_rollup_hdrs": True,
+        # Reads by direct gets need no consumer (ADR-31).
         "allow_direct": True,
         **_fed(options, supports),
         **options.fields(bucket),
@@ -166,6 +171,7 @@ def updated_stream(
             bucket=bucket,
             differences={"object_ttl": (True, False)},
         )
+    # On top of what is there: other tools' settings stay.
     changed = {**config, **_fed(options, supports), **fields}
     if options.sources is not None:
         changed.pop("mirror", None)  # from now on it is written, so it is no mirror any more
@@ -220,6 +226,7 @@ def cloned_stream(
     """
     check_clone(options)
     config = new_stream(bucket, BucketOptions(), supports)
+    # Named one by one: the other settings may be what makes a stream harmful.
     config.update({name: source[name] for name in _CLONED if source.get(name)})
     config.update(options.fields(bucket))
     old = user_metadata(source.get("metadata"))
@@ -237,6 +244,8 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
         InvalidOptionError: an option is impossible.
     """
     differences: dict[str, tuple[Any, Any]] = {}
+    # Only what was asked for is compared; a server leaves out what is zero or empty, so that each
+    # has its own form of nothing.
     for name, wanted in options.fields(bucket).items():
         actual = config.get(name)
         if name in ("sources", "mirror"):
@@ -271,6 +280,7 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
 
 def _in_options_words(field: str, actual: Any, wanted: Any) -> dict[str, tuple[Any, Any]]:
     """Name a difference of a stream's field by the option that a user gave."""
+    # As the user said it, a duration, not nanoseconds.
     if field == "max_age":
         ages = tuple(timedelta(microseconds=age / 1000) for age in (actual, wanted))
         return {"ttl": (ages[0], ages[1])}
@@ -312,6 +322,7 @@ def bucket_of_config(config: Mapping[str, Any]) -> str | None:
     """Return the bucket that a stream is behind, by its name and subjects; None: no bucket."""
     bucket = bucket_of_stream(str(config.get("name")))
     subjects = config.get("subjects")
+    # A mirror has no subjects; a stream of another purpose may have such a name.
     if bucket is None or (subjects and all_meta_subject(bucket) not in subjects):
         return None
     return bucket
@@ -328,6 +339,7 @@ def max_object_size(config: Mapping[str, Any]) -> int | None:
     """Return the limit that a bucket's stream carries, or None."""
     metadata = config.get("metadata")
     text = metadata.get(MAX_OBJECT_SIZE) if isinstance(metadata, dict) else None
+    # Anybody can write there: what is no number is no limit, not an error of each put.
     return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
 
 
@@ -354,6 +366,7 @@ def status_of(
         total_size=total_size,
         bytes=int(info["state"]["bytes"]),
         description=config.get("description") or "",
+        # Python's timedelta has no nanoseconds.
         ttl=timedelta(microseconds=int(config.get("max_age") or 0) // 1000),
         storage=StorageType(config.get("storage", "file")),
         replicas=int(config.get("num_replicas", 1)),

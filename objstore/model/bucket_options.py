@@ -79,6 +79,7 @@ class Placement:
         fields: dict[str, Any] = {}
         if self.cluster is not None:
             fields["cluster"] = word("placement: cluster", self.cluster)
+        # One text would be taken for a tag for each letter.
         if isinstance(self.tags, (str, bytes)) or not isinstance(self.tags, Iterable):
             raise InvalidOptionError(f"placement: tags is {self.tags!r}; it must be some texts")
         tags = [word("placement: a tag", tag) for tag in self.tags]
@@ -172,6 +173,8 @@ class BucketOptions:
             InvalidOptionError: a value is impossible.
         """
         fields: dict[str, Any] = {}
+        # Only what was said becomes a field: an update changes nothing else, and a new bucket is
+        # plain ADR-20.
         if self.description is not None:
             fields["description"] = description_text(self.description)
         if self.max_bytes is not None:
@@ -193,6 +196,7 @@ class BucketOptions:
         if self.mirror is not None and self.sources is not None:
             raise InvalidOptionError("a bucket is a mirror, or it has sources, not both")
         if self.mirror is not None:
+            # Several fields: a mirror and sources change the stream's subjects, too.
             fields.update(mirror_fields(self.mirror, bucket))
         if self.sources is not None:
             fields.update(sources_fields(self.sources, bucket))
@@ -204,6 +208,7 @@ class BucketOptions:
 
     @staticmethod
     def _compression(value: StoreCompression | str | bool) -> str:
+        # S2 is the only compression that nats-server has.
         if isinstance(value, bool):
             value = StoreCompression.S2 if value else StoreCompression.NONE
         return one_of("compression", StoreCompression, value)

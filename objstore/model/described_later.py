@@ -37,6 +37,8 @@ def finisher(
 
     def finish(info: ObjectInfo) -> ObjectInfo:
         changes: dict[str, Any] = {}
+        # Checked when they come, as those given at once are; the media type was said apart and
+        # stays.
         if callable(headers):
             changes["header_values"] = with_mime(header_lists(headers()), info.mime)
         if callable(metadata):
@@ -84,6 +86,8 @@ class SaidAtCommit:
     def headers(self) -> HTTPHeaderDict:
         """The headers, to be changed; not where a function is going to say all of them."""
         if self._headers is None:
+            # Made at the first look: urllib3's dictionary costs 100 ms to import, and most writers
+            # set no headers.
             self._headers = self._info.headers
         return self._headers
 
@@ -129,6 +133,7 @@ class SaidAtCommit:
         if self._metadata is not None:
             changes["metadata"] = metadata_dict(self._metadata)
         info = info.with_changes(**changes)
+        # Last, so that a function has the last word over what was set before.
         for finish in self._finishers.values():
             info = info if finish is None else finish(info)
         return info

@@ -36,6 +36,7 @@ def measure(records: Iterable[ObjectInfo]) -> StoreMetrics:
     objects = size = 0
     types: Counter[str] = Counter()
     for info in records:
+        # A link's target is counted where it is, in this bucket or another.
         if not info.deleted and info.link is None:
             objects += 1
             size += info.size

@@ -89,6 +89,7 @@ def encode_name(name: str) -> str:
         ) from error
     if not raw:
         raise InvalidNameError("an object's name cannot be empty", name=name)
+    # Found before anything is sent: a server ends the connection at a longer protocol line.
     if len(raw) > MAX_NAME:
         what = f"an object's name of {len(raw)} bytes is too long; at most {MAX_NAME} are possible"
         raise InvalidNameError(what, name=name)
@@ -168,6 +169,7 @@ def decode_digest(text: str) -> bytes | None:
         return bytes.fromhex(value)
     if not _BASE64.fullmatch(value):
         return None
+    # 43 characters are 32 bytes; the one that pads is written anew, whether it was there or not.
     return binascii.a2b_base64(value[:43].replace("-", "+").replace("_", "/") + "=")
 
 
@@ -291,6 +293,7 @@ class ObjectInfo:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ObjectInfo):
             return NotImplemented
+        # The time last: where it is not known yet, it costs a request.
         return _but_mtime(self) == _but_mtime(other) and self.mtime == other.mtime
 
     def __repr__(self) -> str:
@@ -372,6 +375,7 @@ class ObjectInfo:
         Arguments:
             changes: the new values, by the fields' names.
         """
+        # A wrong name would be stored silently: the fields are written past the constructor.
         if not changes.keys() <= _NEW.keys():
             raise TypeError(f"a record has no {', '.join(changes.keys() - _NEW.keys())}")
         fields = {**self.__dict__, **changes}

@@ -88,6 +88,8 @@ def encode_info(info: ObjectInfo) -> bytes:
         fields["digest"] = info.digest
     if info.deleted:
         fields["deleted"] = True
+    # Others' fields may hold what msgspec does not write; ours never do, but for lone surrogates
+    # that were read.
     if not extra:
         try:
             return _encode(fields)
@@ -112,6 +114,7 @@ def _option_fields(options: ObjectMetaOptions) -> dict[str, Any]:
 def _encode_foreign(fields: dict[str, Any]) -> bytes:
     """Encode again what others wrote: numbers that are none, lone surrogates."""
     try:
+        # Without blanks, as Go writes it.
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # only an escape can carry a lone surrogate
         return json.dumps(fields, separators=(",", ":")).encode()
@@ -140,6 +143,8 @@ def parse_info(payload: bytes | memoryview, bucket: str, revision: int, time: st
         try:
             record, extra = _read_tolerantly(bytes(payload))
         except (ValueError, TypeError, RecursionError) as error:
+            # RecursionError: of JSON that is nested without end, which anybody who may publish can
+            # store.
             raise ObjectCorruptError(
                 f"malformed metadata at revision {revision} of bucket {bucket}: {error}",
                 bucket=bucket,
@@ -182,6 +187,7 @@ def _read_strictly(payload: bytes | memoryview) -> _Record | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     size, chunks, nuid = record.size, record.chunks, record.nuid
+    # What no type says: such a record goes the tolerant way, which names what is wrong.
     if (size > 0) != (chunks > 0) or chunks > size or not (nuid.isascii() and nuid.isalnum()):
         return None
     return record
@@ -232,6 +238,7 @@ def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
     value = fields.get(name)
     if value is None:
         return kind()
+    # True is an int for Python, and no number for JSON.
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"{name} is of type {type(value).__name__}")
     return value
@@ -239,6 +246,7 @@ def _typed(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
 
 def _parse_nuid(nuid: str) -> str:
     """Check a nuid: it stands in subjects, and a foreign one must not reach beyond its token."""
+    # "." or ">" would make the subject of a purge that of other objects' chunks.
     if nuid and not (nuid.isascii() and nuid.isalnum()) and not _NUID.fullmatch(nuid):
         raise ValueError(f"the nuid {nuid!r}")
     return nuid
@@ -262,6 +270,7 @@ def _parse_headers(headers: dict[str, Any]) -> dict[str, list[str]]:
     if len(headers) == 1 and isinstance(inner := headers.get("inner"), dict):
         headers = inner
     for name, value in headers.items():
+        # nats-py writes bare texts in place of lists.
         values = value if isinstance(value, list) else [] if value is None else [value]
         lists[name] = [_as_text(item) for item in values]
     return lists

@@ -39,12 +39,14 @@ def other_subjects(bucket: str, name: str) -> tuple[str, ...]:
     """
     prefix = all_meta_subject(bucket)[:-1]
     others = dict.fromkeys(prefix + spelling for spelling in _spellings(name))
+    # ADR-20's own is read before, and costs no second look.
     others.pop(meta_subject(bucket, name), None)
     return tuple(others)
 
 
 def _spellings(name: str) -> Iterator[str]:
     plain = name.replace(".", "_").replace(" ", "_")
+    # A dict keeps the order and drops what is equal, as for names without dots and blanks.
     for text in dict.fromkeys((name, plain)):
         for raw in _encodings(text):
             for encode in (base64.urlsafe_b64encode, base64.b64encode):

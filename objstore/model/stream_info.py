@@ -156,4 +156,5 @@ def parse_stream_time(text: object) -> datetime | None:
         moment = parse_time(text) if isinstance(text, str) else _NEVER
     except ValueError:
         return None
+    # Go writes its zero time where there is none, as for an empty stream.
     return moment if moment > _NEVER else None

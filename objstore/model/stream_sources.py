@@ -92,6 +92,7 @@ class StreamSource:
                 f"{option}: opt_start_seq",
                 self.opt_start_seq,
                 "a positive whole number",
+                # Sequences are unsigned 64-bit numbers.
                 most=(1 << 64) - 1,
             )
         if self.opt_start_time is not None:
@@ -101,6 +102,7 @@ class StreamSource:
         source = bucket_of_stream(fields["name"])
         if self.filter_subject is not None:
             check_subject_pattern(f"{option}: filter_subject", self.filter_subject)
+        # Of a bucket the subjects change to ours; of another stream they come as they are.
         if source is not None and (self.external is None or self.filter_subject is None):
             fields["subject_transforms"] = self._transforms(option, source, bucket)
         elif self.filter_subject is not None:
@@ -122,6 +124,7 @@ class StreamSource:
 
     def _start_time(self, option: str) -> str:
         moment = self.opt_start_time
+        # A time without a zone would mean another moment on another machine.
         if not isinstance(moment, datetime) or moment.utcoffset() is None:
             raise InvalidOptionError(
                 f"{option}: opt_start_time is {moment!r}; it must be a datetime with a time zone"
@@ -143,6 +146,7 @@ class StreamSource:
         tokens = self.filter_subject[len(there) :].split(".")
         wildcards = 0
         for index, token in enumerate(tokens):
+            # Transforms name the wildcards of the source by their number (ADR-36).
             if token == "*":  # noqa: S105 - a token of a subject
                 wildcards += 1
                 tokens[index] = f"{{{{wildcard({wildcards})}}}}"
@@ -156,6 +160,7 @@ def _external_fields(option: str, external: object) -> dict[str, str]:
         if name == "deliver" and subject == "":
             continue
         check_subject_pattern(f"{option}: {name} of external", subject)
+        # It is a prefix that subjects are put together from, not a pattern.
         if re.search(r"(^|\.)[*>](\.|$)", subject):
             raise InvalidOptionError(f"{option}: {name} of external takes no wildcards")
     return {"api": external.api, "deliver": external.deliver}
@@ -196,6 +201,7 @@ def sources_fields(sources: object, bucket: str) -> dict[str, Any]:
             f"sources is {sources!r}; it must be a sequence of buckets' names or StreamSources"
         )
     fields = [_source("sources", each).fields("sources", bucket) for each in sources]
+    # Sorted, so that two can be compared, in whatever order they were given or told.
     fields.sort(key=_in_order)
     for one, other in itertools.pairwise(fields):
         if one == other:
@@ -217,6 +223,7 @@ def actual_sources(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not sources and config.get("mirror"):
         sources = [config["mirror"]]
     plain = [
+        # What is empty means the same as what is missing.
         {key: value for key, value in source.items() if value or key == "name"}
         for source in sources
     ]

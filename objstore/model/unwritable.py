@@ -68,6 +68,7 @@ def _limit(config: _Config, field: str) -> int:
 
 
 def _drops_the_oldest(_bucket: str, config: _Config) -> bool:
+    # "old" alone does no harm: without a limit nothing is ever dropped.
     limited = _limit(config, "max_msgs") or _limit(config, "max_bytes")
     return config.get("discard", "old") == "old" and limited > 0
 

@@ -37,8 +37,10 @@ def flat_view(data: object) -> memoryview | None:
         InvalidPayloadError: the memory holds addresses, which mean nothing to anybody else; or
             its owner does not give it.
     """
+    # Nearly all payloads are: seen first, they pay for none of the looks below.
     if type(data) is bytes:
         return memoryview(data)
+    # Not bytes-like, though numpy's text scalars would give their memory.
     if isinstance(data, str):
         return None
     try:
@@ -100,6 +102,7 @@ def _holds_pointers(ctypes: Any, kind: Any) -> bool:
     if issubclass(kind, (ctypes.Structure, ctypes.Union)):
         return any(
             _holds_pointers(ctypes, field[1])
+            # `_fields_` has a class's own fields only, not those that it inherits.
             for base in kind.__mro__
             for field in base.__dict__.get("_fields_", ())
         )

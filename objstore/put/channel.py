@@ -49,6 +49,8 @@ class ChunkChannel:
         self._window = AckWindow(subject, timeout, stored, sequence)
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
+        # One reply subject for all chunks, with the number as its last token: no subscription for
+        # each.
         self._reply = self._inbox.open(self._deliver)
 
     def close(self) -> None:
@@ -63,6 +65,7 @@ class ChunkChannel:
         if sequence:
             window.confirm(window.sent, sequence)
         elif answered:
+            # Counted as an answer: settle waits for no other.
             window.answers += 1
         else:
             window.no_more_answers = True
@@ -91,10 +94,13 @@ class ChunkChannel:
         Raises:
             ObjStoreError: an earlier chunk was not stored, or the connection was lost.
         """
+        # Bounded in bytes, by waiting. (nats.go fails there: a put of 1 GB dies "stalled with too
+        # many outstanding".)
         window, room = self._window, max(0, WINDOW - len(chunk))
         window.wait(lambda: window.outstanding <= room)
         reply = f"{self._reply}.{window.sent + 1}".encode()
         parts = encode_publish(self._raw, chunk, reply, self._header)
+        # Before it is sent: the reader thread may have the answer before transmit returns.
         window.add(len(chunk))
         self._session.transmit(parts, window)
 
@@ -117,6 +123,8 @@ class ChunkChannel:
             return
         # Chunks in order, or not at all: a gap or a swap would be a corrupt object.
         stored, sequence = self._window.position
+        # Another stream may have taken the subject over: it acknowledges what no reader of the
+        # bucket finds.
         if ack.stream != self._records.stream:
             self._window.refuse(self._records.known.taken_by(ack.stream))
         elif number == stored + 1 and ack.sequence > sequence:
@@ -151,16 +159,22 @@ class ChunkChannel:
         """
         self.settle()
         jetstream, stream = self._records.jetstream, self._records.stream
+        # The answers may have stopped before the server has: what it still has queued would come
+        # after the look.
         fence(self._records, self._window.subject)
         number, last = self._window.position
         at = last
         while True:
+            # At the leader: a follower that lags would hide stored chunks, which would then be sent
+            # again.
             asked = self._records.start_next(self._window.subject, at + 1, leader=True)
             message = asked.result()
             if message is None:
                 self._check_sizes(kept, number)
                 return number, last
             at = message.sequence
+            # Compared by content: stored messages do not tell their number. nats.go sends refused
+            # chunks again after later ones, and so stores objects with swapped chunks.
             if number + 1 in kept and kept[number + 1] == message.payload:
                 number, last = number + 1, at
             else:

@@ -102,10 +102,14 @@ def length_of_reader(file: Any) -> Length:
         InvalidPayloadError: it is not empty, and stands at its end.
     """
     place = _place(file)
+    # The end of such a file is not asked for: that would decompress all of it.
     if any(kind.__module__ in _CONVERTERS for kind in type(file).__mro__):
         return Length(nothing=_at_its_end(place) if place else None)
+    # A seek is the surest: it says what can be read, not what somebody announced.
     end = None if place is None else _end(file, place)
     if place is not None and end is not None:
+        # Read to its end before, as after a write without a seek(0): nothing would be stored,
+        # silently.
         if place >= end > 0:
             raise _at_its_end(place)
         left = max(0, end - place)
@@ -142,6 +146,7 @@ def _length_of_response(response: Any, owner: Any, place: int | None) -> Length:
         owner: what has its headers.
         place: how much of it was read before.
     """
+    # It counts the bytes of the connection, which are the ones that a broken connection lacks.
     left = _number(response.length_remaining)
     return Length(
         left,
@@ -188,6 +193,8 @@ def _announced(file: Any, place: int) -> int | None:
 
 def _content_length(response: Any) -> int | None:
     """Return what the headers say of the body of an HTTP or FTP response."""
+    # With a Transfer-Encoding it says nothing (RFC 9112, 6.3), with a Content-Encoding something
+    # of other bytes than reading gives.
     if _is_encoded(response) or _header(response, "Transfer-Encoding"):
         return None
     with contextlib.suppress(ValueError):
@@ -212,6 +219,7 @@ def _header(response: Any, name: str) -> str:
 
 def _number(value: object) -> int | None:
     """Return a number of bytes; None: the value is none."""
+    # A flag of that name is no length.
     if isinstance(value, bool):
         return None
     try:

@@ -82,6 +82,8 @@ class OneChunk:
         stored = failed = None
         try:
             subject = chunk_subject(records.bucket, info.nuid)
+            # Along with it goes the question for the record that is replaced: one system call for
+            # both.
             pending = records.jetstream.connection.inbox.start(subject, chunk)
             try:  # what can be made while the chunk travels is made then
                 digest = encode_digest(hashlib.sha256(chunk).digest())
@@ -92,9 +94,12 @@ class OneChunk:
                 pending.close()
             self._is_answered = True
             ack = parse_pub_ack(message, "storing chunk 1")
+            # As in ChunkChannel: another stream's acknowledgement is no chunk of this bucket.
             if ack.stream != records.stream:
                 raise records.known.taken_by(ack.stream)
             self._sequence = ack.sequence
+            # Else the stream's settings may have changed meanwhile: the general road counts the
+            # chunks first.
             if time.monotonic() < self._begun + LONG:
                 self._replaces = replaces = self._current.result()
                 self._is_published = True
@@ -107,6 +112,8 @@ class OneChunk:
                     except ObjStoreError as error:
                         left_behind(records, nuid, error)
         except BaseException as error:
+            # Once the chunk is stored commit has tried all, and Ctrl-C is to end it: the general
+            # road only cleans up. Before that it goes on.
             if not isinstance(error, ObjStoreError) or self._sequence:
                 self._abort(chunk, error)
                 raise

@@ -133,6 +133,7 @@ class ChunkSender:
         """
         self._sent += 1
         self._bytes += len(chunk)
+        # Kept before it is sent: whatever happens in there, it can be sent again.
         self._kept[self._sent] = chunk
         begun = time.monotonic()
         try:
@@ -186,6 +187,7 @@ class ChunkSender:
             BucketConfigError: it has not, for its settings have changed.
             ObjectCorruptError: it has not.
         """
+        # An empty object has no chunks to be dropped.
         is_long = time.monotonic() >= self._begun + LONG and self._sent > 0
         if self._state is State.SMOOTH and not is_long and self._bytes < LARGE:
             return
@@ -195,6 +197,7 @@ class ChunkSender:
             raise ObjectCorruptError(f"{stored} chunks are stored, of {self._sent} that were sent")
 
     def _count_stored(self) -> int:
+        # The stream's leader counts, in one request, whatever the number of chunks.
         found = self._records.jetstream.subjects(self._records.stream, self._subject)
         return found.get(self._subject, 0)
 
@@ -230,6 +233,7 @@ class ChunkSender:
         Raises:
             ObjStoreError: the cause, where it does not pass, or has not passed in time.
         """
+        # Patience begins with the first fault since the last progress, not anew with each attempt.
         if self._state is not State.INTERRUPTED:
             self._failing_since = begun
         deadline = self._failing_since + min(PATIENCE, self._records.jetstream.patience)
@@ -237,6 +241,7 @@ class ChunkSender:
         LOG.info("an upload goes on after: %s", cause)
         while True:
             if isinstance(error, StorageFullError):
+                # Once: a bucket that is full of objects stays full.
                 if self._made_room or not make_room(self._records):
                     raise error
                 self._made_room = True
@@ -244,6 +249,8 @@ class ChunkSender:
                 raise error
             elif time.monotonic() >= deadline:
                 self._note(Event.OUT_OF_TIME)
+                # The first error, not the last: it says what went wrong, and the others what came
+                # of it.
                 raise cause
             try:
                 if isinstance(error, RequestTimeoutError):  # or NoRespondersError
@@ -263,6 +270,8 @@ class ChunkSender:
         """
         self._note(Event.RECOVERY)
         stored, sequence = self._channel.recover(self._kept)
+        # A server that was killed and lost acknowledged chunks: there is no copy of them here any
+        # more.
         if stored < self._stored:
             raise ObjectCorruptError(f"{stored} chunks are stored, of {self._stored} acknowledged")
         for _ in range(RECOUNTS):

@@ -49,6 +49,7 @@ def choose_chunk_size(asked: int | None, size: int | None, max_payload: int) -> 
     if asked is None:
         large = size is not None and size >= LARGE_OBJECT
         asked = LARGE_CHUNK_SIZE if large else DEFAULT_CHUNK_SIZE
+    # A chunk that exceeds max_payload would cost the connection.
     return max(1, min(asked, max_payload))
 
 
@@ -74,6 +75,7 @@ class Source:
         self._read: Any = None
         self._items: Iterator[object] | None = None
         self._length = _UNKNOWN
+        # Nearly all are: the look costs less than that for memory of any kind.
         if type(payload) is bytes:
             view: memoryview | None = memoryview(payload)
         else:
@@ -86,10 +88,12 @@ class Source:
 
     def _take(self, payload: object) -> None:
         """Take a payload that is not bytes-like."""
+        # Both can be iterated: characters or keys would be what is stored.
         if isinstance(payload, (str, Mapping)):
             raise InvalidPayloadError(_why_not(payload))
         if isinstance(payload, os.PathLike):
             payload = self._file = _open(payload)
+        # Before Iterable: files can be iterated, too, by lines.
         if callable(getattr(payload, "read", None)):
             self._open_reader(payload)
         elif isinstance(payload, Iterable):
@@ -135,6 +139,7 @@ class Source:
         view = self._view
         if view is None or not 0 < len(view) <= chunk_size:
             return None
+        # A copy of what may change while it is hashed and sent.
         return view if type(view.obj) is bytes else bytes(view)
 
     def chunks(self, chunk_size: int) -> Iterator[Buffer]:
@@ -229,6 +234,8 @@ def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
         have = 0
         while have < chunk_size:
             part = read(chunk_size - have)
+            # Not the end: a non-blocking file has nothing at the moment, and the object would be
+            # cut off here.
             if part is None:
                 raise InvalidPayloadError(
                     "read() of the payload gave None: a non-blocking file without data; "
@@ -238,6 +245,7 @@ def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
                 part = _bytes_of(part, "read() of the payload gave")
             if not part:
                 break
+            # No chunk may be larger than stated: readers compute places from the size.
             if len(part) > chunk_size - have:
                 raise InvalidPayloadError("read(n) of the payload gave more than n bytes")
             parts.append(part)
@@ -261,6 +269,7 @@ def _gather(items: Iterator[object], chunk_size: int) -> Iterator[Buffer]:
                 continue
             yield bytes(pending)
             pending.clear()
+        # Of a large item only what is left over is copied.
         whole = start + (len(data) - start) // chunk_size * chunk_size
         for at in range(start, whole, chunk_size):
             yield data[at : at + chunk_size]

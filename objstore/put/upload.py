@@ -152,6 +152,7 @@ class Put:
                 f"the payload is larger than the bucket's limit of {self._limit:,} bytes",
                 limit=self._limit,
             )
+        # With the first chunk the question is still under way, in the same system call.
         if self._count:
             self._know_current()  # a bucket that cannot be read is an error now, not at the end
         self._count += 1
@@ -202,6 +203,8 @@ class Put:
         info = info.with_changes(size=self._size, chunks=self._count, digest=digest)
         encoded = encode_info(info)
         self._know_current()
+        # ADR-20 has no commit but the metadata: all chunks must be stored before. (nats.go
+        # publishes them first: an overwrite in a full bucket then loses the old object.)
         self._chunks.finish()
         self._chunks.check_count()
         if info.ttl is not None:
@@ -243,6 +246,7 @@ class Put:
             RevisionMismatchError: somebody else changed the object meanwhile.
             And as :meth:`publish`.
         """
+        # put_many publishes several before it takes the first answer.
         if self._published is None:
             self.publish()
         info, wanted = self._info, self._again
@@ -283,6 +287,7 @@ class Put:
                 self._info.bucket,
             )
             return
+        # A purge overtakes chunks that the server has queued: it waits for their answers first.
         self._chunks.settle()
         self._close()
         if self._state in UNDECIDED:
@@ -308,6 +313,7 @@ class Put:
         """
         stored = read_after_fence(self._records, self._info)
         nuid = "" if stored is None else stored.nuid
+        # By the nuid, which no other put has.
         if nuid == self._info.nuid:
             self._replace(self._current)
             return True
@@ -334,6 +340,7 @@ class Put:
 
     def _time_left(self, ttl: timedelta) -> timedelta:
         """Return the life time left for the metadata, which must not outlive the chunks."""
+        # Chunks expire by the time at which each was stored, which is earlier than the metadata's.
         late = timedelta(seconds=time.monotonic() - self._begun) - self._margin
         return ttl if late.total_seconds() < 0 else max(timedelta(seconds=1), ttl - late)
 
@@ -368,6 +375,8 @@ def remove_replaced(
         nuid: of what is there now.
         thorough: as of :func:`~objstore.metadata.changes.is_shared`.
     """
+    # A tombstone of another client has the nuid of what it deleted, whose chunks may live under
+    # another name.
     if replaced is None or replaced.deleted or not replaced.chunks or replaced.nuid == nuid:
         return
     with contextlib.suppress(ObjStoreError):  # stored is stored; gc finds what stays behind

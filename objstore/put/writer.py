@@ -150,6 +150,8 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         while len(self._pending) + len(view) - start >= self._chunk_size:
             end = start + self._chunk_size - len(self._pending)
             piece = view[start:end]
+            # Of bytes that nobody can change a view is sent; all else may change as soon as write
+            # returns.
             kept = not self._pending and is_immutable(view)
             chunk = piece if kept else b"".join((self._pending, piece))
             self._pending.clear()

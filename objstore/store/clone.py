@@ -27,6 +27,7 @@ def copy_objects(source: Records, target: BucketHandle) -> None:
         ObjStoreError: as reading and writing; the target then holds a part.
     """
     for info in list_records(source):
+        # A new bucket needs no tombstones: nobody has seen the objects there.
         if not info.deleted:
             _copy(source, info, target)
 
@@ -62,4 +63,5 @@ def _ttl_left(info: ObjectInfo) -> timedelta | None:
     """Return what is left of an object's life time."""
     if info.ttl is None or info.mtime is None:
         return info.ttl
+    # One second is the least that a server takes; what has expired in between goes in that time.
     return max(timedelta(seconds=1), info.ttl - (datetime.now(timezone.utc) - info.mtime))

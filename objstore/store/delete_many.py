@@ -28,6 +28,8 @@ def delete_many(handle: BucketHandle, names: Iterable[str]) -> int:
     """Delete objects, with many requests under way at once, and return how many there were."""
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
+    # Each name once, in order: of two deletes of one name under way the second would meet the
+    # first.
     wanted = dict.fromkeys(names)
     for name in wanted:
         meta_subject(handle.name, name)  # checks it, before anything is sent
@@ -53,6 +55,8 @@ def _delete_group(handle: BucketHandle, names: list[str]) -> int:
     try:
         for name, current, tombstone in _publish_each(records, names):
             try:
+                # By itself where anything is unusual: absent, malformed, a record of an older
+                # client, few rights.
                 if current is None or tombstone is None:
                     count += failure is None and write.delete(handle, name)
                 else:
@@ -68,6 +72,7 @@ def _delete_group(handle: BucketHandle, names: list[str]) -> int:
                 about(bucket=handle.name, name=name).tell(error)
                 failure = failure or error
     finally:
+        # Also after a failure or Ctrl-C: of what is deleted the chunks have no owner any more.
         _remove_chunks(records, deleted)
     if failure is not None:
         raise failure
@@ -87,6 +92,7 @@ def _publish_each(
             with contextlib.suppress(ObjStoreError):  # deleted alone, it says why not
                 tombstone = PublishedTombstone(records, current)
         sent.append((name, current, tombstone))
+    # All are published before the first answer is waited for.
     yield from sent
 
 
@@ -111,6 +117,7 @@ def _remove_chunks(records: Records, deleted: list[ObjectInfo]) -> None:
     owners = [info for info in deleted if info.chunks and not info.deleted]
     if not owners:
         return
+    # One look through the bucket for all of the group.
     names = records.names_with_each(info.nuid for info in owners)
     subjects = {
         chunk_subject(records.bucket, info.nuid): info.nuid

@@ -26,6 +26,7 @@ def upload_file(
 ) -> ObjectInfo:
     """Store a file."""
     file = Path(path)
+    # None is an answer, too: no media type, whatever the name suggests.
     if "mime" not in put_options:
         put_options["mime"] = guess_mime(file.name)
     with open_steady(file) as payload:
@@ -53,6 +54,8 @@ def download_to(
         raise handle.not_found(name)
     info = result.info
     with result, closing(start_progress(progress, info.name, info.size)) as bar:
+        # A device, a pipe, an open file: nothing can take its place, so the content is verified as
+        # it goes.
         if target.is_stream:
             write_stream(target, result, bar.update)
             return info
@@ -77,10 +80,12 @@ class _SteadyFile(io.FileIO):
         state = os.fstat(self.fileno())
         if not stat.S_ISREG(state.st_mode):  # a pipe: nothing stays as it is
             return 0, 0
+        # The size, too: some file systems have coarse clocks.
         return state.st_size, state.st_mtime_ns
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(-1 if size is None else size)
+        # At the end: a file that was changed between two reads is neither the old one nor the new.
         if not data and (now := self._state()) != self._before:
             raise PayloadFileError(
                 f"the file {self.name!s} was changed while it was being read: it had "

@@ -38,10 +38,12 @@ class BucketHandle:
         eventual: bool = False,
         followed: FollowedBuckets | None = None,
     ) -> None:
+        # Checked before it stands in any subject.
         self.name = check_bucket_name(name)
         self.jetstream = jetstream
         self.known = known
         self.followed = followed or FollowedBuckets()
+        # One for all methods, so that what one of them learns of the bucket serves the others.
         self.records = Records(jetstream, name, eventual=eventual, known=known)
 
     def not_found(self, name: str) -> ObjectNotFoundError:

@@ -21,7 +21,10 @@ def collect_garbage(
 ) -> GarbageReport:
     """Remove chunks that no object owns: a killed program's, another client's, a mirror's."""
     age = garbage_age(min_age)
+    # A look removes nothing, whatever the settings are.
     if not dry_run:
+        # Settings as they are now: in a stream that hides records every chunk would seem to have no
+        # owner.
         handle.known.ask()
         handle.known.check_harmless()
     return remove_garbage(handle.records, age, dry_run=bool(dry_run))
@@ -38,6 +41,7 @@ def status(handle: BucketHandle) -> ObjectStoreStatus:
     """Return the bucket's settings and state."""
     info = handle.known.ask()
     size = total_size = 0
+    # The server counts messages, not objects: only a listing knows which records are live.
     for each in list_objects(handle):
         size += 1
         total_size += each.size
@@ -48,6 +52,7 @@ def seal(handle: BucketHandle) -> ObjectStoreStatus:
     """Make the bucket unchangeable, for good."""
     config = handle.known.ask()["config"]
     handle.known.check_harmless()
+    # On top of the settings of this moment, or the update would undo somebody else's.
     answer = handle.jetstream.stream_update({**config, "sealed": True})
     handle.known.learn(answer["config"])
     return status(handle)
@@ -55,6 +60,7 @@ def seal(handle: BucketHandle) -> ObjectStoreStatus:
 
 def destroy(handle: BucketHandle) -> bool:
     """Delete the bucket with all its objects."""
+    # First, for the records are of no use whatever becomes of the bucket.
     handle.followed.forget(handle.name)
     try:
         handle.jetstream.stream_delete(handle.records.stream)

@@ -45,6 +45,7 @@ def open_object(
         raise InvalidOptionError(
             f'the mode is {mode!r}; it must be "r", "w" or "x", with "b" for bytes', name=name
         )
+    # Before anything is asked or sent, as all arguments.
     text = _text_options(mode, encoding=encoding, errors=errors, newline=newline)
     if mode[0] == "r":
         if put_options:
@@ -52,6 +53,8 @@ def open_object(
         result = _open_to_read(handle, name)
         return result if text is None else io.TextIOWrapper(result, **text)
     writer = _open_to_write(handle, name, mode[0] == "x", **put_options)
+    # Not io.TextIOWrapper: its end, whatever the reason, closes the file, and so would store half
+    # an object.
     return writer if text is None else TextWriter(cast("Any", writer), **text)
 
 
@@ -78,11 +81,14 @@ def _open_to_write(
     try:
         info = describe(handle.name, name, **description)
     except TypeError as error:
+        # An argument that describe does not know, as Python says it.
         raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
     if_revision = check_revision(if_revision)
     timeout = check_timeout(timeout)
 
     def refuse(found: ObjectInfo | None) -> ObjectInfo:
+        # Called twice: before the first chunk, so that nothing travels in vain, and at a conflict
+        # in the commit.
         if not is_free(found):
             raise ObjectExistsError(
                 f"{name!r} exists already in bucket {handle.name}", bucket=handle.name, name=name
@@ -94,10 +100,13 @@ def _open_to_write(
         bar = resources.enter_context(closing(start_progress(progress, name, None)))
         if exclusive:
             refuse(find_current(handle.records, name))
+        # The size of a file that is being written is not known.
         size = choose_chunk_size(info.options.chunk_size, None, write.largest_chunk(handle, info))
         on_conflict = refuse if exclusive else None
         put = write.begin_put(handle, info, size, if_revision, on_conflict, bar, timeout)
         said = SaidAtCommit(put.described, headers, metadata)
+        # The bar goes on with the file, which closes it; had anything failed before, it would be
+        # closed here.
         return ObjectWriter(put, said, handle.name, name, size, resources.pop_all())
 
 
@@ -112,9 +121,12 @@ def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:
         if given:
             raise InvalidOptionError(f"binary mode takes no {', '.join(given)}")
         return None
+    # Not the platform's: an object is read on other machines.
     options["encoding"] = options["encoding"] or "utf-8"
     try:
+        # TextIOWrapper looks at it only when the first character cannot be encoded.
         codecs.lookup_error(options["errors"] or "strict")
+        # Tried on nothing: Python knows best which encodings and newlines there are.
         io.TextIOWrapper(io.BytesIO(), **cast("Any", options))
     except (LookupError, ValueError, TypeError) as error:
         raise InvalidOptionError(f"text mode: {error}") from None

@@ -71,11 +71,13 @@ def _start_next(
 ) -> bool:
     """Send the next item's chunks, or store it alone; False: no item is left."""
     with under_way.finished_before_failing():
+        # The iterable's own errors count as this item's.
         item = next(items, _END)
         if item is _END:
             return False
         meta, payload = _pair(item)
         is_link = isinstance(meta, ObjectMeta) and meta.options and meta.options.link
+        # A copy: the functions are taken out of it, and are needed for each item.
         said = dict(description)
         finish = take_functions(said)
         info = None if is_link else describe(handle.name, meta, **said)

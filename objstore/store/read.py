@@ -43,6 +43,7 @@ def info(handle: BucketHandle, name: str, *, include_deleted: bool = False) -> O
 
 def contains(handle: BucketHandle, name: object) -> bool:
     """Tell whether there is an object of that name."""
+    # As Python's containers: something else is just not in there.
     return isinstance(name, str) and info(handle, name) is not None
 
 
@@ -87,6 +88,7 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
     One that is overwritten meanwhile is read again; one whose digest differs once more.
     """
     check_range(start, end)
+    # Nothing was handed out yet, so that it may begin anew; a file that is being read cannot.
     for attempt in range(READ_TRIES):
         try:
             info = handle.records.read(name)
@@ -113,6 +115,7 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
 
 def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
     """Read whole objects, in the order of their names; links are followed."""
+    # A name alone can be iterated, too: by letters.
     if isinstance(names, (str, bytes)):
         raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
     return read_many(handle.records, names, partial(_read_or_none, handle))
@@ -128,6 +131,8 @@ def _read_or_none(handle: BucketHandle, name: str) -> bytes | None:
     try:
         return read_part(handle, name, None, None)
     except FileNotFoundError as error:
+        # ObjectNotFoundError is a FileNotFoundError with the object's name; another one is of a
+        # file.
         if getattr(error, "name", None) is None:
             raise
         return None

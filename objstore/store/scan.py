@@ -65,7 +65,9 @@ def walk(handle: BucketHandle, folder: str = "") -> Iterator[Folder]:
 
 
 def _walk(handle: BucketHandle, top: str) -> Iterator[Folder]:
+    # Once for the whole walk, which shows the bucket at one moment and costs one round trip.
     records = handle.followed.look(handle.records)
+    # A list, not recursion: folders may be nested deeper than Python's stack.
     waiting = [top]
     while waiting:
         prefix = waiting.pop()
@@ -74,6 +76,8 @@ def _walk(handle: BucketHandle, top: str) -> Iterator[Folder]:
             continue  # there is no such folder
         folders = [each[len(prefix) : -1] for each in page.prefixes]
         yield prefix[:-1], folders, page.objects
+        # After the yield: who took names out of the list, or sorted it, decides where it goes on,
+        # as with os.walk.
         waiting.extend(f"{prefix}{each}{SLASH}" for each in reversed(folders))
 
 
@@ -92,9 +96,11 @@ def _page(
     while at < len(names) and names[at].startswith(prefix):
         folder = _folder(names[at], prefix, delimiter)
         info = records.live(at) if folder is None else None
+        # A folder shows only if something lives in it: names of deleted objects stay as tombstones.
         if info is None and (folder is None or not records.is_live(at)):
             at += 1
             continue
+        # Only when one more is found, so that next is None where nothing follows.
         if limit is not None and len(objects) + len(prefixes) == limit:
             return ScanPage(objects, prefixes, last)
         if info is not None:
@@ -104,6 +110,8 @@ def _page(
         elif folder is not None:
             prefixes.append(folder)
             last = folder
+            # Over all names in the folder at once, by halves: a folder of a million costs a few
+            # comparisons.
             at = _behind(names, folder)
     return ScanPage(objects, prefixes)
 
@@ -128,6 +136,7 @@ def _folder(name: str, prefix: str, delimiter: str | None) -> str | None:
 
 def _behind(names: list[str], prefix: str) -> int:
     """Find the place behind all names that begin with a prefix, which is not empty."""
+    # The last code point has no successor.
     start = prefix.rstrip("\U0010ffff")
     if not start:
         return len(names)  # there is nothing behind the last character

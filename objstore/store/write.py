@@ -87,16 +87,22 @@ def put(
         description: what is said of the object, as :func:`~objstore.model.arguments.describe`
             takes it.
     """
+    # First of all: a link has no payload, so that what is given as one is an error.
     if isinstance(meta, ObjectMeta) and meta.options is not None and meta.options.link:
         return _put_link(handle, meta, payload, if_revision, **description)
     is_said_later = callable(description.get("headers")) or callable(description.get("metadata"))
     finish = take_functions(description) if is_said_later else None
+    # All arguments are checked before the payload is opened, and before anything is sent.
     info = describe(handle.name, meta, **description)
     if_revision = check_revision(if_revision)
     timeout = check_timeout(timeout)
+    # Closed here, whatever happens: a file that was opened for a path, the view of a bytearray that
+    # is to grow again.
     with Source(payload) as source:
         size = choose_chunk_size(info.options.chunk_size, source.size, largest_chunk(handle, info))
         is_plain = progress is None and finish is None
+        # The short way has no bar and no functions to call: what needs these takes the general
+        # road.
         chunk = _only_chunk(handle, info, source, size) if is_plain else None
         if chunk is not None:
             short = _begin_short(handle, info, size, if_revision, timeout, len(chunk))
@@ -112,6 +118,8 @@ def _only_chunk(
 ) -> Buffer | None:
     """Return the one chunk that all of a payload is; None: it needs the general road."""
     limit = handle.known.max_object_size
+    # A ttl needs its own header and margin, an older spelling a look that only the general road
+    # has.
     if info.ttl is not None or handle.records.has_older_spellings:
         return None
     if limit is not None and (source.size is None or source.size > limit):
@@ -158,6 +166,7 @@ def begin_put(
     current = _start_current(handle, info.name, if_revision)
     if handle.records.access.is_doubtful:
         current = _check_rights(handle, info.name, current)
+    # With if_revision nobody decides: another revision is an error.
     if on_conflict is None and if_revision is None:
         on_conflict = _last_one_wins(info)
     return _new_put(handle, info, current, on_conflict, bar, timeout, expected_size)
@@ -168,6 +177,8 @@ def _prepare(handle: BucketHandle, info: ObjectInfo, chunk_size: int) -> ObjectI
     known = handle.known
     if known.is_refused:
         known.check_writable()
+    # A nuid for each put: two that race never write the same chunks, and one that fails removes
+    # only its own.
     info = info.with_changes(nuid=next_nuid(), options=options_for(chunk_size))
     if known.max_msg_size is not None:  # known before the first chunk travels
         known.check_record(info.name, _record_size(info))
@@ -251,6 +262,7 @@ def largest_chunk(handle: BucketHandle, info: ObjectInfo) -> int:
     """Return the size of the largest chunk that the server, and the stream, takes."""
     limit = handle.jetstream.connection.session.info.get("max_payload")
     room = 128 if info.ttl is not None else 0  # its header counts
+    # 1 MiB is nats-server's default, for a server that does not say.
     largest = (limit if isinstance(limit, int) else 1 << 20) - room
     own = handle.known.max_msg_size
     return largest if own is None else max(1, min(largest, own - room))
@@ -268,10 +280,13 @@ def copy(handle: BucketHandle, name: str, into: BucketHandle, new_name: str) -> 
 
 def take_over(handle: BucketHandle, records: Records, info: ObjectInfo, name: str) -> ObjectInfo:
     """Store what another record describes, with the chunks that it names."""
+    # Without a rename's notes: the copy has chunks of its own.
     copy = without_notes(info).with_changes(
         bucket=handle.name, name=name, nuid="", revision=0, mtime=None, deleted=False
     )
     size = choose_chunk_size(info.options.chunk_size, info.size, largest_chunk(handle, copy))
+    # Verified on the way: the last chunk comes only after the digest, so a damaged object is never
+    # stored anew.
     with closing(chunk_payloads(records, info)) as payloads, Source(payloads) as source:
         put = begin_put(handle, copy, size, None, None, expected_size=info.size)
         return fill_put(handle, put, name, source, size)
@@ -376,6 +391,7 @@ def _link(
 ) -> ObjectInfo:
     if_revision = check_revision(if_revision)
     meta_subject(handle.name, name)  # checks the name
+    # Looked at now, for the user's sake: it may go at any time after that.
     link_to(handle.records, link, name)
     return store_link(handle, name, link, described, if_revision)
 
@@ -389,7 +405,10 @@ def store_link(
 ) -> ObjectInfo:
     """Store a link, wherever it leads."""
     info = described.with_changes(
-        nuid=next_nuid(), options=ObjectMetaOptions(link), mtime=datetime.now(timezone.utc)
+        # A nuid that no chunk has: other clients purge by the nuid of what they replace.
+        nuid=next_nuid(),
+        options=ObjectMetaOptions(link),
+        mtime=datetime.now(timezone.utc),
     )
     current = find_replaced(handle, name, if_revision)
     return overwrite_link(handle.records, info, current, fail_on_conflict=if_revision is not None)
@@ -397,4 +416,5 @@ def store_link(
 
 def _record_size(info: ObjectInfo) -> int:
     """Return the largest size of an object's record, before it is known what is in it."""
+    # The largest numbers that an object may have, and a digest's 52 characters.
     return len(encode_info(info.with_changes(size=1 << 50, chunks=1 << 30, digest="=" * 52)))
