@@ -188,7 +188,7 @@ def check_readable(found: ObjectInfo) -> None:
     """Refuse to change a part of what cannot be read.
 
     Raises:
-        ObjectCorruptError: it cannot.
+        ObjectCorruptError: the record cannot be read.
     """
     if isinstance(found, Unreadable):
         raise ObjectCorruptError(

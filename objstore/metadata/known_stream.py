@@ -44,7 +44,7 @@ class KnownStream:
         bucket: its name.
 
     Attributes:
-        bucket: as above.
+        bucket: the bucket's name.
         stream: its stream's name.
         config: of the stream, as it was last told; empty: nothing was told yet.
         is_refused: whether objects cannot be written.

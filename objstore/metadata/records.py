@@ -67,7 +67,7 @@ class Records:
         known: what is known of its stream; None: nothing.
 
     Attributes:
-        known: as above.
+        known: what is known of the bucket's stream.
         has_older_spellings: whether a record was seen that an older client stored under another
             spelling of its subject.
     """
@@ -252,7 +252,7 @@ class Records:
 
         Arguments:
             info: what it says.
-            expected: as above.
+            expected: the revision to replace.
             encoded: the same, by :func:`~objstore.model.record_json.encode_info`, where that is
                 at hand.
 

@@ -51,7 +51,7 @@ class SortedRecords:
         oldest: no record has a lower revision.
 
     Attributes:
-        names, oldest: as above.
+        names, oldest: as given.
         subjects: how many subjects have a record.
     """
 

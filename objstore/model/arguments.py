@@ -365,7 +365,7 @@ def positive(option: str, value: object) -> int:
     """Check a number of bytes, servers or messages.
 
     Raises:
-        InvalidOptionError: it is none.
+        InvalidOptionError: it is no such number.
     """
     return whole(option, value, "a positive whole number")
 
@@ -374,7 +374,7 @@ def one_of(option: str, kind: type[enum.Enum], value: object) -> str:
     """Check a choice, and return its value.
 
     Raises:
-        InvalidOptionError: it is none.
+        InvalidOptionError: it is none of the choices.
     """
     try:
         return str(kind(value).value)
@@ -387,7 +387,7 @@ def instance_of(option: str, kind: type[T], value: object) -> T:
     """Check an object of one of our types.
 
     Raises:
-        InvalidOptionError: it is none.
+        InvalidOptionError: it is of another type.
     """
     if not isinstance(value, kind):
         raise InvalidOptionError(f"{option} is {value!r}; it must be a {kind.__name__}")
@@ -398,7 +398,7 @@ def word(what: str, value: object) -> str:
     """Check a text without spaces.
 
     Raises:
-        InvalidOptionError: it is none.
+        InvalidOptionError: it is no text, or has spaces.
     """
     if not isinstance(value, str) or not re.fullmatch(r"[^\s\0]+", value):
         raise InvalidOptionError(f"{what} is {value!r}; it must be a text without spaces")
@@ -409,7 +409,7 @@ def to_nanoseconds(option: str, value: object) -> int:
     """Check a duration, and return it in nanoseconds, exactly.
 
     Raises:
-        InvalidOptionError: it is none.
+        InvalidOptionError: it is no duration, or a negative or too long one.
     """
     nanoseconds = -1
     if isinstance(value, timedelta):  # exactly: as a float of seconds long ones lose some

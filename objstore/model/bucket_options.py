@@ -193,6 +193,7 @@ class BucketOptions:
             fields["placement"] = instance_of("placement", Placement, self.placement).fields()
         if self.republish is not None:
             fields["republish"] = instance_of("republish", Republish, self.republish).fields()
+        # A mirror cannot be written, what has sources can: no stream is both.
         if self.mirror is not None and self.sources is not None:
             raise InvalidOptionError("a bucket is a mirror, or it has sources, not both")
         if self.mirror is not None:

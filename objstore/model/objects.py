@@ -103,6 +103,7 @@ def stream_name(bucket: str) -> str:
 
 def bucket_of_stream(stream: str) -> str | None:
     """Return the bucket that a stream is behind, or None."""
+    # Others' streams may be called so, too: what follows must be a bucket's name.
     return stream[4:] if stream.startswith("OBJ_") and BUCKET.fullmatch(stream[4:]) else None
 
 
@@ -378,6 +379,7 @@ class ObjectInfo:
         # A wrong name would be stored silently: the fields are written past the constructor.
         if not changes.keys() <= _NEW.keys():
             raise TypeError(f"a record has no {', '.join(changes.keys() - _NEW.keys())}")
+        # A copy of the dictionary and no constructor, see from_fields.
         fields = {**self.__dict__, **changes}
         if "mtime" in changes:
             fields.pop(MTIME_LATER, None)

@@ -170,7 +170,7 @@ def check_subject_pattern(what: str, subject: object) -> str:
     """Check that a text can be a subject or a pattern of subjects.
 
     Raises:
-        InvalidOptionError: it cannot.
+        InvalidOptionError: the text cannot be one.
     """
     ok = isinstance(subject, str) and re.fullmatch(r"[^\s.\0]+(\.[^\s.\0]+)*", subject)
     if not isinstance(subject, str) or not ok or ">" in subject.split(".")[:-1]:

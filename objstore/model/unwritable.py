@@ -77,11 +77,13 @@ def _moves(bucket: str, config: _Config) -> bool:
     transform = config.get("subject_transform") or {}
     source, dest = transform.get("src") or ">", transform.get("dest")
     moved = any(_meet(source, each) for each in bucket_subjects(bucket))
+    # A transform of other subjects, or to the same ones, leaves the bucket's where they are.
     return bool(dest) and source != dest and moved
 
 
 def _misses(bucket: str, config: _Config) -> bool:
     """Tell whether the stream lacks some of the bucket's subjects; a copy has none, and may."""
+    # A subject that is missing may be another stream's: then that one acknowledges the chunks.
     own = config.get("subjects") or []
     wanted = [subject[:-1] + "*" for subject in bucket_subjects(bucket)]  # one token each
     return bool(own) and not all(any(covers(has, each) for has in own) for each in wanted)
@@ -91,6 +93,7 @@ def _misses(bucket: str, config: _Config) -> bool:
 _HIGHEST_FIRST = 1 << 62
 
 #: Every setting that harms, in the order in which they are looked for.
+#: A table, so that tests can try each row on a server.
 HARMFUL: tuple[Harmful, ...] = (
     Harmful(
         "no_ack", lambda _, c: bool(c.get("no_ack")),
@@ -211,6 +214,7 @@ def covers(pattern: str, subjects: str) -> bool:
 def _meet(one: str, other: str) -> bool:
     """Tell whether some subject is taken by both patterns."""
     ours, theirs = one.split("."), other.split(".")
+    # Token by token: a wildcard on either side meets anything there.
     for mine, its in zip(ours, theirs, strict=False):
         if ">" in (mine, its):
             return True

@@ -64,12 +64,12 @@ class AckWindow:
         sequence: of the last of them in the stream.
 
     Attributes:
-        subject: as above.
-        stored: chunks 1 … this are stored.
-        sent: chunks 1 … this are sent.
+        subject: the chunks' subject.
+        stored: the number of the last chunk known to be stored, counted from 1; all before it are.
+        sent: the number of the last chunk that is sent.
         position: how many are stored, and the sequence of the last one; both of one moment.
-        answers: how many have come, good or bad.
-        no_more_answers: none is expected: the connection was lost, or long silent.
+        answers: how many answers have come, good or bad.
+        no_more_answers: whether none is expected: the connection was lost, or long silent.
     """
 
     def __init__(self, subject: str, timeout: float, stored: int, sequence: int) -> None:

@@ -43,7 +43,7 @@ class Length:
         nothing: the error for a payload of which nothing is left; None: that is none.
 
     Attributes:
-        size: as above.
+        size: how many bytes reading will give; None: not known.
     """
 
     def __init__(

@@ -227,7 +227,7 @@ class ChunkSender:
         """Find out after a failure what is stored, and send the rest again.
 
         Arguments:
-            cause: of it.
+            cause: the failure.
             begun: when what failed was begun; it may have waited for a connection ever since.
 
         Raises:

@@ -108,7 +108,7 @@ class Put:
         self._awaited: Current | None = current
         self._current: ObjectInfo | None = None  # what will be replaced, once it is known
         self._limit = limit
-        self._again = on_conflict
+        self._on_conflict = on_conflict
         self._progress = progress
         # Here, not in a thread of its own: on two cores that the server needs too, that gave 670 in
         # place of 682 MB/s (128 KiB chunks), 360 in place of 360 without SHA instructions.
@@ -249,7 +249,7 @@ class Put:
         # put_many publishes several before it takes the first answer.
         if self._published is None:
             self.publish()
-        info, wanted = self._info, self._again
+        info, wanted = self._info, self._on_conflict
 
         def on_conflict(found: ObjectInfo | None) -> ObjectInfo:
             assert wanted is not None  # noqa: S101 - it is not used then

@@ -126,7 +126,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             ValueError: it is closed.
             InvalidPayloadError: the data are not bytes-like, or hold addresses; none were taken.
             ObjStoreError: a chunk was refused, now or before; nothing remains.
-            ReentrantCallError: this is a signal handler that interrupts another call of the same.
+            ReentrantCallError: this is a signal handler that interrupts another call of this file.
         """
         self._check_turn()
         with self._lock:
@@ -147,6 +147,8 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
 
     def _take(self, view: memoryview) -> None:
         start = 0
+        # Whole chunks only: the rest waits for the next write, since all chunks but the last have
+        # one size.
         while len(self._pending) + len(view) - start >= self._chunk_size:
             end = start + self._chunk_size - len(self._pending)
             piece = view[start:end]
@@ -247,6 +249,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
 
     def _fail(self, error: BaseException) -> None:
         """Abort the put, and remember why: nothing can be stored any more."""
+        # The first failure counts: those after it only follow from it.
         if self._error is not None or self.closed:
             return
         self._error = error

@@ -44,6 +44,7 @@ def delete_many(handle: BucketHandle, names: Iterable[str]) -> int:
 def delete_prefix(handle: BucketHandle, prefix: str) -> int:
     """Delete all objects whose names begin with a prefix, and return how many there were."""
     check_plain("prefix", prefix)  # None would be all of them
+    # All names first: a listing that goes on while its objects go would be of no one moment.
     return delete_many(handle, [info.name for info in list_objects(handle, prefix=prefix)])
 
 
@@ -70,6 +71,7 @@ def _delete_group(handle: BucketHandle, names: list[str]) -> int:
                     )
             except ObjStoreError as error:
                 about(bucket=handle.name, name=name).tell(error)
+                # The first one; the others of the group are under way, and are taken to their end.
                 failure = failure or error
     finally:
         # Also after a failure or Ctrl-C: of what is deleted the chunks have no owner any more.
