@@ -19,7 +19,8 @@ __all__ = [
     "encode_unsubscribe",
 ]
 
-#: The longest line that a server accepts by default (its ``max_control_line``).
+#: The longest line that a server accepts by default (its ``max_control_line``). A longer one
+#: makes it end the connection, and so fail what other threads wait for: it is refused here.
 MAX_COMMAND = 4096
 
 #: Payloads up to this size are joined with their command: one copy is cheaper than the
@@ -29,11 +30,13 @@ _JOIN_LIMIT = 8 << 10
 PING = b"PING\r\n"
 PONG = b"PONG\r\n"
 
+# A blank or a line break ends the subject and begins the command's next word, or the next
+# command: whoever chooses the subject could send any command to the server.
 _NOT_IN_SUBJECTS = bytes([*range(0x21), 0x7F])
 
 
 def check_subject(subject: str, what: str = "subject") -> bytes:
-    """The bytes of a subject, when it can stand in a command.
+    """Return the bytes of a subject, which must be able to stand in a command.
 
     Raises:
         InvalidNameError: it is empty, not text, or holds white space or control characters.
@@ -52,7 +55,7 @@ def check_subject(subject: str, what: str = "subject") -> bytes:
 
 
 def encode_connect(fields: Mapping[str, Any]) -> bytes:
-    """The CONNECT command."""
+    """Encode CONNECT, which logs in and says what this client understands."""
     return b"CONNECT " + json.dumps(fields, separators=(",", ":")).encode() + b"\r\n"
 
 
@@ -78,7 +81,7 @@ def encode_publish(
         line = b"HPUB %b %b %d %d\r\n" % (subject, reply, len(header), len(header) + size)
     else:
         line = b"PUB %b %b %d\r\n" % (subject, reply, size)
-    if len(line) - 2 > MAX_COMMAND:
+    if len(line) - 2 > MAX_COMMAND:  # checked here, too: most publishes are spared the call
         _check_command(line)
     if size <= _JOIN_LIMIT:
         return [b"".join((line, header, payload, b"\r\n"))]
@@ -86,7 +89,7 @@ def encode_publish(
 
 
 def encode_subscribe(subject: bytes, sid: int, queue: bytes = b"") -> bytes:
-    """The SUB command.
+    """Encode a SUB: from then on the server sends what is published to the subject.
 
     Raises:
         InvalidNameError: the line is longer than a server accepts.
@@ -97,7 +100,7 @@ def encode_subscribe(subject: bytes, sid: int, queue: bytes = b"") -> bytes:
 
 
 def encode_unsubscribe(sid: int, max_messages: int | None = None) -> bytes:
-    """The UNSUB command: at once, or after ``max_messages`` messages in all."""
+    """Encode an UNSUB: it ends a subscription at once, or after ``max_messages`` in all."""
     if max_messages is None:
         return b"UNSUB %d\r\n" % sid
     return b"UNSUB %d %d\r\n" % (sid, max_messages)

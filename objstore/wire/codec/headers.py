@@ -16,7 +16,7 @@ _BLANK = b" \t"
 
 
 def decode_text(raw: bytes) -> str:
-    """Text that others wrote: what is not UTF-8 becomes lone surrogates, so nothing is lost."""
+    """Decode text that others wrote; what is not UTF-8 becomes lone surrogates: nothing is lost."""
     return raw.decode("utf-8", "surrogateescape")
 
 
@@ -35,8 +35,11 @@ def parse_headers(header: bytes) -> tuple[int, str, dict[str, list[str]]]:
     """
     lines = header.split(b"\r\n")
     first = lines[0]
+    # The block ends with an empty line: its last two pieces are empty.
     if not first.startswith(_VERSION) or len(lines) < 3 or lines[-1] or lines[-2]:
         raise ProtocolError(f"malformed headers: {header[:200]!r}")
+    # What may follow the version: a status, and then a description, as in
+    # "NATS/1.0 404 Message Not Found".
     rest = first[len(_VERSION) :]
     code, _, description = rest.strip(_BLANK).partition(b" ")
     if code and not (rest[:1] in _BLANK and len(code) == 3 and code.isdigit()):
@@ -46,12 +49,13 @@ def parse_headers(header: bytes) -> tuple[int, str, dict[str, list[str]]]:
         name, colon, value = line.partition(b":")
         if not colon or not name.strip():
             raise ProtocolError(f"malformed header line: {line[:200]!r}")
+        # A name may come several times (ADR-4): a dict of single values would lose some.
         values.setdefault(decode_text(name), []).append(decode_text(value.strip(_BLANK)))
     return int(code or 0), decode_text(description.strip(_BLANK)), values
 
 
 def encode_headers(headers: Mapping[str, str | Iterable[str]]) -> bytes:
-    """Write a header block.
+    """Encode headers as a header block.
 
     Arguments:
         headers: one value or several for each name. Names are visible ASCII without a colon;
@@ -67,6 +71,7 @@ def encode_headers(headers: Mapping[str, str | Iterable[str]]) -> bytes:
         if not isinstance(name, str) or not _is_header_name(name):
             raise InvalidOptionError(f"a header cannot be named {name!r}")
         prefix = name.encode() + b": "
+        # Text and bytes are iterable, too; here they are one value (bytes: one to be refused).
         several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray))
         items = value if several else (value,)
         lines.extend(prefix + _header_value(name, item) for item in items)
@@ -83,6 +88,7 @@ def _header_value(name: str, value: object) -> bytes:
         raise InvalidOptionError(
             f"the header {name} has a value of type {type(value).__name__}, not str"
         )
+    # Checked, not escaped: the protocol knows no way to write them.
     if any(char in value for char in "\r\n\0"):
         raise InvalidOptionError(f"the value of header {name} holds a CR, LF or NUL: {value!r}")
     try:

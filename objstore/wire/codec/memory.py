@@ -1,4 +1,4 @@
-"""Memory for large messages, used again."""
+"""Memory for large messages, which is used again for the next ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Memory:
         self._size = 0
 
     def take(self, size: int) -> memoryview:
-        """Some memory; it is in use for as long as there is a view of it."""
+        """Return some memory; it is in use for as long as there is a view of it."""
         pieces = self._pieces
         # With a fast reader one of the last is free, and still in the processor's cache; with a
         # slow one, the first. Looking at all would take it longer than receiving does.
@@ -49,7 +49,7 @@ class Memory:
 
 
 def _is_free(piece: bytearray) -> bool:
-    """Whether there is no view of it: then, and only then, its size can be changed."""
+    """Tell whether a piece has no view: then, and only then, its size can be changed."""
     try:
         del piece[-1:]
     except BufferError:

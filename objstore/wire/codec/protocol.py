@@ -10,7 +10,7 @@ from a slab that is used again and again, at the cost of one copy. A message tha
 gets memory of its own, or a place of the user's, into which the rest is received directly: its
 payload is never copied again.
 
-Source: the NATS client protocol (docs.nats.io, "Client Protocol"). Header blocks have a room
+Source: the NATS client protocol (docs.nats.io, "Client Protocol"). Header blocks have a module
 of their own, :mod:`objstore.wire.codec.headers`, and so have the events,
 :mod:`objstore.wire.codec.events`; what callers need of both is given out here as well.
 """
@@ -79,7 +79,7 @@ class _Head(NamedTuple):
 
 
 class Parser:
-    """Turns what a server sends into events.
+    """A reader of what a server sends, which makes events of it.
 
     Memory: one slab, which grows with a long line to about twice :data:`MAX_LINE`, and for a
     message under way that is larger than half the slab its own size (up to
@@ -114,7 +114,7 @@ class Parser:
         }
 
     def get_buffer(self) -> memoryview:
-        """The place for the next bytes: at least one byte long. Release it before the next call."""
+        """Return the place for the next bytes, one at least; release it before the next call."""
         body = self._body
         if body is not None and self._filled < len(body):
             return body[self._filled :]
@@ -122,7 +122,7 @@ class Parser:
 
     @property
     def unparsed(self) -> int:
-        """How many bytes have come that belong to no event yet."""
+        """Number of bytes that have come and belong to no event yet."""
         large = 0 if self._body is None else len(self._header) + self._filled
         return self._end - self._start + large
 
@@ -211,7 +211,7 @@ class Parser:
             self._start = self._scanned = start
 
     def _next_line(self) -> Event | None:
-        """The event of the next line; a message's line leads to its payload, if that is there."""
+        """Read the next line, and return its event; :data:`_HEAD_READ` where a payload follows."""
         slab, start = self._slab, self._start
         eol = slab.find(b"\r\n", max(start, self._scanned), self._end)
         if eol < 0:
@@ -233,7 +233,7 @@ class Parser:
         return _HEAD_READ if event is None else event
 
     def _next_payload(self, head: _Head) -> Message | None:
-        """The awaited message if the slab has all of it; else see where the rest shall land."""
+        """Return the awaited message if the slab has it all; else choose where the rest lands."""
         start, need = self._start, head.size + 2
         if self._end - start < need:
             if need <= len(self._slab) // 2:
@@ -269,13 +269,13 @@ class Parser:
         self._start = self._scanned = start + have
 
     def _grow_body(self, body: memoryview, size: int) -> None:
-        """More memory for a large message whose stated size is not believed."""
+        """Give more memory to a large message whose stated size is not believed."""
         grown = memoryview(bytearray(min(size, 2 * len(body))))
         grown[: len(body)] = body
         self._body = grown
 
     def _finish_body(self, head: _Head, body: memoryview) -> Message | None:
-        """The large message, once all of it has come, and its end."""
+        """Return the large message, once all of it has come, and its end."""
         if self._filled < len(body) or self._end - self._start < 2:
             return None
         self._check_end(self._slab, self._start)

@@ -28,12 +28,13 @@ __all__ = [
 ]
 
 
+# Lone surrogates are excluded since UTF-8 has no bytes for them.
 _TOKEN = re.compile(r"[^\s.*>\x00-\x20\x7f\ud800-\udfff]+")
 
 
 def to_whole(value: object) -> int | None:
-    """The whole number that a value is, of any integer type; None: it is none, or a bool."""
-    if type(value) is int:
+    """Return a value of any integer type as an int; None: it is no whole number, or a bool."""
+    if type(value) is int:  # exactly: a bool is an instance of int, too
         return value
     if _is_bool(value):
         return None
@@ -44,12 +45,12 @@ def to_whole(value: object) -> int | None:
 
 
 def whole(option: str, value: object, what: str, *, least: int = 1, most: int | None = None) -> int:
-    """Check a whole number.
+    """Check a whole number, and return it as an int.
 
     Arguments:
         option: its name, for the error.
         value: what was given.
-        what: it must be, for the error.
+        what: what it must be, for the error.
         least, most: the limits.
 
     Raises:
@@ -62,7 +63,7 @@ def whole(option: str, value: object, what: str, *, least: int = 1, most: int | 
 
 
 def to_seconds(value: object) -> float | None:
-    """The seconds that a number of any type or a timedelta is; None: it is none, a bool, NaN."""
+    """Return a number of any type, or a timedelta, as seconds; None: it is none, a bool, NaN."""
     if type(value) is not float:
         if isinstance(value, timedelta):
             return value.total_seconds()
@@ -78,7 +79,7 @@ def to_seconds(value: object) -> float | None:
 
 
 def to_timedelta(value: object) -> timedelta | None:
-    """The duration that a timedelta or a number of seconds is; None: it is none, or too long."""
+    """Return a timedelta or a number of seconds as a timedelta; None: it is none, or too long."""
     if isinstance(value, timedelta):
         return value
     number = to_seconds(value)
@@ -89,7 +90,7 @@ def to_timedelta(value: object) -> timedelta | None:
 
 
 def seconds(option: str, value: object, *, zero: bool = False) -> float:
-    """Check a duration.
+    """Check a duration, and return it as seconds.
 
     Arguments:
         option: its name, for the error.
@@ -102,11 +103,11 @@ def seconds(option: str, value: object, *, zero: bool = False) -> float:
     number = to_seconds(value)
     if number is None or number < 0 or (number == 0 and not zero):
         raise InvalidOptionError(f"{option} is {value!r}; it must be a positive number of seconds")
-    return min(number, 1e6)  # beyond, the system's clocks overflow
+    return min(number, 1e6)  # beyond, the system's clocks overflow; that is eleven days
 
 
 def text(option: str, value: str | None) -> str | None:
-    """Check a text that may be missing.
+    """Check a text that may be missing, and return it.
 
     Raises:
         InvalidOptionError: it is something else, or empty, or does not encode as UTF-8.
@@ -115,6 +116,7 @@ def text(option: str, value: str | None) -> str | None:
         return None
     if not isinstance(value, str):
         raise InvalidOptionError(f"{option} is {value!r}; it must be text")
+    # An unset variable of a shell becomes "": a mistake, and not another way to say None.
     if not value:
         raise InvalidOptionError(f"{option} is empty; None means that there is none")
     try:
@@ -125,18 +127,19 @@ def text(option: str, value: str | None) -> str | None:
 
 
 def switch(option: str, value: bool) -> bool:
-    """Check a switch.
+    """Check a switch, and return it.
 
     Raises:
         InvalidOptionError: it is neither True nor False.
     """
+    # Nothing else that counts as true or false: the text "no" is true.
     if not isinstance(value, bool):
         raise InvalidOptionError(f"{option} is {value!r}; it must be True or False")
     return value
 
 
 def inbox_prefix(value: str) -> str:
-    """Check the prefix of reply subjects.
+    """Check the prefix of reply subjects, and return it.
 
     Raises:
         InvalidOptionError: nothing can be published to a subject that begins so.
@@ -165,9 +168,10 @@ def _prefix(option: str, value: str, example: str) -> str:
 
 
 def is_token(value: object) -> bool:
-    """Whether a text can stand between two dots of a subject, and stands for itself."""
+    """Tell whether a text can stand between two dots of a subject, and stands for itself."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
 def _is_bool(value: object) -> bool:
-    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")  # numpy's, too
+    # By the class's name, for numpy is not imported here; before numpy 2 it is bool_.
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")

@@ -69,6 +69,7 @@ class Login:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:
+                # A path may be shown, unless somebody gave a key's text in its place.
                 public = field.name == "user" or (
                     field.name in ("credentials", "nkey_seed") and not _holds_contents(value)
                 )
@@ -92,7 +93,7 @@ class Login:
             _import_nkeys()
 
     def connect_fields(self, nonce: str | None) -> dict[str, str]:
-        """The fields of CONNECT that log in.
+        """Return the fields of CONNECT that log in.
 
         The signature is of the nonce's bytes, in URL-safe base64 without padding, as in nats.go.
 
@@ -137,6 +138,7 @@ class Login:
                 raise InvalidOptionError(
                     f"{name} must be a str, not {type(value).__name__}; {others} will do, too"
                 )
+            # Most often an environment variable that is not set. Only a password may be empty.
             if value == "" and name != "password":
                 raise InvalidOptionError(f"{name} is empty; None means that there is none")
         if ("user" in given) != ("password" in given):
@@ -153,7 +155,7 @@ class Login:
             )
 
     def _jwt_and_seed(self) -> tuple[str | None, str | None]:
-        """The JWT and the checked seed, from their files where they are in files."""
+        """Return the JWT and the checked seed, from their files where they are in files."""
         if self.credentials is not None:
             what = f"credentials file {os.fspath(self.credentials)!r}"
             return _parse_credentials(_read(self.credentials, what), what)
@@ -173,6 +175,8 @@ class Login:
 
 _PATHS = ("credentials", "nkey_seed")
 
+# The way of logging in that each option belongs to. nkey_seed and user_jwt are one way, though
+# each may be given without the other.
 _WAYS = {
     "user": "user and password",
     "password": "user and password",
@@ -231,10 +235,11 @@ def _parse_credentials(text: str, what: str) -> tuple[str, str]:
 
 
 def _parse_seed(text: str, what: str) -> str:
-    """The first user seed that is alone on its line, its checksum verified."""
+    """Return the first user seed that is alone on its line, its checksum verified."""
     for line in text.splitlines():
         seed = line.strip()
         if _SEED.fullmatch(seed):
+            # NKEYs are written without the padding to groups of eight that base32 wants.
             raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
             # The nkeys package leaves the CRC unchecked: a mistyped seed would sign, wrongly.
             if binascii.crc_hqx(raw[:-2], 0).to_bytes(2, "little") != raw[-2:]:
@@ -244,7 +249,7 @@ def _parse_seed(text: str, what: str) -> str:
 
 
 def _holds_contents(value: StrPath) -> bool:
-    """Whether a string that could be a path is the text of a key or of a file with one."""
+    """Tell whether a string that could be a path is the text of a key or of a file with one."""
     return isinstance(value, str) and _CONTENTS.search(value) is not None
 
 
@@ -263,6 +268,7 @@ def _read(path: StrPath, what: str) -> str:
         raise InvalidOptionError(f"The {what} cannot be read: {reason}") from error
 
 
+# Imported for the first signature: logins without one need neither nkeys nor PyNaCl.
 def _import_nkeys() -> Any:
     try:
         import nkeys
@@ -334,6 +340,7 @@ class TLSOptions:
                 raise InvalidOptionError(f"{name} is {file!r}; it must be the path of a file")
             if not os.fspath(file):
                 raise InvalidOptionError(f"{name} is empty; None means that there is none")
+        # Without either nothing can be wrong, and loading the system's authorities is not free.
         if self.files or self.context is not None:
             self.build()
 
@@ -363,6 +370,7 @@ class TLSOptions:
             for file in (self.ca_file, self.cert_file, self.key_file)
         )
         try:
+            # Python loads the system's authorities only if cafile is None.
             context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)
         except (OSError, ValueError) as error:
             raise InvalidOptionError(
@@ -371,6 +379,7 @@ class TLSOptions:
         # The system's policy (openssl.cnf) may ask for more than 1.2.
         context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
         if not self.verify:
+            # In this order: Python refuses CERT_NONE while check_hostname is on.
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if cert_file is not None:

@@ -31,7 +31,7 @@ OVERHEAD = 256
 
 
 class _Line(Generic[_Message]):
-    """What waits for one thread.
+    """The callbacks that wait for one thread.
 
     Attributes:
         items: each with its size; None: no more come.

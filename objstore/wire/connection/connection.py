@@ -38,7 +38,7 @@ class Msg(NATSMessage):
     Attributes:
         sid, subject, reply: as in pynats2.
         payload: ``bytes``.
-        status: of a server's reply (503, 404 …), 0 where there is none.
+        status: the status of a server's reply (503, 404 …), 0 where there is none.
     """
 
     def __init__(self, message: Message, prefix: str = "") -> None:
@@ -72,7 +72,7 @@ class Connection(Uncopied, NATSClient):
     Arguments:
         url: a server's address, several with commas between, or a sequence of them. A user
             and password, or a token, may stand in it.
-        name: of the connection, shown by the server's monitoring.
+        name: the connection's name, shown by the server's monitoring.
         user, password, token, credentials, nkey_seed: the login, see
             :func:`objstore.connect`; given here it overrides that of the address.
         login: all of these in one :class:`~objstore.wire.connection.auth.Login`.
@@ -103,7 +103,7 @@ class Connection(Uncopied, NATSClient):
 
     _session: Session | None = None  # also of one that was never initialized: __del__ asks for it
 
-    # What carries the commands, and where replies arrive; for the floors above.
+    # The session carries the commands, the inbox takes replies: for the rest of this package.
     session = FromFirstUse(Session)
     inbox = FromFirstUse(Inbox)
 
@@ -149,6 +149,7 @@ class Connection(Uncopied, NATSClient):
         tls_options = TLSOptions(*files, verify=tls_verify, first=tls_first, context=own)
         tls_options.validate()
         super().__init__(servers[0].url, name=name or "objstore", workers=workers)
+        # pynats2's attributes: its _vhost() puts the prefix before subjects.
         self._vhost_name, self._vhost_len = servers[0].prefix, len(servers[0].prefix)
         self._servers = servers
         self._dial_options = DialOptions(
@@ -169,7 +170,7 @@ class Connection(Uncopied, NATSClient):
     # --- the life of a connection
 
     def connect(self) -> None:
-        """Connect to the first server that answers. Nothing, if connected.
+        """Connect to the first server that answers; do nothing when connected.
 
         Raises:
             ConnectionLostError: no server answers, each with its reason.
@@ -182,7 +183,7 @@ class Connection(Uncopied, NATSClient):
         self._first_use.connect_once(self._connect)
 
     def _connect(self) -> Session:
-        """Connect, if that is to be done; one thread at a time.
+        """Connect, unless there is a session already; called by one thread at a time.
 
         Raises: as :meth:`connect`.
         """
@@ -199,6 +200,7 @@ class Connection(Uncopied, NATSClient):
         inbox = Inbox(session, self._vhost(self._inbox_prefix))
         try:
             session.start()
+            # close() came while this dialled, and found no session to close.
             if self._first_use.is_closed:
                 raise ConnectionClosedError("the connection was closed")
         except BaseException:
@@ -211,7 +213,7 @@ class Connection(Uncopied, NATSClient):
         return session
 
     def close(self) -> None:
-        """Close. What was published has reached the server, if it answers within a second.
+        """Close the connection, once the server has what was published, or after a second.
 
         Everybody who waits on it gets :class:`~objstore.errors.ConnectionClosedError`. Callbacks
         of messages that arrived before still run. Closing twice is fine.
@@ -222,6 +224,7 @@ class Connection(Uncopied, NATSClient):
             return
         session.flush(min(self.timeout, 1.0))
         session.close()
+        # No waiting in a signal handler or finalizer: it may have interrupted a callback.
         self._callbacks.stop(0 if session.is_reentrant else self.timeout)
 
     def reconnect(self) -> None:
@@ -266,7 +269,7 @@ class Connection(Uncopied, NATSClient):
             self._callbacks.stop(0)
 
     def after_fork(self) -> None:
-        """In a child: the callbacks are the parent's."""
+        """Let go, in a forked child, of the parent's callbacks and subscriptions."""
         self._first_use.after_fork()
         self._user_subscriptions.clear()
         self._callbacks.after_fork()
@@ -278,7 +281,7 @@ class Connection(Uncopied, NATSClient):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the connection was closed."""
         return self._first_use.is_closed
 
     @property
@@ -287,7 +290,7 @@ class Connection(Uncopied, NATSClient):
         return self._session is not None and self._session.is_connected
 
     def connect_at_first_use(self) -> None:
-        """Connect where that was to be done by the first use.
+        """Connect a lazy connection, of which this is the first use.
 
         Raises:
             ConnectionClosedError: :meth:`connect` was not called, or :meth:`close` was.
@@ -365,6 +368,7 @@ class Connection(Uncopied, NATSClient):
         if max_messages is not None and max_messages < 1:
             raise InvalidOptionError(f"max_messages is {max_messages}; it must be at least 1")
         subscription = NATSSubscription(-1, subject, queue, callback, max_messages)
+        # The PONG comes after the server's answer to SUB, so a refusal is known by then.
         wire = self._start_subscription(subscription)
         try:
             self.session.ping(self.timeout)
@@ -475,7 +479,7 @@ class _UserSubscription(NamedTuple):
 
 
 def _flat(payload: Buffer) -> Buffer:
-    """The payload, with a length in bytes.
+    """Return the payload as something whose length is in bytes.
 
     Raises:
         InvalidOptionError: it is not bytes-like.

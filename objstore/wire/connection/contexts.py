@@ -86,14 +86,15 @@ class ContextSettings:
     variables: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def named(self, *keys: str) -> str:
-        """The variables that said these things, with a $; or nothing."""
+        """Return the variables that said these things, each with a $; or ``""``."""
         return ", ".join(f"${self.variables[key]}" for key in keys if key in self.variables)
 
     @property
     def login_variables(self) -> tuple[str, ...]:
-        """What of the login the environment said; nothing where it is the context's."""
+        """Fields of the login that the environment said; none where it is the context's."""
         return tuple(key for way in _WAYS for key in way if key in self.variables)
 
+    # The dataclass's own repr would show the passwords that stand in addresses.
     def __repr__(self) -> str:
         servers = tuple(re.sub(r"^(\w+://)?.*@", r"\1***@", url) for url in self.servers)
         return (
@@ -135,7 +136,7 @@ def load_settings(name: str | None, environ: Mapping[str, str]) -> ContextSettin
     a terminal would surprise.
 
     Arguments:
-        name: of the context, as for :func:`load_context`; None: ``$NATS_CONTEXT``, if that is set.
+        name: a name as for :func:`load_context`; None: ``$NATS_CONTEXT``, if that is set.
         environ: the environment.
 
     Returns:
@@ -159,18 +160,20 @@ def load_settings(name: str | None, environ: Mapping[str, str]) -> ContextSettin
     if "password" in said and "user" not in known:
         del said["password"]  # nobody's
     way = next((way for way in _WAYS if said.keys() & set(way)), None)
+    # Fields of other ways go, the context's too: a mixture of two logins is refused.
     for key in itertools.chain.from_iterable(other for other in _WAYS if way and other != way):
         said.pop(key, None)
         context.values.pop(key, None)
     context.values.update(said)
     context.variables = {key: _VARIABLES[key] for key in said}
+    # The token came from $NATS_USER: errors must name the variable that was set.
     if "token" in said and said["token"] != environ.get("NATS_TOKEN"):
         context.variables["token"] = _VARIABLES["user"]
     return _settings(context)
 
 
 def _said(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the environment says, by what a context calls it."""
+    """Return what the environment says, by what a context calls it."""
     said = {key: environ[name] for key, name in _VARIABLES.items() if environ.get(name)}
     if said.get("socks_proxy", "").lower() in ("none", "-"):
         said["socks_proxy"] = ""  # also the context's shall not be used
@@ -190,6 +193,7 @@ def _read_context(name: str) -> _Context:
             )
         path = os.path.join(_root(), "context", f"{name}.json")
     try:
+        # As bytes: json.loads then tells UTF-8, with a byte order mark or without, from UTF-16.
         with open(path, "rb") as file:
             content = file.read()
     except FileNotFoundError as error:
@@ -206,11 +210,12 @@ def _root() -> str:
 
 
 def _is_safe(name: str) -> bool:
+    # The name becomes a part of a path, and must not lead out of the folder.
     return not ({"/", "\\"} & set(name) or ".." in name)
 
 
 def _selected() -> str:
-    """The name in ``context.txt``."""
+    """Return the name of the selected context, which is in ``context.txt``."""
     try:
         with open(os.path.join(_root(), "context.txt"), encoding="utf-8") as file:
             name = file.read().strip()
@@ -230,7 +235,7 @@ def _selected() -> str:
 
 
 def _known() -> str:
-    """The names of the contexts there are, as the end of a message."""
+    """Say which contexts there are, as the end of a message."""
     folder = os.path.join(_root(), "context")
     try:
         with os.scandir(folder) as entries:
@@ -246,7 +251,7 @@ class _Context:
     """The JSON object of a context, whose getters check types and name the source in errors.
 
     Attributes:
-        path: of its file, or ``""``.
+        path: the path of its file, or ``""``.
         values: the fields.
         variables: which of them an environment variable has said, and which one.
     """
@@ -275,7 +280,7 @@ class _Context:
         return InvalidOptionError(f"The context {self.path!r}: {key} {problem}")
 
     def text(self, key: str) -> str | None:
-        """A string; ``None`` where it is missing, null or empty (ADR-21: all are written)."""
+        """Return a string; None where it is missing, null or empty (ADR-21: all are written)."""
         value = self.values.get(key)
         if value is not None and not isinstance(value, str):
             raise self.error(key, f"must be a string, not {type(value).__name__}")
@@ -288,18 +293,19 @@ class _Context:
         return bool(value)
 
     def path_of(self, key: str) -> str | None:
-        """The path of a file; one that the context says is expanded."""
+        """Return the path of a file; one that the context says is expanded."""
         value = self.text(key)
         return value if value is None or key in self.variables else _expand(value)
 
     def secret(self, key: str) -> str | None:
-        """A secret: the value itself, or what it refers to."""
+        """Return a secret: the value itself, or what it refers to."""
         value = self.text(key)
         match = None if value is None else _REFERENCE.fullmatch(value)
+        # A file's text ends with a line break, the secret in it does not.
         return value if match is None else self._resolve(key, match).rstrip("\r\n")
 
     def file_or_text(self, key: str) -> tuple[str | None, str | None]:
-        """A file with a secret: its path, or else the text that was in its place."""
+        """Return the path of a file with a secret, or else the text that was in its place."""
         value = self.text(key)
         match = None if value is None else _REFERENCE.fullmatch(value)
         if match is None:
@@ -309,7 +315,7 @@ class _Context:
         return None, self._resolve(key, match)
 
     def _resolve(self, key: str, match: re.Match[str]) -> str:
-        """What a reference stands for, as natscontext's resolvers have it."""
+        """Return what a reference stands for, as natscontext's resolvers have it."""
         scheme, rest = (match[1] or match[2]).lower(), match[3]
         if scheme == "env":
             value = os.environ.get(rest)
@@ -319,6 +325,7 @@ class _Context:
         elif scheme == "file":
             try:
                 with open(_expand(rest), "rb") as file:
+                    # Strict decoding would raise an error that holds the secret.
                     return file.read().decode("utf-8", "replace")
             except (OSError, ValueError) as error:
                 raise self.error(key, f"refers to a file: {error}") from error
@@ -380,6 +387,7 @@ def _login(context: _Context) -> Login:
         raise context.error("creds, nkey or user_seed", f"cannot be used: {error}") from error
     return Login(
         user=user,
+        # Login wants both or neither; a context may name a user without a password.
         password="" if user is not None and password is None else password,
         token=context.secret("token"),
         credentials=credentials,

@@ -44,10 +44,10 @@ __all__ = ["DialOptions", "Link", "broken", "dial", "dial_any", "error_of", "no_
 
 @dataclass(frozen=True)
 class DialOptions:
-    """How to greet a server.
+    """What a server is greeted with.
 
     Attributes:
-        name: of the connection, for the server's monitoring.
+        name: the connection's name, for the server's monitoring.
         login: who connects.
         tls: True: always; False: never; None: where the URL or the server asks for it.
         tls_options: which certificates to trust and to show.
@@ -113,6 +113,8 @@ def dial_any(
             # From now on always: whoever answers in the clear later is not who answered first.
             pool.secured = pool.secured or isinstance(link.transport, TLSTransport)
             return link
+    # The error that says most is raised: first a refused login, which the user can mend, then
+    # anything that is more than a server that does not answer.
     telling: list[ObjStoreError] = [e for e in errors if isinstance(e, AuthorizationError)]
     telling += [e for e in errors if type(e) is not ConnectionLostError]
     if telling or len(errors) == 1:
@@ -184,6 +186,7 @@ class _Handshake:
             self._start_tls()
         info = self._read_info()
         wanted = options.tls or (options.tls is None and server.tls)
+        # tls_available: the server allows TLS, and does not insist on it.
         offered = bool(info.get("tls_required") or info.get("tls_available"))
         if wanted and not (secure or offered):
             raise TLSUnavailableError(f"{server.url} does not offer TLS, which was asked for")
@@ -197,13 +200,16 @@ class _Handshake:
         return Link(server, self.transport, self.parser, info, self.events)
 
     def _start_tls(self) -> None:
+        # Built for each attempt, so that renewed certificates are used.
         context = self.options.tls_options.build()
+        # A discovered server has the name of the first one given: its address may be an IP.
         name = self.server.tls_name or self.server.host
+        # Not 0, which the kernel takes for: wait for ever.
         left = max(self.deadline - time.monotonic(), 0.001)
         self.transport = TLSTransport(self.transport, context, name, left)
 
     def _forbid_early_bytes(self) -> None:
-        """Whatever was sent behind INFO came unprotected: somebody in between may have put it."""
+        """Refuse what was sent behind INFO, in the clear: somebody in between may have put it."""
         if self.events or self.parser.unparsed:
             raise ProtocolError(f"{self.server.url} sent data in the clear before TLS began")
 
@@ -224,8 +230,10 @@ class _Handshake:
             "tls_required": isinstance(self.transport, TLSTransport),
             "lang": "python-objstore",
             "version": __version__,
+            # 1: the server may send INFO again, with new addresses or before it shuts down.
             "protocol": 1,
             "headers": True,
+            # A request that nobody listens to is answered at once with 503, and not by a time-out.
             "no_responders": True,
         }
         if options.name:
@@ -234,6 +242,7 @@ class _Handshake:
         given = options.login.connect_fields(nonce if isinstance(nonce, str) else None)
         fields.update(given or _url_login(server))
         try:
+            # Outside of verbose mode nothing but a PONG says that CONNECT was accepted.
             self.transport.send([encode_connect(fields), PING])
         except TimeoutError:
             raise
@@ -267,7 +276,7 @@ class _Handshake:
 
 
 def _url_login(server: Server) -> dict[str, str]:
-    """The login that stands in the address itself: user and password, or a token."""
+    """Return the login that stands in the address itself: user and password, or a token."""
     if server.user is None:
         return {}
     if server.password is None:
@@ -279,7 +288,7 @@ def _url_login(server: Server) -> dict[str, str]:
 
 
 def broken(link: Link, error: OSError) -> ConnectionLostError:
-    """Translate an error of an established connection."""
+    """Translate an ``OSError`` of an established connection."""
     if isinstance(error, TimeoutError):
         text = f"{link.server.url} stopped reading"
     else:
@@ -299,6 +308,7 @@ def no_connection(
         lost: why the last connection ended.
         timeout: how long was waited, in seconds.
     """
+    # The caller has to know that the login was refused, not that time was up.
     if isinstance(cause, AuthorizationError):
         return copy_error(cause)
     first = f" (the last one ended: {lost})" if lost is not None and lost is not cause else ""
@@ -307,6 +317,7 @@ def no_connection(
     return error
 
 
+#: An -ERR has no number, so the server's words have to be parsed.
 _PERMISSION = re.compile(
     r'Permissions Violation for (\w+)(?: with Reply)? (?:to|of|from) "(.*?)"', re.IGNORECASE
 )

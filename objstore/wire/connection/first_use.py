@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class FirstUse:
-    """Lets one thread at a time connect, until :meth:`close`.
+    """A gate at which one thread at a time may connect, until :meth:`close`.
 
     Arguments:
         timeout: how long one attempt takes at most with one server, in seconds.
@@ -28,12 +28,13 @@ class FirstUse:
     def __init__(self, timeout: float, patience: float) -> None:
         self._timeout = timeout
         self._patience = patience
+        # Kept for threads that only waited: they say why the others' attempts failed.
         self._failure: ConnectionLostError | None = None  # of the last attempt
         self._lock = threading.RLock()  # it knows whose it is
         self._closed = threading.Event()
 
     def after_fork(self) -> None:
-        """In a child: another thread may have held the locks."""
+        """Make new locks in a forked child: another thread may have held the old ones."""
         closed = self._closed.is_set()
         self._lock, self._closed = threading.RLock(), threading.Event()
         if closed:
@@ -48,7 +49,7 @@ class FirstUse:
         self._closed.clear()
 
     def connect_once(self, connect: Callable[[], _T]) -> _T:
-        """Connect, by one attempt.
+        """Connect by one attempt, and return the connection.
 
         Arguments:
             connect: makes the connection, or gives the one that there is.
@@ -63,10 +64,10 @@ class FirstUse:
             return self._attempt(connect)
 
     def connect_patiently(self, connect: Callable[[], _T]) -> _T:
-        """Connect; a server that is away is tried again, one that refuses us is not.
+        """Connect, with another attempt where a server is away, and none where it refuses us.
 
         Arguments:
-            connect: as above.
+            connect: as for :meth:`connect_once`.
 
         Raises:
             ConnectionLostError: no server answered until the patience was over.
@@ -90,6 +91,7 @@ class FirstUse:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
+            # Not time.sleep(): close() ends this wait.
             self._closed.wait(min(left, pause))
             pause = min(2 * pause, LONGEST_PAUSE)
         raise no_connection(self._failure, None, self._patience)
@@ -105,7 +107,7 @@ class FirstUse:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed, and not opened again."""
+        """Whether the gate was closed, and not opened again."""
         return self._closed.is_set()
 
 
@@ -117,18 +119,19 @@ class Lazy(Protocol):
 
 
 class FromFirstUse(Generic[_T]):
-    """An attribute that there is from the first use on, which connects.
+    """An attribute whose value there is from the first use on, which connects.
 
     Until then it is looked up here. Afterwards it stands in the owner itself, and is found there
     without a call: each operation looks for it several times.
 
     Arguments:
-        kind: of the value; for type checkers.
+        kind: the value's class; for type checkers.
     """
 
     def __init__(self, kind: type[_T]) -> None:
         self._kind = kind
 
+    # Without __set__, so that Python finds a value in the owner's dict before it asks this.
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 

@@ -18,9 +18,10 @@ class Forkable(Protocol):
     """Something that can begin anew."""
 
     def after_fork(self) -> None:
-        """Called in the child: let go of what is the parent's."""
+        """Let go of what is the parent's; called in the child."""
 
 
+# Weak references: what is registered here must not stay alive for that.
 _registered: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 

@@ -21,5 +21,5 @@ _DIGIT_OF = (_DIGITS * 5)[:256]
 
 
 def next_nuid() -> str:
-    """A new identifier of 22 characters."""
+    """Return a new identifier of 22 characters."""
     return os.urandom(22).translate(_DIGIT_OF).decode()

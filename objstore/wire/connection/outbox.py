@@ -138,24 +138,27 @@ class Outbox:
                 spoilt.transport.finish()
 
     def _untold(self, waiting: Waiter | None) -> bool:
-        """Whether nobody has told it of the link's end, so that its command may go again."""
+        """Tell whether nobody has told ``waiting`` of the end: then its command may go again."""
         return waiting is None or self._waiting.leave(waiting)
 
     def is_reentrant(self) -> bool:
-        """Whether this thread cannot wait for an answer: it is about to send (this is a signal
-        handler, or a finalizer), or it is the one that receives (a finalizer)."""
+        """Tell whether this thread cannot wait for an answer.
+
+        It is about to send (this is a signal handler, or a finalizer), or it is the one that
+        receives (a finalizer).
+        """
         return self._is_mine() or threading.get_ident() == self.reader
 
     @staticmethod
     def reentrant() -> ReentrantCallError:
-        """The error that says so."""
+        """Make the error of a call that cannot wait, see :meth:`is_reentrant`."""
         return ReentrantCallError(
             "this signal handler or finalizer interrupts a call of the same client, which cannot "
             "go on until it returns: have it set a flag, or use a client of its own"
         )
 
     def piggyback(self, command: Buffer, waiting: Waiter) -> bool:
-        """Have a request sent with whatever is sent next; False: there is no link.
+        """Have a request sent with whatever is sent next; return False without a link.
 
         Arguments: as :meth:`write`; :meth:`flush_piggybacked` does not wait for what comes next.
 
@@ -180,12 +183,14 @@ class Outbox:
         """Send what was to go along with something else, if it has not gone. Never fails."""
         link = self.link
         if self._handed_over and not self._sending and link is not None and not self.is_reentrant():
+            # A write without parts: it takes along whatever waits.
             self.write(link, (), None)
 
     def _hand_to_sender(self, link: Link, command: Buffer, waiting: Waiter) -> bool | None:
-        """Leave a request to the thread that is sending; None: nobody is, so it waits there.
+        """Leave a request to the thread that is sending.
 
-        Otherwise as :meth:`write`.
+        Returns:
+            As :meth:`write`; None: nobody is sending any more, so that the request still waits.
         """
         # First in, then look: whoever takes the link away from now on tells it.
         if not self._waiting.enter(waiting):
@@ -211,14 +216,16 @@ class Outbox:
             self._sending = False
 
     def _all_waiting(self, link: Link) -> list[Buffer]:
-        """All that waits to be sent; but what was entrusted for another link: that is lost, and
-        whoever waits for it has been told."""
-        entrusted = []
+        """Take all that waits to be sent over a link.
+
+        What was handed over for another link is lost, and whoever waits for it has been told.
+        """
+        commands = []
         while self._handed_over:
             its_link, command = self._handed_over.popleft()
             if its_link is link or its_link is None:
-                entrusted.append(command)
-        return [self._all_control(), b"".join(entrusted)]
+                commands.append(command)
+        return [self._all_control(), b"".join(commands)]
 
     def enqueue_control(self, item: bytes | Subscription | Signal) -> None:
         """Send a short command without ever blocking: at once, or with whatever is sent next.
@@ -240,9 +247,11 @@ class Outbox:
             OSError: the link broke.
         """
         self._control.clear()
+        # Commands for an old link are lost, as those who wait were told; those for any link stay.
         for lost in [each for each in list(self._handed_over) if each[0] is not None]:
             self._handed_over.remove(lost)
         self.pongs.clear()
+        # This includes the subscriptions whose announcement was still queued.
         commands = self._subscriptions.announce_all()
         if commands:
             link.transport.send([commands])
@@ -263,7 +272,7 @@ class Outbox:
                 self._release()
 
     def _send_one_if_free(self) -> bool:
-        """Send the first short command; False: that would block, or the link is broken."""
+        """Send the first short command; return False if that would block, or the link is broken."""
         try:
             return self.lock.acquire(blocking=False) and self._send_one(self.link)
         except OSError:
@@ -304,7 +313,7 @@ class Outbox:
         return b"".join(commands)
 
     def _next_control(self) -> bytes:
-        """The next short command, to be sent now."""
+        """Take the next short command from the queue, as the bytes to be sent now."""
         item = self._control.popleft()
         if isinstance(item, Subscription):
             return self._subscriptions.announce(item)

@@ -28,6 +28,8 @@ __all__ = ["INBOX_PREFIX", "NO_RESPONDERS", "Inbox", "PendingReply", "check_size
 #: What the subjects of replies begin with, unless another prefix is chosen.
 INBOX_PREFIX = "_INBOX"
 
+#: The status with which a server answers at once a request that nobody listens to, and how the
+#: header block of that answer begins.
 NO_RESPONDERS, _NO_RESPONDERS = 503, b"NATS/1.0 503"
 
 
@@ -36,7 +38,7 @@ class Inbox:
 
     Arguments:
         session: carries the requests.
-        prefix: of the subjects, ``_INBOX`` unless the account demands another.
+        prefix: what its subjects begin with, ``_INBOX`` unless the account demands another.
     """
 
     def __init__(self, session: Session, prefix: str = INBOX_PREFIX) -> None:
@@ -47,9 +49,10 @@ class Inbox:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """Begin anew. A forked child takes another prefix, or it would get the parent's replies."""
+        """Begin anew; a forked child needs a prefix of its own, or it gets the parent's replies."""
         self._base = f"{self._prefix}.{next_nuid()}."
         self._subscription: Subscription | None = None
+        # No lock: each step is one operation of a dict, which the interpreter does as a whole.
         self._begun: dict[int, Subscription] = {}  # each by the number of the one before
         self._handlers: dict[str, Handler] = {}
         self._places: dict[str, PlaceOf] = {}
@@ -84,7 +87,7 @@ class Inbox:
         return self._base + token
 
     def _subscribe(self, old: Subscription | None) -> None:
-        """Subscribe, once, however many threads and signal handlers come here at a time.
+        """Subscribe the inbox, once, however many threads and signal handlers come here at a time.
 
         Without a lock, which a handler that interrupts its holder would wait for for ever: of
         those who come with the same old one the first counts, and to begin twice is to begin once.
@@ -107,7 +110,7 @@ class Inbox:
         self._subscription = new
 
     def new_subject(self) -> str:
-        """A subject beside this inbox, for a subscription of its own."""
+        """Return a new subject beside this inbox, for a subscription of its own."""
         return f"{self._prefix}.{next_nuid()}"
 
     def close(self, subject: str) -> None:
@@ -138,7 +141,7 @@ class Inbox:
     def request(
         self, subject: str, payload: Buffer, *, timeout: float, header: bytes = b""
     ) -> Message:
-        """Publish, and wait for one reply.
+        """Publish a request, and wait for one reply.
 
         Raises:
             NoRespondersError: nobody listens there.
@@ -157,12 +160,14 @@ class Inbox:
             InvalidNameError, InvalidOptionError, ConnectionLostError: as :meth:`request`.
         """
         raw, session = check_subject(subject), self._session
+        # Checked here, too: most requests are spared the call.
         if len(payload) + len(header) > session.max_payload:
             check_size(session, len(payload) + len(header))
         reply = PendingReply(self, session, subject)
         reply.address = self.open(reply.deliver)
         try:
             parts = encode_publish(raw, payload, reply.address.encode(), header)
+            # The first step of transmit(), without its call: nearly all requests end here.
             link = session.out.link
             if link is None or not session.out.write(link, parts, reply):
                 session.transmit(parts, reply)  # which waits for the next connection
@@ -172,7 +177,7 @@ class Inbox:
         return reply
 
     def start_piggybacked(self, subject: str, payload: bytes) -> PendingReply:
-        """As :meth:`start`, for a short request that travels with whatever is sent next.
+        """Start a short request, as :meth:`start`, that travels with whatever is sent next.
 
         A system call and a change of threads less. What is sent next should come soon, from this
         thread; :meth:`PendingReply.flush_piggybacked` is for the case that it does not.
@@ -203,7 +208,7 @@ class PendingReply:
         subject: where that goes.
 
     Attributes:
-        subject: as above.
+        subject: where the request goes.
         address: where the reply goes, once that is open.
         error: why none will come, as far as is known now.
     """
@@ -263,6 +268,7 @@ class PendingReply:
         if message is None:
             assert self.error is not None  # noqa: S101 - the lock says so
             raise self.error
+        # The server's own 503 has no payload; an answer with one is somebody else's.
         if not message.payload and message.header.startswith(_NO_RESPONDERS):
             raise NoRespondersError(
                 f"nobody answers requests to {self.subject}",
@@ -273,7 +279,7 @@ class PendingReply:
         return message
 
     def flush_piggybacked(self) -> None:
-        """Send it now, if it was to go along with something else and has not yet. Never fails."""
+        """Send the request now, if it still waits for something to go along with. Never fails."""
         self._session.flush_piggybacked()
 
     def __enter__(self) -> PendingReply:
@@ -283,9 +289,10 @@ class PendingReply:
         self.close()
 
     def close(self) -> None:
-        """Wait no longer. Never fails."""
+        """Give the reply up: nobody waits for it any more. Never fails."""
         self._session.waiting.discard(self)
         inbox = self._inbox
+        # Not Inbox.close(): it looks into three tables, and a request is in this one only.
         inbox._handlers.pop(self.address[len(inbox._base) :], None)
 
 

@@ -24,7 +24,7 @@ _ESCAPE = " (in a user or password, write / ? # and @ as %2F %3F %23 and %40)"
 
 @dataclass(frozen=True)
 class Server:
-    """An address.
+    """The address of a server, and how to connect there.
 
     Attributes:
         host: a name or an address of IPv4 or IPv6.
@@ -74,6 +74,7 @@ def parse_server(url: str) -> Server:
         )
     if not host or any(char <= " " for char in host):
         raise InvalidServerURLError(f"the address {_safe(text)} names no host")
+    # A "/" in a password ends the host's part early, and the rest looks like a path.
     if "@" in parts.path + parts.query + parts.fragment:
         raise InvalidServerURLError(f"not the address of a server: {_safe(text)}{_ESCAPE}")
     if parts.query or parts.fragment:
@@ -88,6 +89,7 @@ def parse_server(url: str) -> Server:
         port=DEFAULT_PORT if port is None else port,
         tls=parts.scheme == "tls",
         tls_name=host,
+        # Percent-encoded in the URL, where a "/" or an "@" would end it.
         user=None if parts.username is None else unquote(parts.username),
         password=None if parts.password is None else unquote(parts.password),
         prefix=f"{prefix}." if prefix else "",
@@ -99,7 +101,7 @@ def parse_servers(servers: str | Iterable[str | Server], what: str = "url") -> l
 
     Arguments:
         servers: the addresses, or what was read from them before.
-        what: they were given as, to begin an error's message with.
+        what: what they were given as, to begin an error's message with.
 
     Raises:
         InvalidServerURLError: one of them cannot be understood, or there is none.
@@ -107,6 +109,7 @@ def parse_servers(servers: str | Iterable[str | Server], what: str = "url") -> l
     given: list[str | Server]
     if isinstance(servers, str):
         given = [*servers.strip().removesuffix(",").split(",")]
+    # These are iterable, too: bytes give numbers, and a mapping its keys.
     elif isinstance(servers, (bytes, bytearray, memoryview, Mapping)) or not isinstance(
         servers, Iterable
     ):
@@ -125,14 +128,14 @@ def parse_servers(servers: str | Iterable[str | Server], what: str = "url") -> l
 
 
 def _safe(url: str) -> str:
-    """A URL without what stands before the @: a message never shows a password."""
+    """Return a URL without what stands before the @: a message never shows a password."""
     scheme, mark, rest = url.partition("://")
     host = (rest if mark else url).rpartition("@")[2]
     return repr(f"{scheme.rpartition('@')[2]}://{host}" if mark else host)
 
 
 class ServerPool:
-    """Decides which server is tried next, and how long to wait before.
+    """The known servers: which of them is tried next, and after what pause.
 
     Not thread-safe: the thread that connects owns it.
 
@@ -149,7 +152,7 @@ class ServerPool:
 
     @property
     def servers(self) -> list[Server]:
-        """All that are known: first those given, in their order."""
+        """Servers that are known: first those given, in their order."""
         return self._given + self._discovered
 
     def discover(self, addresses: Iterable[str]) -> None:
@@ -159,6 +162,7 @@ class ServerPool:
         taken from the first server given.
         """
         first = self._given[0]
+        # Servers that were given are not replaced: their names are what certificates are for.
         known = {(server.host, server.port) for server in self._given}
         found = []
         for address in addresses:
@@ -182,7 +186,7 @@ class ServerPool:
         self._discovered = found
 
     def round(self) -> list[Server]:
-        """The servers to try now, in order: after a loss the one just lost comes last.
+        """Return the servers to try now, in order: after a loss the one just lost comes last.
 
         The others come in a random order, so that the clients of a dead server spread.
         """
@@ -191,15 +195,16 @@ class ServerPool:
             return servers
         others = [server for server in servers if server != self._current]
         random.shuffle(others)
+        # A discovered server may have left the cluster meanwhile.
         return [*others, self._current] if self._current in servers else others
 
     def connected(self, server: Server) -> None:
-        """The server took the connection: pauses begin anew."""
+        """Note that a server took the connection: pauses begin anew."""
         self._current = server
         self._pause = FIRST_PAUSE
 
     def next_pause(self) -> float:
-        """Seconds to wait after a round in which no server took the connection."""
+        """Return the seconds to wait after a round in which no server took the connection."""
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not for secrets
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return pause

@@ -68,7 +68,7 @@ def _closed_error() -> ConnectionClosedError:
 
 
 class Session(Subscribing):
-    """A connection that is kept alive until :meth:`close`.
+    """A connection that is kept alive, over one socket after the other, until :meth:`close`.
 
     Arguments:
         pool: the servers.
@@ -102,7 +102,7 @@ class Session(Subscribing):
         forks.register(self)
 
     def _prepare(self) -> None:
-        """The state of a session that has not connected; in a forked child, again."""
+        """Set the state of a session that has not connected; in a forked child, once more."""
         self._lock = threading.RLock()
         self._start_lock = threading.RLock()  # held while the first connection is made
         self._ended: ObjStoreError | None = None  # why there will never be one again
@@ -134,17 +134,17 @@ class Session(Subscribing):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed for good."""
+        """Whether the session was closed for good."""
         return self._ended is not None
 
     @property
     def server_url(self) -> str | None:
-        """The address of the server connected to, or None."""
+        """Address of the server connected to, or None."""
         link = self._link
         return None if link is None else link.server.url
 
     def start(self) -> None:
-        """Make the first connection, and start the reader thread. Nothing, if that was done.
+        """Make the first connection, and start the reader thread, unless that was done.
 
         Raises:
             ConnectionLostError: no server can be reached.
@@ -174,7 +174,7 @@ class Session(Subscribing):
                 raise
 
     def close(self, timeout: float = 2.0) -> None:
-        """End it, wake who waits, and give the reader time to end. Waits for no blocked writer."""
+        """End the session, wake who waits, and wait for the reader, but for no blocked writer."""
         with self._lock:
             if self._ended is not None:
                 return
@@ -197,9 +197,11 @@ class Session(Subscribing):
 
     @property
     def is_reentrant(self) -> bool:
-        """Whether this thread must not wait: a signal handler or a finalizer has interrupted a
-        step of it that the reader thread waits for, or that other callers do; or it is the reader
-        thread, in a finalizer."""
+        """Whether this thread must not wait for the server.
+
+        A signal handler or a finalizer has interrupted a step of it that the reader thread, or
+        another caller, waits for; or it is the reader thread, in a finalizer.
+        """
         mine = (self._lock, self._start_lock)
         return self.out.is_reentrant() or any(each._is_owned() for each in mine)  # type: ignore[attr-defined]
 
@@ -236,14 +238,14 @@ class Session(Subscribing):
                 raise no_connection(self._cause, self._lost, self._reconnect_timeout)
 
     def enqueue_control(self, command: bytes, waiting: Waiter | None = None) -> bool:
-        """As :meth:`transmit`, for a short command; never blocks. False: there is no connection."""
+        """Send a short command without ever blocking; return False without a connection."""
         if waiting is not None:
             self.waiting.enter(waiting)  # first in, then look: who takes the link away tells it
         self.out.enqueue_control(command)
         return self._link is not None
 
     def forget(self, waiting: Waiter) -> None:
-        """Whoever waited does so no longer."""
+        """Take somebody off the list of those who wait; they are told nothing any more."""
         self.waiting.leave(waiting)
 
     def ping(self, timeout: float) -> None:
@@ -275,7 +277,7 @@ class Session(Subscribing):
     # --- losing the connection and getting the next
 
     def wait_connected(self, timeout: float) -> Link:
-        """The connection, as soon as there is one.
+        """Wait for a connection, and return it.
 
         Raises:
             ConnectionLostError, AuthorizationError: there is none within ``timeout`` seconds.
@@ -347,7 +349,7 @@ class Session(Subscribing):
         self.out.send_control()  # what came while the lock was held
 
     def _reconnect(self) -> Link | None:
-        """Try until a server answers; None: it is closed, or gevent's thread outlived a fork."""
+        """Try until a server answers; None: closed, or gevent's thread has outlived a fork."""
         while self._ended is None and threading.current_thread() is self._thread:
             try:
                 link = dial_any(self._pool, self._options, lambda: self._ended is None)
@@ -391,7 +393,7 @@ class Session(Subscribing):
             link = self._reconnect()
 
     def _read(self, link: Link) -> ObjStoreError:
-        """Receive and hand on; returns why that ended."""
+        """Receive and hand on until the connection ends; return why it did."""
         transport, parser, silences = link.transport, link.parser, 0
         transport.set_receive_timeout(self._ping_interval)
         parser.place = self._subscriptions.place
@@ -452,7 +454,7 @@ class Session(Subscribing):
             self._lame = True
 
     def _take_complaint(self, text: str) -> None:
-        """An -ERR: of one operation (a permission), or of the connection, which ends next."""
+        """Deal with an -ERR: of one operation (a permission), or of the connection, which ends."""
         error = error_of(text)
         if not isinstance(error, PermissionDeniedError):
             LOG.warning("the server says: %s", text)
@@ -469,7 +471,7 @@ class Session(Subscribing):
         fail_all(concerned, error)
 
     def after_fork(self) -> None:
-        """In a child: leave the parent's connection alone; the next operation makes another."""
+        """Leave the parent's connection alone, in a child: the next operation makes another."""
         link, ended = self._link, self._ended
         self._prepare()
         self._ended = ended

@@ -1,4 +1,4 @@
-"""What a session does about its subscriptions: begin, end, limit. Nothing here ever blocks."""
+"""How a session begins, ends and limits its subscriptions. Nothing here ever blocks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = ["Subscribing"]
 class Subscribing:
     """The part of a session that deals with subscriptions."""
 
+    # Set by Session, the one class that inherits this.
     out: Outbox
     _subscriptions: Subscriptions
     waiting: Waiters
@@ -30,7 +31,7 @@ class Subscribing:
         refused: Callable[[ObjStoreError], object] | None = None,
         prepare: Callable[[Subscription], object] | None = None,
     ) -> Subscription:
-        """Subscribe. Never blocks; the server is told before anything that is sent later.
+        """Subscribe to a subject; the server is told before anything that is sent later.
 
         Without a connection the next one begins with it, as every one does after.
 
@@ -49,21 +50,25 @@ class Subscribing:
         return subscription
 
     def new_subscription(self, subject: str, handler: Handler, **options: Any) -> Subscription:
-        """A subscription, for :meth:`begin`.
+        """Make a subscription, for :meth:`begin`.
 
         Arguments and errors: as :class:`Subscription`.
         """
         return Subscription(self._subscriptions.next_sid(), subject, handler, **options)
 
     def begin(self, subscription: Subscription) -> None:
-        """Begin with a subscription, as :meth:`subscribe`; once more is no harm."""
+        """Begin a subscription, as :meth:`subscribe`; doing so twice does no harm."""
         if subscription.replies:
+            # The new one may be allowed where the last was denied: until that is known,
+            # replies can come.
             self.waiting.expect_replies()
+        # First: a link that begins in between announces it, and then the command below is
+        # empty, so the server is told once.
         self._subscriptions.add(subscription)
         self.out.enqueue_control(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription. Never blocks and never fails: without a connection it is over."""
+        """End a subscription. Never fails: without a connection it is over anyway."""
         if self._subscriptions.remove(subscription):
             self.out.enqueue_control(encode_unsubscribe(subscription.sid))
 

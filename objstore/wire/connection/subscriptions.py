@@ -1,4 +1,4 @@
-"""What a session is subscribed to, and who waits on it. State only: nothing here does I/O.
+"""The subscriptions of a session, and those who wait on it. Nothing here does I/O.
 
 No lock is held here: a signal handler, or the garbage collector, may run between any two steps and
 come here again in the same thread, and the reader thread must not wait for what it interrupted.
@@ -106,7 +106,7 @@ class Subscription:
         self.commands()  # raises where the subject is too long
 
     def commands(self) -> bytes:
-        """What tells a server of it.
+        """Encode what tells a server of the subscription: SUB, and UNSUB where it has a limit.
 
         Raises:
             InvalidNameError: its subject or queue group is too long.
@@ -115,7 +115,7 @@ class Subscription:
         return subscribe if self.limit is None else subscribe + self.limit_command()
 
     def limit_command(self) -> bytes:
-        """What tells the server of the limit, in the server's counting."""
+        """Encode the UNSUB that tells the server of the limit, in the server's counting."""
         left = None if self.limit is None else max(self.limit - self._before, 1)
         return encode_unsubscribe(self.sid, left)
 
@@ -125,7 +125,8 @@ class Subscription:
         return self.announced and self.denied is None and self.received == self._before
 
     def announce(self) -> bytes:
-        """As :meth:`commands`, and note that they are sent to a new server."""
+        """Return :meth:`commands`, and note that they are sent to a new server."""
+        # A new server may allow what the last one denied.
         self.announced = True
         self.denied = None
         self._before = self.received
@@ -140,29 +141,29 @@ class Subscriptions:
         self._sids = itertools.count(1)
 
     def next_sid(self) -> int:
-        """A number that no other has."""
+        """Return a number that no other subscription has."""
         return next(self._sids)
 
     def add(self, subscription: Subscription) -> None:
-        """From now on its messages are delivered, and reconnects restore it."""
+        """Add a subscription: its messages are delivered, and reconnects restore it."""
         self._by_sid[subscription.sid] = subscription
 
     def remove(self, subscription: Subscription) -> bool:
-        """Forget it; False: it was not there."""
+        """Forget a subscription; return False if it was not there."""
         return self._by_sid.pop(subscription.sid, None) is not None
 
     def announce(self, subscription: Subscription) -> bytes:
-        """What tells the present server of one; nothing where it knows already, or need not."""
+        """Encode what tells the present server of one; ``b""`` where it knows, or need not."""
         if subscription.announced or subscription.sid not in self._by_sid:
             return b""
         return subscription.announce()
 
     def announce_all(self) -> bytes:
-        """What tells a new server of all of them."""
+        """Encode what tells a new server of all of them."""
         return b"".join(each.announce() for each in list(self._by_sid.values()))
 
     def deny(self, error: ObjStoreError) -> ObjStoreError | None:
-        """Note that the server refuses those to a subject.
+        """Note that the server refuses the subscriptions to a subject.
 
         Returns:
             The error of whoever waits for a reply, where an inbox is among them.
@@ -170,12 +171,14 @@ class Subscriptions:
         Where it does not say which one it refuses, because there are too many, it is the last
         one that was begun: the server takes them in order.
         """
+        # A copy: an iteration fails when another thread adds or removes one meanwhile.
         everyone = list(self._by_sid.values())
         if error.subject is None:
             denied = [each for each in everyone if each.is_unheard][-1:]
         else:
             denied = [each for each in everyone if each.subject == error.subject]
         for each in denied:
+            # The server may not have said which subject; the error shall say it.
             error.subject = each.subject
             each.denied = error
             if each.refused is not None:
@@ -184,7 +187,7 @@ class Subscriptions:
         return _without_inbox(error) if inboxes else None
 
     def place(self, sid: int, subject: str, header: bytes, size: int) -> memoryview | None:
-        """Where the payload of a large message shall land; None: anywhere."""
+        """Return where the payload of a large message shall land; None: anywhere."""
         subscription = self._by_sid.get(sid)
         if subscription is None or subscription.place is None:
             return None
@@ -195,6 +198,7 @@ class Subscriptions:
         subscription = self._by_sid.get(message.sid)
         if subscription is None:
             return  # it ended while the message was on its way
+        # Only the reader thread counts, so no lock is needed.
         subscription.received += 1
         if subscription.limit is not None and subscription.received >= subscription.limit:
             self.remove(subscription)
@@ -204,10 +208,11 @@ class Subscriptions:
             LOG.exception("a handler of messages to %s failed", subscription.subject)
 
     def deliver_run(self, messages: list[Message]) -> None:
-        """As :meth:`deliver`, for several in a row, of one subscription and to one subject."""
+        """Deliver several messages in a row, of one subscription and to one subject."""
         subscription = self._by_sid.get(messages[0].sid)
         if subscription is None:
             return
+        # A limit may be reached in the middle of the run, so each message is counted.
         if subscription.run_handler is None or subscription.limit is not None:
             for message in messages:
                 self.deliver(message)
@@ -220,8 +225,9 @@ class Subscriptions:
 
 
 def _without_inbox(error: ObjStoreError) -> ObjStoreError:
-    """The error of whoever awaits a reply, where none can come."""
+    """Make the error of whoever awaits a reply, where none can come."""
     what = f"{error}: no reply can come"
+    # The other reason is a limit on their number, where another prefix would not help.
     if "permission" in (error.description or "").lower():
         what += "; connect with the inbox_prefix= that this user may subscribe to"
     return PermissionDeniedError(what, subject=error.subject, description=error.description)
@@ -232,14 +238,14 @@ class Waiter(Protocol):
 
     @property
     def subject(self) -> str:
-        """The subject published to, by which a refused permission finds its operation."""
+        """Subject published to, by which a refused permission finds its operation."""
 
     def fail(self, error: ObjStoreError) -> None:
-        """Wake up with an error. Called by any thread: must not block."""
+        """Wake up with an error. Any thread may call this; it must not block."""
 
 
 class Latch:
-    """What one thread waits behind until another opens it.
+    """A gate at which one thread waits until another opens it.
 
     Rejected: ``threading.Event`` and ``Condition``. They take their locks in Python code, where
     Ctrl-C can strike just after: the lock stays taken, and who wants to wake the waiter, the
@@ -263,7 +269,7 @@ class Latch:
             pass
 
     def wait(self, timeout: float) -> bool:
-        """Wait, once; False: it was not opened in time."""
+        """Wait until it is opened, once; return False if it was not in time."""
         return self._lock.acquire(timeout=timeout)
 
 
@@ -271,7 +277,7 @@ class Signal:
     """A thread that waits for a PONG, woken once: by success or by failure.
 
     Attributes:
-        subject: none.
+        subject: ``""``: a PING has none, so no refused permission concerns it.
         error: why it failed.
     """
 
@@ -284,23 +290,23 @@ class Signal:
         self._latch = Latch()
 
     def set(self) -> None:
-        """Wake it."""
+        """Wake the thread: the PONG has come."""
         self._done = True
         self._latch.open()
 
     def fail(self, error: ObjStoreError) -> None:
-        """Wake it with an error, unless it has succeeded."""
+        """Wake the thread with an error, unless the PONG has come."""
         if not self._done:
             self.error = error
             self.set()
 
     def wait(self, timeout: float) -> bool:
-        """Wait; False: nothing happened in time."""
+        """Wait to be woken; return False if nothing happened in time."""
         return self._latch.wait(timeout)
 
 
 class Waiters(set[Waiter]):
-    """Everybody who waits on the present connection. None of them is ever forgotten asleep.
+    """Everybody who waits on the present connection. Each of them is woken, or leaves.
 
     Without a lock: each step is one operation of the set, which the interpreter does whole, and
     who takes somebody out is who finds them there. Rejected: a reentrant lock. A signal handler
@@ -316,7 +322,7 @@ class Waiters(set[Waiter]):
     no_replies: ObjStoreError | None = None
 
     def enter(self, waiting: Waiter) -> bool:
-        """Wait from now on; False: it waits for a reply, none can come, and it was told so."""
+        """Add somebody; return False if they wait for a reply that cannot come, and were told."""
         # First in, then look: whoever denies the inbox from now on tells it.
         self.add(waiting)
         denied = self.no_replies
@@ -327,7 +333,7 @@ class Waiters(set[Waiter]):
         return False
 
     def leave(self, waiting: Waiter) -> bool:
-        """Wait no longer; False: it was not there, so somebody tells it or has told it."""
+        """Take somebody out; return False if they were not there: another tells, or told, them."""
         try:
             self.remove(waiting)
         except KeyError:
@@ -335,37 +341,41 @@ class Waiters(set[Waiter]):
         return True
 
     def empty(self) -> list[Waiter]:
-        """Send everybody out, to be told why by the caller."""
+        """Take everybody out, and return them; the caller tells them why."""
         return self._take(lambda _: True)
 
     def expect_no_replies(self, error: ObjStoreError) -> list[Waiter]:
-        """Send those out who wait for replies, and let nobody in who will."""
+        """Take out, and return, those who wait for replies; from now on nobody may."""
+        # Set first: whoever enters after the others were taken out finds it in enter().
         self.no_replies = error
         return self._take(lambda each: not isinstance(each, Signal))
 
     def expect_replies(self) -> None:
-        """Let everybody in again."""
+        """Let whoever waits for a reply in again."""
         self.no_replies = None
 
     def concerned(self, subject: str | None) -> list[Waiter]:
-        """Send those out who published to a subject."""
+        """Take out, and return, those who published to a subject."""
         return self._take(lambda each: each.subject == subject)
 
     def _take(self, wanted: Callable[[Waiter], bool]) -> list[Waiter]:
+        # A copy, as others come and go; who is gone by leave()'s account is told by another.
         return [each for each in list(self) if wanted(each) and self.leave(each)]
 
 
 def copy_error(error: ObjStoreError) -> ObjStoreError:
-    """The same error, for one more thread to raise: an instance has but one traceback."""
+    """Copy an error, for one more thread to raise: an instance has but one traceback."""
     another = copy.copy(error)
+    # copy.copy() leaves the cause out.
     another.__cause__ = error.__cause__
     return another
 
 
 def fail_all(waiting: Iterable[Waiter], error: ObjStoreError) -> None:
-    """Tell everybody, each with an error of its own."""
+    """Tell several who wait that it failed, each with a copy of the error."""
     for each in waiting:
         try:
             each.fail(copy_error(error))
         except Exception:
+            # The rest must still be told, or they would wait for ever.
             LOG.exception("somebody who waited could not be told")

@@ -59,17 +59,20 @@ class Transport:
             raise OSError(f"{host!r} cannot be a host's name ({error})") from error
         failure: OSError | None = None
         for index, (family, kind, proto, _, address) in enumerate(found):
+            # An equal share of the time that is left: a dead address must not use it all up.
             share = max(deadline - time.monotonic(), 0.001) / (len(found) - index)
             sock = socket.socket(family, kind, proto)
             try:
                 sock.settimeout(share)
                 sock.connect(address)
+                # Nagle's algorithm would hold a small command until the last is acknowledged.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if keepalive:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 return cls(sock, timeout)
             except OSError as error:
                 sock.close()
+                # The first failure is of the address that the system prefers.
                 failure = failure or error
             except BaseException:
                 sock.close()
@@ -77,11 +80,11 @@ class Transport:
         raise failure or OSError(f"{host} has no address")
 
     def set_receive_timeout(self, seconds: float) -> None:
-        """How long :meth:`receive_into` waits; then it raises ``TimeoutError``."""
+        """Set how long :meth:`receive_into` waits, in seconds, before ``TimeoutError``."""
         _set_timeout(self._socket, socket.SO_RCVTIMEO, seconds)
 
     def receive_into(self, buffer: memoryview) -> int:
-        """Receive what is there, at least one byte; 0: the other side closed.
+        """Receive what is there, and return how many bytes; 0: the other side closed.
 
         Raises:
             OSError: the connection broke, or nothing came in time (``TimeoutError``).
@@ -99,6 +102,7 @@ class Transport:
                 (``TimeoutError``); a part of the bytes may have gone.
         """
         try:
+            # Nearly always all of it goes; the rest is sent part by part, without a copy.
             sent = self._socket.sendmsg(parts)
             for part in parts:
                 size = len(part)
@@ -109,16 +113,16 @@ class Transport:
             raise TimeoutError("the other side takes nothing") from None
 
     def _send_rest(self, data: memoryview) -> None:
-        """Each send has a time-out of its own: a slow line is not a dead one."""
+        """Send what is left; each send has a time-out of its own: a slow line is not a dead one."""
         while data:
             data = data[self._socket.send(data) :]
 
     def is_writable(self) -> bool:
-        """Whether a few bytes can be sent without blocking."""
+        """Tell whether a few bytes can be sent without blocking."""
         return _is_writable(self._socket)
 
     def finish(self) -> None:
-        """Send no more. What the other side still sends arrives, until it closes too."""
+        """End sending. What the other side still sends arrives, until it closes too."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
@@ -129,6 +133,8 @@ class Transport:
         """
         if os.getpid() == self._pid:
             with contextlib.suppress(OSError):
+                # Not close(): a thread that receives would go on with a descriptor whose
+                # number another file may have by then.
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
@@ -189,6 +195,7 @@ class TLSTransport(Transport):
 
     def _feed(self) -> None:
         try:
+            # Room for several TLS records, which have at most 16 KiB of data each.
             data = self._socket.recv(64 << 10)
         except BlockingIOError:
             raise TimeoutError("nothing came in time") from None
@@ -199,7 +206,7 @@ class TLSTransport(Transport):
                 self._incoming.write_eof()
 
     def receive_into(self, buffer: memoryview) -> int:
-        """As in the clear; a close without TLS's own goodbye counts as a close."""
+        """Receive as in the clear; a close without TLS's own goodbye counts as a close."""
         while True:
             with self._tls_lock:
                 try:
@@ -211,7 +218,7 @@ class TLSTransport(Transport):
             self._feed()
 
     def send(self, parts: Sequence[Buffer]) -> None:
-        """As in the clear."""
+        """Send as in the clear."""
         with self._tls_lock:
             for part in parts:
                 if len(part):
@@ -234,7 +241,7 @@ class _Cooperative:
 
     @staticmethod
     def poll() -> select.poll:
-        """Python's own: gevent's lets others run, which who asks must not (a finalizer, say)."""
+        """Make Python's own ``poll``: gevent's lets others run, which a finalizer must not."""
         monkey = sys.modules.get("gevent.monkey")
         new: Callable[[], select.poll] = (
             select.poll if monkey is None else monkey.get_original("select", "poll")
@@ -265,12 +272,12 @@ class _Cooperative:
 
 
 def _is_blocking(sock: socket.socket) -> bool:
-    """Whether the kernel waits, as it does but for those who replace Python's sockets."""
+    """Tell whether the kernel waits, as it does but for those who replace Python's sockets."""
     return sys.platform == "win32" or os.get_blocking(sock.fileno())
 
 
 def _is_writable(sock: socket.socket) -> bool:
-    """Whether a few bytes can be sent at once."""
+    """Tell whether a few bytes can be sent at once."""
     if not hasattr(select, "poll"):  # pragma: no cover - Windows
         return bool(select.select([], [sock], [], 0)[1])
     # Not select.select: that fails on descriptors above 1,023.
