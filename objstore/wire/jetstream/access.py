@@ -57,7 +57,7 @@ class Batch(Protocol[_T]):
     count: int
 
     def next(self, timeout: float, /) -> _T | None:
-        """What comes next; None: nothing in so many seconds."""
+        """Return what comes next; None: nothing in so many seconds."""
 
 
 class Access:
@@ -72,10 +72,10 @@ class Access:
         direct: whether the stream answers direct gets.
         single: whether only the first of several answers arrives.
         may_purge: whether this user may purge; None: that is not known yet.
-        commits: whether this user may store records, once that is known.
-        proved: whether it was looked at once what a put needs.
+        commits: whether this user is known to be allowed to store records.
+        proved: whether the rights that a put needs have been looked at.
         denied: the ways that this user may not take.
-        direct_get: what a subject of messages stands behind in a direct get of the last of them.
+        direct_get: what the subject of a direct get begins with; a message's subject follows.
     """
 
     def __init__(
@@ -84,8 +84,10 @@ class Access:
         self._jetstream = jetstream
         self._stream = stream
         self._ask_stream = ask_stream
+        # Built once, as each read of a record begins with it.
         self.direct_get = f"{jetstream.prefix}.DIRECT.GET.{stream}."
         self.direct = True
+        # Assumed until a read goes unanswered: asking first would cost a round trip.
         self.single = False
         self.may_purge: bool | None = None
         self.commits = self.proved = False
@@ -103,11 +105,11 @@ class Access:
         return self.is_limited or (not self.proved and self._jetstream.user.is_limited)
 
     def allows(self, way: Way) -> bool:
-        """Whether a way was not denied."""
+        """Tell whether a way was not denied."""
         return way not in self.denied
 
     def deny(self, way: Way) -> None:
-        """Take note that the user may not ask so."""
+        """Note that the user may not ask in this way."""
         self.denied.add(way)
 
     @property
@@ -117,19 +119,19 @@ class Access:
         return direct and self._jetstream.supports("batched direct get")
 
     def way_of_last(self, *, leader: bool) -> Way:
-        """How to ask for a subject's last message: the leader, or whoever answers first."""
+        """Choose how to ask for a subject's last message: the leader, or whoever answers first."""
         if not self.denied:
             return Way.LEADER if leader or not self.direct else Way.BY_SUBJECT
         return self._first_allowed((Way.BY_SUBJECT, Way.BY_REQUEST), leader)
 
     def way_of_next(self, *, leader: bool) -> Way:
-        """How to ask for a message from a sequence on."""
+        """Choose how to ask for a message from a sequence on."""
         if not self.denied:
             return Way.LEADER if leader or not self.direct else Way.BY_REQUEST
         return self._first_allowed((Way.BY_REQUEST,), leader)
 
     def _first_allowed(self, direct: tuple[Way, ...], leader: bool) -> Way:
-        """The first way that was not denied; where all were, the one to be refused by."""
+        """Return the first way that was not denied; where all were, the one to be refused by."""
         ways = direct if self.direct else ()
         ways = (Way.LEADER, *ways) if leader else (*ways, Way.LEADER)
         return next((way for way in ways if way not in self.denied), ways[0])
@@ -137,7 +139,7 @@ class Access:
     # --- single messages
 
     def last(self, subject: str, *, leader: bool) -> StoredMessage | None:
-        """The last message of a subject.
+        """Read the last message of a subject; None: there is none.
 
         Arguments:
             subject: the subject.
@@ -168,10 +170,11 @@ class Access:
         )
 
     def _last(self, subject: str, *, leader: bool) -> StoredMessage | None:
-        """As :meth:`last`, by whichever way is allowed."""
+        """Read as :meth:`last`, by whichever way is allowed."""
         way = self.way_of_last(leader=leader)
         while True:
             try:
+                # This ends: each refused turn denies one more of the three ways.
                 return self._jetstream.read(last_of_subject(self._stream, subject, way))
             except PermissionDeniedError:
                 self.denied.add(way)
@@ -180,7 +183,7 @@ class Access:
                     raise
 
     def last_from_any(self, subject: str) -> StoredMessage | None:
-        """The last message of a subject, from whichever server answers first."""
+        """Read the last message of a subject from whichever server answers first."""
         if self.direct:
             try:
                 return self.last(subject, leader=False)
@@ -189,10 +192,11 @@ class Access:
         return self.last(subject, leader=True)
 
     def next(self, subject: str, sequence: int, *, leader: bool) -> StoredMessage | None:
-        """The first message of a subject from a sequence on; raises as :meth:`last`."""
+        """Read the first message of a subject from a sequence on; raises as :meth:`last`."""
         way = self.way_of_next(leader=leader)
         while True:
             try:
+                # As in _last, this ends.
                 return self._jetstream.read(next_of_subject(self._stream, subject, sequence, way))
             except PermissionDeniedError:
                 self.denied.add(way)
@@ -201,7 +205,7 @@ class Access:
                     raise
 
     def start_last(self, subject: str, *, leader: bool, along: bool = False) -> PendingRead:
-        """As :meth:`last`, for the answer to be taken later.
+        """Ask for the last message of a subject; the answer is taken later.
 
         Arguments:
             subject, leader: as for :meth:`last`.
@@ -210,11 +214,11 @@ class Access:
         return PendingRead(self._jetstream, self._stream, self, subject, None, leader, along)
 
     def start_next(self, subject: str, sequence: int, *, leader: bool) -> PendingRead:
-        """Ask for the first message of a subject from a sequence on."""
+        """Ask for the first message of a subject from a sequence on; the answer is taken later."""
         return PendingRead(self._jetstream, self._stream, self, subject, sequence, leader, False)
 
     def learn_direct(self) -> None:
-        """Direct gets went unanswered: does the stream allow them?
+        """Ask whether the stream allows direct gets, since one went unanswered.
 
         Raises:
             BucketNotFoundError: there is no such stream.
@@ -225,12 +229,13 @@ class Access:
     # --- several answers
 
     def take(self, batch: Batch[_T], timeout: float) -> _T | None:
-        """What comes next of a batch.
+        """Take what comes next of a batch.
 
         Returns:
             None where nothing came within ``timeout`` seconds, or where it turns out that nothing
             will: :attr:`single` tells.
         """
+        # One batch is proof for all: whether answers after the first arrive depends on the account.
         if self._several or batch.count > 1:
             self._several = True
             return batch.next(timeout)
@@ -261,6 +266,7 @@ class Access:
             self.deny(Way.BY_REQUEST)
             return None
         except ConnectionLostError:
+            # The size may be the reason: a server cuts off a client that reads too slowly.
             self._jetstream.read_limit.broke(asked)
             return None
         except ObjStoreError:
@@ -268,12 +274,14 @@ class Access:
         if messages is None:
             return None
         end = messages.pop()
+        # A batch also ends at max_bytes: only a count of 0 says that nothing is left.
         if end.status == BATCH_END and end.value(b"Nats-Num-Pending") == b"0":
             return [StoredMessage.of_direct(message) for message in messages]
+        # A 404 and no message: none of the subjects has one.
         return [] if end.status == NOT_FOUND and not messages else None
 
     def _all_of(self, page: DirectPage) -> list[Message] | None:
-        """All messages of a page, the last one of them a status; None: they do not come."""
+        """Take all messages of a page, the last one of them a status; None: they do not come."""
         messages: list[Message] = []
         while not (messages and messages[-1].status):
             part = self.take(page, self._jetstream.timeout)
@@ -283,7 +291,7 @@ class Access:
         return messages
 
     def _answers_singly(self, batch: Batch[object]) -> bool:
-        """Whether a later request is answered, and still nothing more comes of this one.
+        """Find out whether a later request is answered while nothing more comes of this one.
 
         A server answers in order, so this is no matter of how fast it is. In a cluster another
         one may have answered; if a batch is taken for a single answer there, reading goes on by
@@ -307,8 +315,8 @@ class PendingRead:
     Arguments:
         jetstream, stream: where it is.
         access: knows the ways.
-        subject: of the message.
-        sequence: it is the first one from there on; None: the last one.
+        subject: the message's subject.
+        sequence: ask for the first message from there on; None: for the last one.
         leader: whether the stream's leader is asked, if that is allowed.
         along: whether the request travels with whatever is sent next.
     """
@@ -360,7 +368,7 @@ class PendingRead:
         return next_of_subject(self._stream, self._subject, self._sequence, self._way)
 
     def result(self) -> StoredMessage | None:
-        """The message; None where there is none.
+        """Wait for the message, and return it; None where there is none.
 
         Raises:
             PermissionDeniedError: no way to ask for it is allowed.
@@ -368,6 +376,7 @@ class PendingRead:
         """
         while True:
             try:
+                # This ends: each turn takes another way than the one before, or raises.
                 return self._parse(self._pending.result(self._jetstream.timeout))
             except PermissionDeniedError as error:
                 refusal: ObjStoreError = error
@@ -387,9 +396,9 @@ class PendingRead:
             )
 
     def flush_piggybacked(self) -> None:
-        """Ask now, if that was to go along with something else. Never fails."""
+        """Send the question now, if it waits for something to go along with. Never fails."""
         self._pending.flush_piggybacked()
 
     def close(self) -> None:
-        """Wait no longer. Never fails."""
+        """Give the read up: nobody waits for it any more. Never fails."""
         self._pending.close()

@@ -41,6 +41,7 @@ _SEQUENCE = b"Nats-Sequence"
 _TIME = b"Nats-Time-Stamp"
 _SUBJECT = b"Nats-Subject"
 _STREAM = b"\r\nNats-Stream: "
+# The headers that the server adds, in the order in which it writes them: one search for all.
 _OWN_HEADERS = re.compile(
     rb"\r\nNats-Stream: [^\r]*\r\nNats-Subject: ([^\r ]+)\r\nNats-Sequence: ([0-9]+)"
     rb"\r\nNats-Time-Stamp: ([^\r ]+)\r\n"
@@ -48,12 +49,12 @@ _OWN_HEADERS = re.compile(
 
 
 class PubAck(msgspec.Struct, frozen=True, rename={"sequence": "seq"}):
-    """JetStream stored a message.
+    """The acknowledgement that JetStream stored a message.
 
     Attributes:
         stream: where.
         sequence: its number there.
-        duplicate: it was known by its ``Nats-Msg-Id``.
+        duplicate: whether it was known by its ``Nats-Msg-Id``.
     """
 
     stream: str
@@ -62,7 +63,7 @@ class PubAck(msgspec.Struct, frozen=True, rename={"sequence": "seq"}):
 
 
 class _Published(PubAck, frozen=True):
-    """The answer to a publish; of an error it has the stream, too."""
+    """The answer to a publish: an acknowledgement, or an error, which has the stream, too."""
 
     error: dict[str, Any] | None = None
 
@@ -73,6 +74,7 @@ class _Stored(msgspec.Struct):
     subject: str
     seq: int
     time: str
+    # Base64 in the JSON; msgspec decodes it where bytes are declared.
     hdrs: bytes = b""
     data: bytes = b""
 
@@ -99,9 +101,11 @@ def parse_pub_ack(message: Message, what: str) -> PubAck:
         ObjStoreError: JetStream refused the message, by the table in
             :mod:`objstore.errors`.
     """
+    # The server itself says so, and not JetStream: no stream listens to the subject.
     if message.header and message.status == NO_RESPONDERS:
         raise NoRespondersError(f"{what}: no stream takes it", code=NO_RESPONDERS)
     try:
+        # Nearly all are acknowledgements; anything else is read again below, as plain JSON.
         ack = _decode_published(message.payload)
         if ack.error is None:
             return ack
@@ -112,7 +116,7 @@ def parse_pub_ack(message: Message, what: str) -> PubAck:
 
 
 def mark_of(stream: str) -> bytes:
-    """What the header block of a direct get's answer has where it was read from this stream."""
+    """Return what an answer to a direct get has in its header block if this stream gave it."""
     return b"%b%b\r\n" % (_STREAM, stream.encode())
 
 
@@ -120,7 +124,7 @@ class StoredMessage(msgspec.Struct, gc=False):
     """A message as a stream holds it; not to be changed.
 
     Attributes:
-        subject: it was published to.
+        subject: the subject that it was published to.
         sequence: its number in the stream.
         time: when it was stored, in the server's text.
         header: its own headers, raw; with the direct get's among them.
@@ -134,12 +138,12 @@ class StoredMessage(msgspec.Struct, gc=False):
     payload: bytes | memoryview
 
     def is_of(self, stream: str) -> bool:
-        """Whether it was read from this stream, and not from a mirror of it; of direct gets."""
+        """Tell of a direct get's message whether this stream gave it, and not a mirror of it."""
         return mark_of(stream) in self.header
 
     @classmethod
     def of_direct(cls, message: Message) -> StoredMessage:
-        """From the answer to a direct get.
+        """Make a message of the answer to a direct get.
 
         Raises:
             APIError: a header that every such answer has is missing.
@@ -157,6 +161,7 @@ class StoredMessage(msgspec.Struct, gc=False):
         return StoredMessage(
             str(subject, "utf-8", "surrogateescape"),
             int(sequence),
+            # The time stays text: few look at it, and parsing it is left to them.
             str(stamp, "ascii", "replace"),
             header,
             message.payload,
@@ -168,12 +173,13 @@ _WITHOUT_STATUS, _NOT_FOUND = b"NATS/1.0\r\n", b"NATS/1.0 404"
 
 
 def direct_answer(message: Message, subject: str) -> StoredMessage | None:
-    """The message that a direct get gave; None: there is none.
+    """Return the message that a direct get gave; None: there is none.
 
     Raises:
         ObjStoreError: it gave another status.
     """
     header = message.header
+    # The first bytes tell nearly all answers apart; others need their status parsed.
     if header.startswith(_WITHOUT_STATUS):
         return StoredMessage.of_direct(message)
     if header.startswith(_NOT_FOUND):
@@ -185,6 +191,7 @@ def direct_answer(message: Message, subject: str) -> StoredMessage | None:
 
 def direct_error(message: Message, what: str) -> ObjStoreError:
     """Translate a status of a direct get that is not an answer."""
+    # The status and its description follow the nine characters of "NATS/1.0 ".
     text = message.header[9 : message.header.find(b"\r\n")].decode("ascii", "replace")
     if message.status == NO_RESPONDERS:
         return NoRespondersError(f"{what}: nobody answers direct gets", code=NO_RESPONDERS)
@@ -203,7 +210,7 @@ class PendingAck:
         self._timeout = timeout
 
     def result(self) -> PubAck:
-        """The acknowledgement.
+        """Wait for the acknowledgement, and return it.
 
         Raises: as :meth:`JetStream.publish`.
         """
@@ -215,12 +222,12 @@ class PendingAck:
             raise
 
     def close(self) -> None:
-        """Wait no longer. Never fails."""
+        """Give the acknowledgement up: nobody waits for it any more. Never fails."""
         self._pending.close()
 
 
 def leader_answer(message: Message, stream: str) -> StoredMessage | None:
-    """The message that the stream's leader gave; None: there is none.
+    """Return the message that the stream's leader gave; None: there is none.
 
     Raises:
         ObjStoreError: JetStream's error, by the table in :mod:`objstore.errors`.
@@ -233,6 +240,7 @@ def leader_answer(message: Message, stream: str) -> StoredMessage | None:
         raise APIError(f"{what}: a malformed answer") from error
     if answer.error is not None:
         refusal = api_error(answer.error, what)
+        # The message is missing, not the stream: that would be BucketNotFoundError.
         if isinstance(refusal, APIError) and refusal.code == NOT_FOUND:
             return None
         raise refusal
@@ -243,7 +251,7 @@ def leader_answer(message: Message, stream: str) -> StoredMessage | None:
 
 
 def parse_answer(message: Message, what: str) -> dict[str, Any]:
-    """The JSON of the API's answer.
+    """Return the JSON of the API's answer.
 
     Raises:
         ObjStoreError: JetStream's error, by the table in :mod:`objstore.errors`.

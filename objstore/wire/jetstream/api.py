@@ -1,6 +1,6 @@
 """JetStream: typed calls of its API, acknowledged publishing, direct gets.
 
-The only room that knows ``$JS.API`` subjects. The answers have a room of their own,
+The only folder that knows ``$JS.API`` subjects. The answers have a module of their own,
 :mod:`objstore.wire.jetstream.answers`, and so have the headers that JetStream gives a meaning,
 :mod:`objstore.wire.jetstream.stored_headers`; what callers need of both is given out here as well.
 
@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 
+#: JetStream's number for: the stream has no message of this sequence.
 _NO_SUCH_MESSAGE = 10043
 
 #: How long a cluster may be silent before a call that changes nothing fails, in seconds, where
@@ -82,7 +83,7 @@ class JetStream:
 
     Arguments:
         connection: carries the calls.
-        prefix: of the API's subjects; a domain has one of its own.
+        prefix: what the API's subjects begin with; a domain has its own.
         timeout: for one call, in seconds.
         patience: how long a call that changes nothing is tried again when the connection
             breaks under it or a cluster has no leader, in seconds.
@@ -112,11 +113,12 @@ class JetStream:
 
     @property
     def server_version(self) -> tuple[int, int, int]:
-        """The version of the server connected to."""
+        """Version of the server connected to."""
+        # A server that does not say its version counts as older than every feature.
         return version_of(str(self.connection.session.info.get("version", "0.0.0")))
 
     def supports(self, feature: str) -> bool:
-        """Whether the server has a feature of :data:`FEATURES`."""
+        """Tell whether the server has a feature of :data:`FEATURES`."""
         return self.server_version >= FEATURES[feature]
 
     def require(self, feature: str, what: str) -> None:
@@ -159,7 +161,7 @@ class JetStream:
     def call(
         self, api: str, request: Mapping[str, Any] | None, what: str, *, repeat: bool = True
     ) -> dict[str, Any]:
-        """Call the API.
+        """Call a method of JetStream's API, and return its answer.
 
         Arguments:
             api: the rest of the subject, such as ``STREAM.INFO.OBJ_x``.
@@ -199,7 +201,7 @@ class JetStream:
             ) from error
 
     def _ask(self, subject: str, payload: Buffer, parse: Callable[[Message], _T]) -> _T:
-        """Request, and repeat while connections break under it, or a cluster has no leader."""
+        """Ask, and ask again while connections break under it, or a cluster has no leader."""
         begun = time.monotonic()
         try:
             return parse(self.connection.inbox.start(subject, payload).result(self.first_wait))
@@ -209,7 +211,7 @@ class JetStream:
 
     @property
     def first_wait(self) -> float:
-        """How long to wait before a question is asked again, in seconds; see :meth:`waits`."""
+        """Seconds to wait before a question is asked again; see :meth:`waits`."""
         return min(ASK_AGAIN, self.timeout) if self.is_clustered else self.timeout
 
     def ask_again(
@@ -223,7 +225,7 @@ class JetStream:
         """Repeat a question that changes nothing, where its failure may pass.
 
         Arguments:
-            subject, payload: of the request.
+            subject, payload: the request's.
             parse: reads the answer.
             failed: what became of it at first.
             begun: when that was asked.
@@ -234,6 +236,7 @@ class JetStream:
         waits = self.waits(begun)
         wait, violations = next(waits, self.timeout), 0
         while True:
+            # Asking again helps against neither: the client is closed, or nobody listens.
             if isinstance(failed, (ConnectionClosedError, NoRespondersError)):
                 raise failed
             if isinstance(failed, ConnectionLostError):
@@ -255,7 +258,7 @@ class JetStream:
                 failed = error
 
     def waits(self, begun: float | None = None) -> Iterator[float]:
-        """How long to wait for an answer, in seconds, each time that it is asked for.
+        """Yield how long to wait for an answer, in seconds, each time that it is asked for.
 
         A server alone is asked once. In a cluster nobody speaks for a stream without a leader,
         and a replica that has died or is frozen gets its share of the direct gets.
@@ -276,7 +279,7 @@ class JetStream:
     # --- streams
 
     def stream_info(self, stream: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The configuration and state of a stream.
+        """Return the configuration and state of a stream.
 
         Raises:
             BucketNotFoundError: there is none; and as :meth:`call`.
@@ -284,7 +287,7 @@ class JetStream:
         return self.call(f"STREAM.INFO.{stream}", request, f"stream {stream}")
 
     def stream_info_now(self, stream: str) -> dict[str, Any] | None:
-        """As :meth:`stream_info`, asked once; None where nobody says so in a second.
+        """Return :meth:`stream_info`, asked once; None where nobody says so in a second.
 
         Raises:
             BucketNotFoundError: there is none.
@@ -301,7 +304,7 @@ class JetStream:
         return None
 
     def start_stream_info(self, stream: str) -> PendingReply:
-        """As :meth:`stream_info`, asked along with what is sent next; for :func:`parse_answer`."""
+        """Ask for :meth:`stream_info` along with what is sent next; for :func:`parse_answer`."""
         return self.connection.inbox.start_piggybacked(f"{self._prefix}.STREAM.INFO.{stream}", b"")
 
     def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -329,10 +332,11 @@ class JetStream:
         Raises:
             BucketNotFoundError: there is none; and as :meth:`call`.
         """
+        # Not repeated: a second try would find no stream, though the first deleted it.
         self.call(f"STREAM.DELETE.{stream}", None, f"deleting stream {stream}", repeat=False)
 
     def subjects(self, stream: str, pattern: str) -> dict[str, int]:
-        """The subjects of a stream that match a pattern, each with its number of messages.
+        """Return the subjects of a stream that match a pattern, each with its number of messages.
 
         Raises:
             BucketNotFoundError: there is no such stream; and as :meth:`call`.
@@ -363,7 +367,7 @@ class JetStream:
         return int(answer.get("purged", 0))
 
     def purge_subject(self, stream: str) -> str:
-        """Where one has to be allowed to publish for :meth:`purge`."""
+        """Return the subject that one has to be allowed to publish to for :meth:`purge`."""
         return f"{self._prefix}.STREAM.PURGE.{stream}"
 
     def start_purging_nothing(self, stream: str) -> PendingReply:
@@ -381,6 +385,7 @@ class JetStream:
         Raises:
             BucketNotFoundError, BucketSealedError; and as :meth:`call`.
         """
+        # no_erase: the server need not overwrite the message before it lets go of it.
         request = {"seq": sequence, "no_erase": True}
         try:
             self.call(f"STREAM.MSG.DELETE.{stream}", request, f"deleting message {sequence}")
@@ -403,7 +408,7 @@ class JetStream:
         """Publish one message and wait until it is stored. It is never sent twice.
 
         Arguments:
-            subject: of the message.
+            subject: the message's subject.
             payload: its body.
             what: is attempted, to begin an error's message with.
             rollup: whether it replaces all earlier messages of its subject.
@@ -433,7 +438,7 @@ class JetStream:
         states_ttl: bool = False,
         facts: Mapping[str, str] | None = None,
     ) -> PendingAck:
-        """As :meth:`publish`, for the acknowledgement to be taken later.
+        """Publish one message; the acknowledgement is taken later. Otherwise as :meth:`publish`.
 
         Arguments:
             states_ttl: say the life time in our own header, too: delete markers lengthen it.
@@ -459,7 +464,7 @@ class JetStream:
         return self._ask(f"{self._prefix}.{request.subject}", request.payload, request.parse)
 
     def last_message(self, stream: str, subject: str) -> StoredMessage | None:
-        """The last message of a subject, from the stream's leader: what was acknowledged is seen.
+        """Read a subject's last message from the stream's leader: what was acknowledged is seen.
 
         Raises: as :meth:`read`.
         """
@@ -481,5 +486,5 @@ class JetStream:
         return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request, place)
 
     def direct_page(self, stream: str, request: BatchRequest) -> DirectPage:
-        """As :meth:`direct_batch`, for messages that are taken all at once."""
+        """Ask for a batch, as :meth:`direct_batch`, of which many messages are taken at once."""
         return DirectPage(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)

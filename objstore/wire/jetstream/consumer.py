@@ -91,7 +91,7 @@ class OrderedConsumer:
     Arguments:
         jetstream: the account.
         stream: the stream.
-        filter_subject: of the messages wanted.
+        filter_subject: the subject of the messages wanted; may be a pattern.
         start: what to begin with.
 
     Attributes:
@@ -141,7 +141,7 @@ class OrderedConsumer:
             self._step(None)
 
     def next(self, deadline: float | None) -> Delivery | None:
-        """The next message.
+        """Wait for the next message, and return it.
 
         Arguments:
             deadline: until when to wait, by the monotonic clock; None: for ever.
@@ -183,7 +183,7 @@ class OrderedConsumer:
         self.caught_up = caught_up
 
     def close(self) -> None:
-        """End it; wake who waits. Never blocks or fails, in a signal handler neither."""
+        """End it, and wake who waits. Never blocks or fails, in a signal handler neither."""
         if not self.closed:
             self.closed = True
             feed = self._feed
@@ -194,7 +194,7 @@ class OrderedConsumer:
     # --- one step: wait for one thing to happen, and deal with it
 
     def _step(self, deadline: float | None) -> bool:
-        """Take one step; False: time is up."""
+        """Take one step; return False when time is up."""
         feed = self._feed
         if feed is None and time.monotonic() >= self._retry_at:
             self._begin()
@@ -215,13 +215,13 @@ class OrderedConsumer:
         return True
 
     def _limit(self, feed: Feed) -> float:
-        """Until when the server may be silent."""
+        """Return until when the server may be silent, by the monotonic clock."""
         if feed.phase is Phase.LIVE:
             return feed.heard + SILENCE * self._heartbeat
         return feed.asked + self._jetstream.timeout
 
     def _silence(self, feed: Feed) -> ObjStoreError:
-        """Why nothing comes."""
+        """Make the error that says why nothing comes."""
         if feed.subscription is not None and feed.subscription.denied is not None:
             return feed.subscription.denied
         is_live = feed.phase is Phase.LIVE
@@ -233,7 +233,7 @@ class OrderedConsumer:
         )
 
     def _begin(self) -> None:
-        """Listen, and ask for the stream's state; :meth:`_take` deals with the answers."""
+        """Begin to listen, and ask for the stream's state; :meth:`_take` deals with the answers."""
         connection = self._jetstream.connection
         session = connection.session
         if session.is_closed:
@@ -297,7 +297,7 @@ class OrderedConsumer:
         self._asking.create_consumer(self._stream, config, feed)
 
     def _start_of(self, feed: Feed, last: int) -> dict[str, Any]:
-        """From where a consumer is to send.
+        """Choose from where a consumer is to send.
 
         A stream can end before what was received: after a crash of the machine, a restore, or
         in memory. Then its numbers say nothing, and what was stored later is what is new.
@@ -313,7 +313,7 @@ class OrderedConsumer:
         return {"deliver_policy": "by_start_sequence", "opt_start_seq": self._received + 1}
 
     def _config(self, feed: Feed) -> dict[str, Any]:
-        """The rest of a consumer's configuration, as ADR-17 has it."""
+        """Return the rest of a consumer's configuration, as ADR-17 has it."""
         return {
             "name": feed.name,
             "deliver_subject": feed.reply,
@@ -324,11 +324,13 @@ class OrderedConsumer:
             "flow_control": True,
             "idle_heartbeat": int(self._heartbeat * 1e9),
             "inactive_threshold": int(INACTIVE * 1e9),
+            # In memory, without replicas: a consumer that is lost is replaced by a new one.
             "mem_storage": True,
             "num_replicas": 1,
         }
 
     def _confirmed(self, feed: Feed, consumer: dict[str, Any]) -> None:
+        # Not bound: the server sees nobody who listens to deliver_subject.
         if not consumer.get("push_bound"):
             self._unbound += 1
             raise self._unheard(feed)
@@ -347,7 +349,7 @@ class OrderedConsumer:
             self.caught_up = True
 
     def _unheard(self, feed: Feed) -> ObjStoreError:
-        """The server sees nobody who listens to what the consumer is to send.
+        """Make the error of a consumer that nobody listens to, as the server sees it.
 
         In a cluster it may take a moment until it does. Else the consumer is another account's,
         and what it sends stays there.
@@ -414,7 +416,8 @@ class OrderedConsumer:
 
 
 def _is_final(error: ObjStoreError) -> bool:
-    """Whether trying again cannot help."""
+    """Tell whether trying again cannot help."""
     if isinstance(error, (ConnectionLostError, RequestTimeoutError, AuthorizationError)):
         return isinstance(error, ConnectionClosedError)
+    # Statuses from 500 on are the server's trouble, which may pass.
     return error.code is None or error.code < 500

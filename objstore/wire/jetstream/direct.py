@@ -28,6 +28,7 @@ UNSAID = 64 << 20  # where a request has none
 #: How many messages of a page are handed on at once.
 PART = 64
 
+# The line break is part of it, or a header whose name only ends like this would be found.
 _AT, _PENDING = b"\r\nNats-Sequence: ", b"\r\nNats-Num-Pending: "
 
 
@@ -64,7 +65,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _allowance(request: BatchRequest) -> int:
-    """How much a batch may bring: a server that sends on and on is not to fill the memory.
+    """Return how much a batch may bring: a server that sends on is not to fill the memory.
 
     Generous, since servers count otherwise: the headers that they add are not in ``max_bytes``.
     """
@@ -84,12 +85,12 @@ class DirectGet:
 
     Arguments:
         connection: carries it.
-        subject: of the request.
+        subject: the request's subject.
         request: what is asked for (ADR-31).
         place: where the payloads of large messages shall land; None: anywhere.
 
     Attributes:
-        subject: as above.
+        subject: the request's subject.
         count: how many messages have come.
     """
 
@@ -103,8 +104,10 @@ class DirectGet:
         self.subject = subject
         self.count = 0
         self._connection = connection
+        # Its put() may be entered twice: the garbage collector may close the connection meanwhile.
         self._queue: queue.SimpleQueue[Message | ObjStoreError] = queue.SimpleQueue()
         self._left = _allowance(request)
+        # Before the request goes: answers may come before transmit() returns.
         self._reply = connection.inbox.open(self._deliver, place)
         try:
             connection.session.transmit(_request_parts(subject, request, self._reply), self)
@@ -122,11 +125,11 @@ class DirectGet:
             self.fail(_too_long(self.subject))
 
     def fail(self, error: ObjStoreError) -> None:
-        """The connection ended, or the permission is missing."""
+        """Note that the connection ended, or the permission is missing: :meth:`next` raises it."""
         self._queue.put(error)
 
     def next(self, timeout: float) -> Message | None:
-        """The next message, its end marker (status 204) or an error status among them.
+        """Return the next message, its end marker (status 204) or an error status among them.
 
         Returns:
             None when nothing came within ``timeout`` seconds.
@@ -143,7 +146,7 @@ class DirectGet:
         return item
 
     def close(self) -> None:
-        """Drop what still comes. Never fails."""
+        """End the batch, and drop what still comes of it. Never fails."""
         self._connection.session.forget(self)
         self._connection.inbox.close(self._reply)
 
@@ -157,7 +160,7 @@ class DirectPage:
     took 22 ms so, and 18 in parts. Memory: what the request allows.
 
     Attributes:
-        subject: of the request.
+        subject: the request's subject.
         count: how many messages have come.
     """
 
@@ -179,6 +182,7 @@ class DirectPage:
         self._deliver_run([message])
 
     def _deliver_run(self, messages: list[Message]) -> None:
+        # Only the reader thread counts, so no lock is needed.
         for message in messages:
             self._left -= len(message.payload) + len(message.header) + OVERHEAD
         if self._left < 0:
@@ -188,16 +192,17 @@ class DirectPage:
         self.count += len(messages)
         part = self._part
         part += messages
+        # A status is the last that comes, so nothing is kept back behind it.
         if len(part) >= PART or messages[-1].status:
             self._part = []
             self._parts.put(part)
 
     def fail(self, error: ObjStoreError) -> None:
-        """The connection ended, or the permission is missing."""
+        """Note that the connection ended, or the permission is missing: :meth:`next` raises it."""
         self._parts.put(error)
 
     def next(self, timeout: float) -> list[Message] | None:
-        """The next messages. A status, its end (204) or another, is the last one of them.
+        """Return the next messages; a status, the end (204) or another, is the last of them.
 
         Returns:
             None when nothing came for ``timeout`` seconds.
@@ -210,6 +215,8 @@ class DirectPage:
             try:
                 part = self._parts.get(timeout=timeout)
             except queue.Empty:
+                # No part is complete, but a few messages may have come: then the server is not
+                # silent, and we wait on.
                 if len(self._part) == have:
                     return None
                 have = len(self._part)
@@ -219,7 +226,7 @@ class DirectPage:
             return part
 
     def result(self, timeout: float) -> list[Message] | None:
-        """All messages, the last one of them a status. Closes it.
+        """Return all messages, the last one of them a status; and close the batch.
 
         Returns, Raises:
             As :meth:`next`.
@@ -236,7 +243,7 @@ class DirectPage:
         return messages
 
     def close(self) -> None:
-        """Drop what still comes. Never fails."""
+        """End the batch, and drop what still comes of it. Never fails."""
         self._connection.session.forget(self)
         self._connection.inbox.close(self._reply)
 
@@ -246,28 +253,29 @@ def _request_parts(subject: str, request: BatchRequest, reply: str) -> list[Buff
 
 
 def left_behind(header: bytes) -> int | None:
-    """The server's count of the messages of a subject behind one, by the header block of that."""
+    """Return how many messages of its subject follow one, as its header block says."""
     return _number(header, _PENDING)
 
 
 def _number(header: bytes, mark: bytes) -> int | None:
-    """What stands behind a mark; the last one, which is the server's own."""
+    """Return the number behind the last mark: the server's own, which it puts at the end."""
     at = header.rfind(mark)
     digits = header[at + len(mark) : header.find(b"\r", at + 2)]
     return int(digits) if at >= 0 and digits.isdigit() else None
 
 
 def position(message: Message, pending_includes_self: bool) -> tuple[int, int]:
-    """Where a message of a batch stands: its sequence, and how many of its subject follow.
+    """Return where a batch's message stands: its sequence, and how many of its subject follow.
 
     Arguments:
-        message: of a batch.
+        message: a message of a batch.
         pending_includes_self: whether the server's count of those that follow has the message in
             it, as that of servers before 2.12 has.
 
     Raises:
         APIError: the headers that say so are missing.
     """
+    # Two searches, of 0.3 µs each; parsing the whole block takes 4.
     sequence, pending = _number(message.header, _AT), _number(message.header, _PENDING)
     if sequence is None or pending is None:
         raise APIError(f"a message of a batch without its position: {message!r}")

@@ -1,4 +1,4 @@
-"""Which nats-server has which feature."""
+"""The features that depend on the version of nats-server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ FEATURES: dict[str, tuple[int, int, int]] = {
 
 @functools.lru_cache(maxsize=16)
 def version_of(text: str) -> tuple[int, int, int]:
-    """The numbers of a server's version; what follows a dash is left out."""
+    """Return the numbers of a server's version; what follows a dash is left out."""
+    # 2.15.1-RC.2 has what 2.15.1 has. A part that is no number is left out.
     numbers = [int(part) for part in text.split("-")[0].split(".") if part.isdigit()]
     major, minor, patch, *_ = [*numbers, 0, 0, 0]
     return major, minor, patch

@@ -47,7 +47,7 @@ class Delivery(StoredMessage, gc=False):
 
     @classmethod
     def of(cls, message: Message) -> Delivery:
-        """From what came.
+        """Make a delivery of a message as it came.
 
         Raises:
             APIError: its reply subject is none of a consumer's.
@@ -79,6 +79,7 @@ class _Place(NamedTuple):
 def _parse_reply(reply: str) -> _Place:
     """Read ``$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<numbers>[.<more>]`` (ADR-15)."""
     tokens = reply.split(".")
+    # Nine tokens have no domain and no account; with both there are at least eleven.
     first = 4 if len(tokens) == 9 else 6
     try:
         if len(tokens) == 10:
@@ -89,20 +90,20 @@ def _parse_reply(reply: str) -> _Place:
 
 
 class FlowControl(NamedTuple):
-    """The server stops soon unless something is published to a subject.
+    """A request of the server, which stops soon unless something is published to a subject.
 
     Attributes:
-        subject: that one.
+        subject: where the server expects that.
     """
 
     subject: str
 
 
 class Idle(NamedTuple):
-    """The server has nothing to send, or believes so.
+    """A heartbeat: the server has nothing to send, or believes so.
 
     Attributes:
-        sequence: of the stream, up to which it has looked.
+        sequence: the stream's sequence up to which it has looked.
     """
 
     sequence: int
@@ -113,7 +114,7 @@ Item = Message | FlowControl | Idle | ObjStoreError
 
 
 class Phase(enum.Enum):
-    """What the server was asked for, and has said to it; the user's thread keeps count."""
+    """How far a consumer has come to be; the user's thread keeps count."""
 
     ASKED = "asked for the stream"
     CREATED = "the stream is there; asked for the consumer"
@@ -125,7 +126,7 @@ NEXT_PHASE = {Phase.ASKED: Phase.CREATED, Phase.CREATED: Phase.LIVE, Phase.LIVE:
 
 
 class Beginning(enum.Enum):
-    """What a consumer sends first."""
+    """The messages that a consumer sends first."""
 
     BY_NUMBER = "the messages from a sequence, or a moment, on"
     SNAPSHOT = "the last message of each subject"
@@ -178,7 +179,7 @@ class Feed:
         self.phase = NEXT_PHASE[self.phase]
 
     def fail(self, error: ObjStoreError) -> None:
-        """It is over: no more is taken in. Also called when the connection ends."""
+        """End the feed with an error, such as the end of the connection: no more is taken in."""
         self.ended = True
         self._items.put((self, error))
 
@@ -191,7 +192,7 @@ class Feed:
             self._items.put((self, item))
 
     def deliver(self, message: Message) -> None:
-        """Take in what came. Called by the reader thread."""
+        """Take in a message that came; called by the reader thread."""
         if self.ended:
             return
         self.heard = time.monotonic()
@@ -212,6 +213,7 @@ class Feed:
         except APIError as error:
             self.fail(error)
             return
+        # A missing message is not sent again, since nothing is acknowledged: begin anew.
         if sequence != self._sequence + 1:
             self.fail(_missing(self._sequence + 1, sequence - 1))
             return
@@ -242,7 +244,7 @@ class Feed:
 
 
 def size_of(item: Item) -> int:
-    """Of something in the queue, in bytes."""
+    """Return the size of something in the queue, in bytes."""
     if isinstance(item, Message):
         return len(item.payload) + len(item.header) + OVERHEAD
     return OVERHEAD

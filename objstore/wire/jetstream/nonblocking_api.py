@@ -20,7 +20,7 @@ __all__ = ["Asker", "NonblockingAPI"]
 
 
 class Asker(Waiter, Protocol):
-    """Who awaits answers. It is told of the connection's end, and of refused permissions.
+    """Somebody who awaits answers, and is told of a lost connection and refused permissions.
 
     Attributes:
         reply: where the answers go.
@@ -62,10 +62,11 @@ class NonblockingAPI:
 
     def delete_consumer(self, stream: str, name: str) -> None:
         """Have a consumer deleted, if it is there; no answer is awaited. Never fails."""
+        # Should this be lost, the server deletes it after its inactive_threshold.
         self._publish(f"{self._prefix}.CONSUMER.DELETE.{stream}.{name}")
 
     def answer_flow_control(self, subject: str, asker: Asker) -> None:
-        """Let a consumer send more."""
+        """Answer a request for flow control, so that a consumer sends more."""
         asker.subject = subject
         self._publish(subject)
 
@@ -73,6 +74,7 @@ class NonblockingAPI:
         asker.subject = subject  # first: a refusal may come at once
         return self._publish(subject, msgspec.json.encode(request), asker)
 
+    # Joined into one piece: the outbox queues a short command as one item.
     def _publish(self, subject: str, payload: bytes = b"", asker: Asker | None = None) -> bool:
         reply = b"" if asker is None else asker.reply.encode()
         command = b"".join(encode_publish(check_subject(subject), payload, reply))

@@ -1,4 +1,4 @@
-"""What comes in pages from JetStream's API, streams and subjects; and how many there are."""
+"""Lists that JetStream's API gives page by page: streams, subjects and their number."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from objstore.wire.jetstream.reads import count_request
 __all__ = ["SubjectCount", "all_streams", "count_subjects", "subject_pages"]
 
 #: How often the listing of streams begins again when some came or went meanwhile.
+#: Bounded, since in a busy account streams may come and go without end.
 ROUNDS = 3
 
 
 def all_streams(jetstream: JetStream) -> Iterator[dict[str, Any]]:
-    """All streams of the account, page by page; each one comes once.
+    """Yield all streams of the account, asked for page by page; each one comes once.
 
     Pages count from the first stream, so one that goes meanwhile moves the others up, past the
     page that comes next. When the number of streams changes, the listing is therefore made
@@ -37,14 +38,16 @@ def all_streams(jetstream: JetStream) -> Iterator[dict[str, Any]]:
                     seen.add(stream["config"]["name"])
                     yield stream
             offset += len(streams)
+            # The largest total so far: by a later, smaller one the round might end too early.
             if not streams or offset >= max(totals):
                 break
+        # No stream came or went between two pages, so none was missed.
         if len(totals) == 1:
             return
 
 
 def subject_pages(jetstream: JetStream, stream: str, pattern: str) -> Iterator[dict[str, int]]:
-    """The subjects of a stream with their numbers of messages, a page (100,000) at a time.
+    """Yield a stream's subjects with their numbers of messages, a page (100,000) at a time.
 
     Each page is what the stream holds when it is asked for: subjects that go meanwhile move
     others past the next page, and those that come make others come twice.
@@ -65,10 +68,10 @@ def subject_pages(jetstream: JetStream, stream: str, pattern: str) -> Iterator[d
 
 
 class SubjectCount(NamedTuple):
-    """How many subjects of a stream match a pattern.
+    """The number of a stream's subjects that match a pattern, at one moment.
 
     Attributes:
-        subjects: so many.
+        subjects: how many match.
         newest: the stream's last sequence at that moment.
     """
 

@@ -7,11 +7,12 @@ from objstore.wire.connection.arguments import api_prefix, is_token
 
 __all__ = ["USUAL_PREFIX", "make_prefix"]
 
+#: Where JetStream listens, unless an account imports it under another subject.
 USUAL_PREFIX = "$JS.API"
 
 
 def make_prefix(domain: str | None, prefix: str | None) -> str:
-    """The prefix of the API's subjects: a domain's, one given, or the usual.
+    """Return the prefix of the API's subjects: a domain's, one given, or the usual.
 
     Raises:
         InvalidOptionError: a domain that cannot stand in a subject, or both were given.

@@ -20,7 +20,7 @@ def purge_each(
 
     Arguments:
         jetstream: the account.
-        stream: they are in.
+        stream: the stream that they are in.
         subjects: not too many at a time, as their requests are sent without a pause.
 
     Returns:
@@ -34,10 +34,12 @@ def purge_each(
                 request = msgspec.json.encode({"filter": subject})
                 under_way.append((subject, jetstream.connection.inbox.start(target, request)))
             except ObjStoreError as error:
+                # Kept for later: the purges before this one still have an outcome to be told.
                 under_way.append((subject, error))
         for subject, pending in under_way:
             yield subject, _failure(jetstream, subject, pending)
     finally:
+        # Also when the caller stops early or Ctrl-C strikes: the inbox would keep them.
         for _, pending in under_way:
             if isinstance(pending, PendingReply):
                 pending.close()
@@ -46,7 +48,7 @@ def purge_each(
 def _failure(
     jetstream: JetStream, subject: str, pending: PendingReply | ObjStoreError
 ) -> ObjStoreError | None:
-    """What a purge ended in."""
+    """Wait for a purge; return what went wrong, or None."""
     if isinstance(pending, ObjStoreError):
         return pending
     try:

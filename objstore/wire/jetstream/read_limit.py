@@ -39,7 +39,7 @@ class ReadLimit:
 
     @property
     def bytes(self) -> int:
-        """How many may be under way; one message may be more."""
+        """Number of bytes that may be under way; one message may be more."""
         if self._bytes == MOST:
             return MOST
         other = self._server_info().get("server_id") != self._server
@@ -48,7 +48,7 @@ class ReadLimit:
         return self._bytes
 
     def broke(self, asked: int) -> None:
-        """Take note that the connection broke while so many bytes were under way."""
+        """Note that the connection broke while so many bytes were under way."""
         self._server = self._server_info().get("server_id")
         self._until = time.monotonic() + MEMORY
         self._bytes = min(self._bytes, max(1, asked // STEP))

@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Way(enum.Enum):
-    """How a message of a stream is asked for; each has a permission of its own."""
+    """The ways to ask for a message of a stream; each has a permission of its own."""
 
     BY_SUBJECT = "DIRECT.GET.<stream>.<subject>, without a payload"
     BY_REQUEST = "DIRECT.GET.<stream>, the subject in the payload"
@@ -44,7 +44,8 @@ class ReadRequest(NamedTuple):
 
 
 def read_request(stream: str, what: Mapping[str, Any], way: Way) -> ReadRequest:
-    """Ask for what a request's JSON says; not by subject."""
+    """Make the request for what its JSON says; not by subject."""
+    # The leader answers in JSON with the message in base64, a direct get with the message.
     payload = msgspec.json.encode(what)
     if way is Way.LEADER:
         subject = f"STREAM.MSG.GET.{stream}"
@@ -54,7 +55,7 @@ def read_request(stream: str, what: Mapping[str, Any], way: Way) -> ReadRequest:
 
 
 def last_of_subject(stream: str, subject: str, way: Way) -> ReadRequest:
-    """Ask for the last message of a subject."""
+    """Make the request for the last message of a subject."""
     if way is not Way.BY_SUBJECT:
         return read_request(stream, {"last_by_subj": subject}, way)
     target = f"DIRECT.GET.{stream}.{subject}"
@@ -62,10 +63,11 @@ def last_of_subject(stream: str, subject: str, way: Way) -> ReadRequest:
 
 
 def next_of_subject(stream: str, subject: str, sequence: int, way: Way) -> ReadRequest:
-    """Ask for the first message of a subject from a sequence on; not by subject."""
+    """Make the request for the first message of a subject from a sequence on; not by subject."""
     return read_request(stream, {"next_by_subj": subject, "seq": sequence}, way)
 
 
 def count_request(pattern: str) -> dict[str, Any]:
-    """Ask ``STREAM.INFO`` how many subjects match a pattern, and for the name of none."""
+    """Return what asks ``STREAM.INFO`` how many subjects match, and for the name of none."""
+    # An offset beyond all subjects: the page is empty, and the total is in the answer.
     return {"subjects_filter": pattern, "offset": 1 << 40}

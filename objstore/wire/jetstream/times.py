@@ -1,4 +1,4 @@
-"""The times in what a server says: RFC 3339. Pure."""
+"""The times in what a server says: RFC 3339. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 __all__ = ["parse_time", "time_text"]
 
+# ASCII: otherwise \d matches the digits of every script.
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:Z| ?([+-]\d\d):?(\d\d)(?: UTC)?)",
     re.ASCII,

@@ -1,4 +1,4 @@
-"""What the server says of the user that is logged in."""
+"""The rights of the user that is logged in, as the server tells them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from objstore.wire.connection.connection import Connection
 
 __all__ = ["User"]
 
+# Answered by the server connected to, about the user that asks.
 _INFO = "$SYS.REQ.USER.INFO"
 
 
@@ -29,10 +30,10 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class User:
-    """Whether the user may do everything: asked along with something else, and never waited for.
+    """What is known of the user's rights: asked along with something else, never waited for.
 
     Arguments:
-        connection: of the user.
+        connection: the user's connection.
 
     Attributes:
         is_limited: whether some things are not allowed, as far as is known by now.
@@ -46,7 +47,7 @@ class User:
         self._reply = ""  # where the answer goes, once it was asked
 
     def ask(self) -> None:
-        """Ask, with whatever is sent next. Nothing, if that was done."""
+        """Ask for the rights along with whatever is sent next, unless that was done."""
         if self._reply:
             return
         connection = self._connection
@@ -57,7 +58,7 @@ class User:
             self._reply = ""  # there is no connection: next time
 
     def fail(self, error: ObjStoreError) -> None:
-        """There will be no answer. Called by the reader thread."""
+        """Note that there will be no answer; called by the reader thread."""
         self._close()
         if isinstance(error, PermissionDeniedError):
             self.is_limited = True
@@ -65,7 +66,7 @@ class User:
             self._reply = ""
 
     def _deliver(self, message: Message) -> None:
-        """Take the answer, in the reader thread."""
+        """Take the answer; called by the reader thread."""
         self._close()
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # unknown there
             self.is_limited = bool(_decode(message.payload).data.permissions)
