@@ -59,6 +59,7 @@ NAME_IN_USE = 10058
 
 #: … and for: its storage could not be set up.
 STORE_FAILED = 10049
+#: How often the creation is tried before it fails, and the pause between two tries in seconds.
 STORE_TRIES, STORE_PAUSE = 5, 0.05
 
 
@@ -98,8 +99,9 @@ class Client(Uncopied):
         # Of each bucket, as long as somebody holds it; made and found by one thread at a time.
         self._known: WeakValueDictionary[str, KnownStream] = WeakValueDictionary()
         self._followed = FollowedBuckets()  # for all holds on a bucket, short-lived ones too
-        self._lock = threading.RLock()  # a signal handler may open a bucket, too
-        connection.__enter__()
+        # Reentrant: a signal handler may open a bucket, too.
+        self._lock = threading.RLock()
+        connection.__enter__()  # a lazy one: this only has it connect at its next use
 
     def __enter__(self) -> Client:
         self.connection.__enter__()
@@ -123,10 +125,10 @@ class Client(Uncopied):
         consistency: str = "strong",
         **options: Unpack[BucketKeywords],
     ) -> ObjectStore:
-        """A bucket, which is created if it does not exist.
+        """Open a bucket, and create it if it does not exist.
 
         Arguments:
-            name: of the bucket: letters, digits, dash and underscore.
+            name: the bucket's name: letters, digits, dash and underscore.
             create: False: only one that exists.
             consistency: ``"strong"``: metadata are read from the stream's leader, so what was
                 written is seen; ``"eventual"``: from any replica.
@@ -147,9 +149,13 @@ class Client(Uncopied):
         asked = self._checked(name, consistency, options)
         config = self._config(name)
         if config is None:
+            # Not created without a look: most buckets exist, and creating one needs a right of
+            # its own and the cluster's meta leader.
             if not create:
                 raise _no_bucket(name)
             config = self._create(name, asked)
+        # Also when it was created just now: another program may have been first, with other
+        # settings.
         check_existing(name, asked, config)
         return ObjectStore(self._handle(name, config, consistency))
 
@@ -168,7 +174,7 @@ class Client(Uncopied):
         )
 
     def _checked(self, name: str, consistency: object, options: BucketKeywords) -> BucketOptions:
-        """A bucket's options, checked before anything is sent."""
+        """Check a bucket's options, and that the server is new enough, before anything is sent."""
         asked = _checked(name, consistency, options)
         if asked.object_ttl:
             self._jetstream.require("message TTL", f"object_ttl of bucket {name}")
@@ -177,6 +183,8 @@ class Client(Uncopied):
         return asked
 
     def _config(self, name: str) -> dict[str, Any] | None:
+        # In the same system call as the question below: before its first chunk a put wants to know
+        # whether this user may take back what it stores.
         self._jetstream.user.ask()
         try:
             config: dict[str, Any] = self._jetstream.stream_info(stream_name(name))["config"]
@@ -218,6 +226,7 @@ class Client(Uncopied):
         info = parse_stream_info(created)
         newest, born = info.state.last_ts, info.created
         if info.state.messages and newest and born and newest < born and config.get("subjects"):
+            # Only up to that sequence: somebody may be storing in the new stream already.
             self._jetstream.purge(stream_name(name), ">", info.state.last_seq)
         return created
 
@@ -239,6 +248,7 @@ class Client(Uncopied):
             try:
                 return call(config)
             except APIError as error:
+                # 400 blames the request; any other status is the server's own trouble.
                 if error.code != 400:
                     raise
                 facts = dict(error.__dict__)
@@ -253,7 +263,7 @@ class Client(Uncopied):
         with ``sources`` single objects may expire, as theirs may.
 
         Arguments:
-            name: of the bucket.
+            name: the bucket's name.
             consistency: as for :meth:`object_store`.
             options: see :class:`objstore.BucketOptions`. ``metadata`` replaces the user's
                 pairs, and leaves ``max_object_size`` alone. ``sources`` given to a mirror (an
@@ -287,7 +297,7 @@ class Client(Uncopied):
         return ObjectStore(self._handle(name, answer["config"], consistency))
 
     def list_stores(self) -> Iterator[ObjectStoreStatus]:
-        """The account's buckets, in the order of their names.
+        """List the account's buckets, in the order of their names.
 
         Lazily, a page of some hundred streams for each request; no bucket is looked into, so
         ``size`` and ``total_size`` are None (``status()`` of a bucket counts its objects), while
@@ -296,6 +306,7 @@ class Client(Uncopied):
         Raises:
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
         """
+        # All streams, not those with a bucket's subjects: a mirror has no subjects.
         for stream in all_streams(self._jetstream):
             bucket = bucket_of_config(stream["config"])
             if bucket is not None:
@@ -346,6 +357,8 @@ class Client(Uncopied):
             raise _exists(target)
         wanted = cloned_stream(target, asked, config, self._supports())
         try:
+            # A mark of its own: the server takes the creation of a stream with equal settings
+            # for done, and two programs that clone at a time would both copy into it.
             created = self._make(target, marked(wanted, next_nuid()))
         except BucketConfigError as error:
             if error.err_code == NAME_IN_USE:
@@ -354,6 +367,7 @@ class Client(Uncopied):
         handle = self._handle(target, created["config"], consistency)
         try:
             copy_objects(Records(self._jetstream, source), handle)
+            # Last of all: as long as the mark is there, the clone is known to be incomplete.
             self._ask(target, self._jetstream.stream_update, wanted)
         except BaseException:
             with contextlib.suppress(ObjStoreError):
@@ -365,7 +379,7 @@ class Client(Uncopied):
         """Count a bucket's live objects, their bytes and their media types.
 
         Arguments:
-            name: of the bucket.
+            name: the bucket's name.
 
         Raises:
             InvalidNameError: the name cannot be one.
@@ -380,7 +394,7 @@ class Client(Uncopied):
         """Delete a bucket with all its objects.
 
         Arguments:
-            name: of the bucket.
+            name: the bucket's name.
 
         Returns:
             True if it was there.
@@ -389,6 +403,7 @@ class Client(Uncopied):
             InvalidNameError: the name cannot be one.
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
         """
+        # A bucket of the same name may be created later, with other records than those kept.
         self._followed.forget(check_bucket_name(name))
         try:
             self._jetstream.stream_delete(stream_name(name))
@@ -398,7 +413,7 @@ class Client(Uncopied):
 
 
 def _checked(name: str, consistency: object, options: BucketKeywords) -> BucketOptions:
-    """A bucket's options, checked before anything is sent."""
+    """Check a bucket's name and options before anything is sent; return the options."""
     check_bucket_name(name)
     if consistency not in ("strong", "eventual"):
         raise InvalidOptionError(
@@ -421,6 +436,7 @@ def _options(options: BucketKeywords) -> BucketOptions:
     try:
         return BucketOptions(**options)
     except TypeError:
+        # Python's own message would name BucketOptions(), which the user did not call.
         known = ", ".join(BucketOptions.__dataclass_fields__)
         unknown = ", ".join(sorted(set(options) - set(BucketOptions.__dataclass_fields__)))
         raise InvalidOptionError(f"a bucket has no option {unknown}; it has {known}") from None

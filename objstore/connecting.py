@@ -1,4 +1,4 @@
-"""``connect``: a client made of what the user says, the environment says, and a context says."""
+"""``connect``: a client made of the arguments, the environment and a context."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def connect(
     Arguments:
         servers: the address of a server, or several; None: ``$NATS_URL``, else the context's,
             else ``nats://127.0.0.1:4222``.
-        name: of the connection, shown by the server's monitoring.
+        name: the connection's name, shown by the server's monitoring.
         user, password: a login by password.
         token: a login by token.
         credentials: path of a ``.creds`` file (a user's JWT and NKEY seed).
@@ -105,9 +105,10 @@ def connect(
     return Client(connection, api_prefix=prefix)
 
 
+# Apart from connect(): local() makes a connection of the same options, without the environment.
 @dataclass(frozen=True)
 class ConnectOptions:
-    """What :func:`connect` was given, but for the servers; its arguments say what each means."""
+    """The arguments of :func:`connect`, which says what each means, but for the servers."""
 
     name: str | None = None
     login: Login = field(default_factory=Login)
@@ -124,7 +125,7 @@ class ConnectOptions:
     def connection(
         self, servers: str | Sequence[str] | None, environ: Mapping[str, str]
     ) -> tuple[Connection, str]:
-        """The connection, not connected yet, and the prefix of JetStream's API.
+        """Make the connection, not connected yet; return it and the prefix of JetStream's API.
 
         Arguments:
             servers: as for :func:`connect`.
@@ -133,6 +134,7 @@ class ConnectOptions:
         Raises:
             InvalidServerURLError, InvalidOptionError, MissingDependencyError: as :func:`connect`.
         """
+        # Arguments are checked first: an error in the environment would hide one of theirs.
         prefix = make_prefix(self.domain, self.api_prefix)
         check_inbox_prefix(self.inbox_prefix)
         if not (self.context is None or isinstance(self.context, str)):
@@ -143,6 +145,8 @@ class ConnectOptions:
         given, what = servers, "servers"
         if given is None:
             what = settings.named("url") or "the context's url"
+            # The variable's own text: the settings leave out what is empty between two commas,
+            # which is a mistake to be told of where a person typed it.
             given = environ["NATS_URL"] if "url" in settings.variables else settings.servers
         addresses = parse_servers(given, what)
         connection = Connection(
@@ -158,11 +162,12 @@ class ConnectOptions:
         return connection, prefix
 
     def _login(self, settings: ContextSettings, in_address: bool) -> Login:
-        """The login that was given; else that of the address or the environment or the context.
+        """Choose the login: that given, else of the address, the environment or the context.
 
         Raises:
             InvalidOptionError, MissingDependencyError: it cannot be used.
         """
+        # A login is taken as a whole: a user from here and a password from there let nobody in.
         if self.login != Login():
             return self.login
         if not settings.login_variables:
@@ -174,7 +179,7 @@ class ConnectOptions:
         return settings.login
 
     def _tls(self, settings: ContextSettings) -> dict[str, Any]:
-        """How to use TLS, in the words of the connection.
+        """Choose how to use TLS, as arguments of :class:`Connection`.
 
         Whoever says which certificates are good wants TLS: without it somebody in between could
         answer in the clear, and nobody would look at a certificate.
@@ -198,18 +203,19 @@ class ConnectOptions:
         }
 
     def _inbox_prefix(self, settings: ContextSettings) -> str:
-        """Where replies go.
+        """Choose where replies go.
 
         Raises:
             InvalidOptionError: the context says something impossible.
         """
+        # The default counts as not given: whether it was written out cannot be seen.
         if self.inbox_prefix != INBOX_PREFIX or settings.inbox_prefix is None:
             return self.inbox_prefix
         return check_inbox_prefix(settings.inbox_prefix)
 
 
 def _prefix_of(settings: ContextSettings) -> str:
-    """Where the API is, as a context says.
+    """Return the prefix of the API that a context asks for.
 
     Raises:
         InvalidOptionError: that is impossible.
@@ -225,5 +231,6 @@ def _naming(settings: ContextSettings, *keys: str) -> Iterator[None]:
     try:
         yield
     except (InvalidOptionError, MissingDependencyError) as error:
+        # An error of the same class, so that a missing package is still caught as one.
         named = settings.named(*keys)
         raise type(error)(f"{named}: {error}" if named else str(error)) from error

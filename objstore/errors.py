@@ -105,7 +105,7 @@ E_ = TypeVar("E_", bound="ObjStoreError")
 
 
 class _ShowsOurs(type):
-    """The type of error classes: ``dir()`` and ``help()`` show what is said of them here.
+    """The type of error classes, whose ``dir()`` and ``help()`` show our attributes alone.
 
     help() asks for ``dir(class)``, which else has the members of the builtin, 14 of an OSError,
     ``filename`` and ``errno`` among them, that no error of ours fills.
@@ -149,6 +149,7 @@ class ObjStoreError(NATSError, metaclass=_ShowsOurs):
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Python's own way calls the class with `args` alone, and would lose the facts.
         return _restore, (type(self), self.message, dict(self.__dict__))
 
 
@@ -182,7 +183,7 @@ class about:  # noqa: N801 - reads as a word, like contextlib.closing
             self.tell(error)
 
     def tell(self, error: ObjStoreError) -> None:
-        """Have an error say what it concerns."""
+        """Set on an error what it concerns."""
         error.__dict__.update(self._facts)
 
 
@@ -215,7 +216,7 @@ class ObjectCorruptError(ObjStoreError):
     """Chunks or metadata of the object are missing or malformed.
 
     Attributes:
-        revision: of the metadata, where they are malformed.
+        revision: the metadata's revision, where they are malformed.
     """
 
     revision: int | None = None
@@ -284,7 +285,7 @@ class PayloadFileError(ObjStoreError, OSError):
     """A file that was to be stored cannot be opened (a folder, no permission …), or has changed.
 
     Attributes:
-        path: of the file.
+        path: the file's path.
     """
 
     path: str | None = None
@@ -306,8 +307,7 @@ class MissingDependencyError(ObjStoreError, ImportError):
 
 
 class ReentrantCallError(ObjStoreError, RuntimeError):
-    """A signal handler or a finalizer interrupted a call of this package's at a point where
-    another call of the same thread cannot go on: it would wait for what it has interrupted."""
+    """A call from a signal handler or a finalizer would wait for the call that it interrupts."""
 
 
 class BucketNotFoundError(ObjStoreError, FileNotFoundError):
@@ -418,7 +418,7 @@ class TLSUnavailableError(TLSError, NATSTCPConnectionRequiredError):
 
 
 def is_transient(error: ObjStoreError) -> bool:
-    """Whether the same may succeed later: the connection, or a leader, is missing at the moment.
+    """Tell whether the same may succeed later: a connection or a leader is missing just now.
 
     What the server may have done of what failed is to be found out first.
     """
@@ -430,7 +430,7 @@ def is_transient(error: ObjStoreError) -> bool:
 
 
 def violates_limit(error: ObjStoreError) -> bool:
-    """Whether the server ended a connection because a command was longer than it allows."""
+    """Tell whether the server ended a connection for a command that is longer than it allows."""
     said = getattr(error.__cause__, "description", None) or ""
     return said.lower().startswith(("maximum control line", "maximum payload"))
 

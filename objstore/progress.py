@@ -15,17 +15,17 @@ ProgressOption = bool | Callable[[int, int | None], object] | None
 
 
 class Bar(Protocol):
-    """What is told of a transfer; tqdm's bars are such."""
+    """Something that is told how a transfer goes; tqdm's bars are such."""
 
     def update(self, count: int, /) -> object:
-        """So many bytes more; fewer, where some have to come again."""
+        """Note so many bytes more; fewer, where some have to come again."""
 
     def close(self) -> object:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
 
 
 class NoProgress:
-    """What is told, and tells nobody."""
+    """The bar of a transfer whose progress nobody wants to see."""
 
     def update(self, count: int, /) -> None:
         """Do nothing."""
@@ -34,11 +34,12 @@ class NoProgress:
         """Do nothing."""
 
 
+#: In place of None, so that no transfer has to ask whether there is a bar.
 NO_PROGRESS = NoProgress()
 
 
 class Progress:
-    """Adds up what is done, and tells a function."""
+    """A bar that adds up what is done, and tells a user's function."""
 
     def __init__(self, report: Callable[[int, int | None], object], total: int | None) -> None:
         self._report = report
@@ -46,12 +47,12 @@ class Progress:
         self._done = 0
 
     def update(self, count: int, /) -> object:
-        """So many bytes more."""
+        """Add so many bytes, and tell the function."""
         self._done += count
         return self._report(self._done, self._total)
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Do nothing: the function is told of bytes only."""
 
 
 def check_progress(option: object) -> None:
@@ -71,7 +72,7 @@ def start_progress(option: ProgressOption, name: str, total: int | None) -> Bar:
 
     Arguments:
         option: what was said of it.
-        name: of what is transferred.
+        name: the name of what is transferred.
         total: its size, in bytes; None: unknown.
 
     Returns:
@@ -88,6 +89,7 @@ def start_progress(option: ProgressOption, name: str, total: int | None) -> Bar:
 
         bar: Any = tqdm(
             total=total,
+            # A name may hold line breaks and a terminal's control characters.
             desc="".join(char if char.isprintable() else "?" for char in name),
             unit="B",
             unit_scale=True,

@@ -106,7 +106,7 @@ class ServerProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the server lives, as a process of ours."""
+        """Whether the server lives, as a process of this one's."""
         return self.owned and self.server.poll() is None
 
     def end(self, grace: float = 0.0) -> None:

@@ -57,6 +57,7 @@ def find_executable() -> str:
         return _executable(chosen, "$OBJSTORE_NATS_SERVER")
     found = (
         _from_wheel()
+        # For a virtual environment that was not activated: its folder is not on PATH.
         or shutil.which("nats-server", path=os.path.dirname(sys.executable))
         or shutil.which("nats-server")
     )
@@ -148,11 +149,13 @@ class LocalServer(Uncopied):
         executable: StrPath | None = None,
     ) -> None:
         self._mutex = threading.RLock()
+        # Absolute, for the program may change its working directory before a later start.
         self._given_dir = None if data_dir is None else Path(os.path.abspath(data_dir))
         self._data_dir = self._given_dir
         self._port = whole("port", port, "a number from 0 to 65535", least=0, most=65535)
         self._config = config
         self._executable = executable
+        # 24 bytes that nobody can guess: every user of this machine can reach the port.
         self._token = secrets.token_urlsafe(24)
         self._url: str | None = None
         self._version: str | None = None
@@ -173,7 +176,7 @@ class LocalServer(Uncopied):
 
     @property
     def url(self) -> str:
-        """The address to connect to, token included.
+        """Address to connect to, token included.
 
         Raises:
             ServerStartError: the server was never started, so that there is no address yet.
@@ -182,12 +185,12 @@ class LocalServer(Uncopied):
 
     @property
     def port(self) -> int:
-        """The port; 0 as long as the server is to pick one and was never started."""
+        """Port; 0 as long as the server is to pick one and was never started."""
         return self._port
 
     @property
     def data_dir(self) -> Path:
-        """Where the data are.
+        """Folder of the data.
 
         Raises:
             ServerStartError: it is a temporary folder, and the server was never started.
@@ -196,7 +199,7 @@ class LocalServer(Uncopied):
 
     @property
     def version(self) -> str:
-        """The version of nats-server, such as ``"2.15.1"``.
+        """Version of nats-server, such as ``"2.15.1"``.
 
         Raises:
             ServerStartError: the server was never started.
@@ -211,13 +214,13 @@ class LocalServer(Uncopied):
 
     @property
     def pid(self) -> int | None:
-        """The process id of nats-server itself; None when it does not run."""
+        """Process id of nats-server itself; None when it does not run."""
         process = self._process
         return process.server.pid if process is not None and process.running else None
 
     @property
     def log(self) -> str:
-        """The last lines that the server wrote since its last start, at most 16 KiB of them."""
+        """Last lines that the server wrote since its last start, at most 16 KiB of them."""
         process = self._process
         if process is not None:
             # A concurrent stop() may remove it, and has kept what it held.
@@ -290,6 +293,7 @@ class LocalServer(Uncopied):
 
     def _launch(self, folder: Path, config: str) -> ServerProcess:
         """Start the processes; the server's log and ports file will be in ``folder``."""
+        # A killed server leaves its file, which would be taken for the new server's.
         for stale in folder.glob("*.ports"):
             stale.unlink()
         log = folder / "server.log"
@@ -303,14 +307,17 @@ class LocalServer(Uncopied):
             find_executable() if executable is None else _executable(executable, "executable"),
             *("--config", str(config_file)),
             # What follows wins over the configuration.
+            # -1: the server picks the port. One found free beforehand may be taken by then.
             *("--addr", "127.0.0.1", "--port", str(self._port or -1)),
             *("--jetstream", "--store_dir", str(data_dir)),
             *("--log", str(log), "--ports_file_dir", str(folder)),
         ]
+        # The block closes this process's copy: the server has inherited one, and so the lock.
         with lock_data(data_dir) as lock:
             self._process = process = ServerProcess(command, folder, lock)
             if self._finalizer is not None:
                 self._finalizer.detach()
+            # Not __del__: Python may not call it for objects that are alive when it exits.
             self._finalizer = weakref.finalize(self, _forgotten, process)
             self._data_dir = data_dir
             lock.truncate(0)
@@ -336,6 +343,7 @@ class LocalServer(Uncopied):
     def _failure(self, what: str) -> ServerStartError:
         """Make the error of a start that failed, with what the server said last."""
         log = self.log
+        # The reason is among the last lines; `log` has more of them.
         return ServerStartError("\n".join([what, *log.splitlines()[-5:]]), log=log)
 
     def _discard(self, folder: Path) -> None:
@@ -362,11 +370,12 @@ class _LocalClient(Client):
         self.server = server
 
     def close(self) -> None:
+        # First, or the connection would try to come back to a server that is gone.
         super().close()
         self.server.stop()
 
 
-#: What of :func:`objstore.connect` makes sense for a server that is there for one client.
+#: The options of :func:`objstore.connect` that make sense where a server is there for one client.
 _LOCAL_OPTIONS = ("name", "timeout", "reconnect_timeout", "inbox_prefix", "lazy")
 
 
