@@ -140,6 +140,8 @@ class ConnectOptions:
         if not (self.context is None or isinstance(self.context, str)):
             raise InvalidOptionError(f"context is {self.context!r}; it must be text")
         settings = load_settings(self.context, environ)
+        # Either of the two given here takes the place of both that the context says: they exclude
+        # each other.
         if self.domain is None and self.api_prefix is None:
             prefix = _prefix_of(settings)
         given, what = servers, "servers"
@@ -221,6 +223,7 @@ def _prefix_of(settings: ContextSettings) -> str:
         InvalidOptionError: that is impossible.
     """
     if settings.api_prefix is not None:
+        # Of a context that says both, the prefix: make_prefix would refuse them together.
         return make_prefix(None, settings.api_prefix)
     return make_prefix(settings.domain, None)
 

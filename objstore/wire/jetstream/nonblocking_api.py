@@ -57,6 +57,7 @@ class NonblockingAPI:
         Returns:
             False: there is no connection.
         """
+        # The name stands in the subject, too, where permissions can be given for it.
         subject = f"{self._prefix}.CONSUMER.CREATE.{stream}.{config['name']}"
         return self._ask(subject, {"stream_name": stream, "config": config}, asker)
 

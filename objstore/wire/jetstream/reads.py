@@ -50,12 +50,14 @@ def read_request(stream: str, what: Mapping[str, Any], way: Way) -> ReadRequest:
     if way is Way.LEADER:
         subject = f"STREAM.MSG.GET.{stream}"
         return ReadRequest(subject, payload, lambda message: leader_answer(message, stream))
+    # For an error's text: the JSON need not name a subject, as where it asks for a sequence.
     of = f"stream {stream}"
     return ReadRequest(f"DIRECT.GET.{stream}", payload, lambda message: direct_answer(message, of))
 
 
 def last_of_subject(stream: str, subject: str, way: Way) -> ReadRequest:
     """Make the request for the last message of a subject."""
+    # Only BY_SUBJECT has it in the request's own subject, where permissions can name it.
     if way is not Way.BY_SUBJECT:
         return read_request(stream, {"last_by_subj": subject}, way)
     target = f"DIRECT.GET.{stream}.{subject}"
