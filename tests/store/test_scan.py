@@ -351,14 +351,22 @@ def test_a_later_call_takes_one_round_trip(
     assert consumer_count(client, store) == 0
 
 
-def test_a_lost_connection_is_awaited(far_store: ObjectStore, proxy: Proxy) -> None:
+@pytest.mark.parametrize("call", ["STREAM.INFO", "DIRECT.GET", "STREAM.MSG.GET"])
+def test_a_lost_connection_is_awaited(call: str, far_store: ObjectStore, proxy: Proxy) -> None:
     far_store.put("a", b"a")
     far_store.scan()
-    for call in ("STREAM.INFO", "DIRECT.GET", "STREAM.MSG.GET"):
-        proxy.up.cut(calls(call))
-        assert [info.name for info in far_store.scan().objects] == ["a"]
-        proxy.down.drop(proxy.answers(calls(call)))
-        assert [info.name for info in far_store.scan().objects] == ["a"]
+    proxy.up.cut(calls(call))
+    assert [info.name for info in far_store.scan().objects] == ["a"]
+
+
+@pytest.mark.needs_server("2.11")
+@pytest.mark.parametrize("call", ["STREAM.INFO", "DIRECT.GET", "STREAM.MSG.GET"])
+def test_a_lost_answer_is_asked_for_again(call: str, far_store: ObjectStore, proxy: Proxy) -> None:
+    far_store.put("a", b"a")
+    far_store.scan()
+    far_store.put("b", b"b")
+    proxy.down.drop(proxy.answers(calls(call)))
+    assert [info.name for info in far_store.scan().objects] == ["a", "b"]
 
 
 def test_threads_and_another_client(store: ObjectStore, other: ObjectStore) -> None:
