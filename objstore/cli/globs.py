@@ -6,14 +6,12 @@ import re
 
 import click
 
-from objstore import ObjectInfo, ObjectNotFoundError, ObjectStore
+from objstore import InvalidOptionError, ObjectInfo, ObjectNotFoundError, ObjectStore
+from objstore.model import globs
 
 __all__ = ["expand", "has_glob", "literal_prefix", "pattern"]
 
 _SPECIAL = re.compile(r"[*?\[]")
-
-#: A character set of a glob: ``[abc]``, ``[!a-z]``; a ``]`` right at its beginning belongs to it.
-_SET = re.compile(r"\[([!^]?)(\]?[^\]]+|\])\]")
 
 
 def has_glob(text: str) -> bool:
@@ -30,34 +28,12 @@ def pattern(glob: str) -> re.Pattern[str]:
     """Compile a glob: ``*``, ``?`` and ``[...]`` fit no ``/``, ``**`` fits it too.
 
     Raises:
-        click.UsageError: a set such as ``[z-a]`` has its ends the wrong way round.
+        click.UsageError: it is no pattern.
     """
-    parts, at = [], 0
-    while at < len(glob):
-        found = _SET.match(glob, at)
-        if glob.startswith("**/", at):
-            part, width = "(?:.*/)?", 3
-        elif glob.startswith("**", at):
-            part, width = ".*", 2
-        elif glob[at] == "*":
-            part, width = "[^/]*", 1
-        elif glob[at] == "?":
-            part, width = "[^/]", 1
-        elif found:
-            part, width = f"(?!/)[{'^' if found[1] else ''}{_inside(found[2])}]", len(found[0])
-        else:
-            part, width = re.escape(glob[at]), 1
-        parts.append(part)
-        at += width
     try:
-        return re.compile("".join(parts), re.DOTALL)
-    except re.error as error:
-        raise click.UsageError(f"{glob!r} is no pattern: {error}") from None
-
-
-def _inside(characters: str) -> str:
-    """Escape what is special in a set of a regular expression, but the ``-`` of a range."""
-    return re.sub(r"([\\\[\]^&~|])", r"\\\1", characters)
+        return globs.pattern(glob)
+    except InvalidOptionError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def expand(store: ObjectStore, name: str) -> list[ObjectInfo]:

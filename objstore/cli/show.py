@@ -231,8 +231,10 @@ def report(done: FolderReport, as_lines_of_json: bool) -> None:
         if done.deleted:
             parts.append(f"{len(done.deleted):,} {would}deleted")
         note(", ".join(parts))
-    for name in done.skipped:
-        complain(f"left out: {name}")
+    for each in done.skipped:
+        complain(f"left out: {each.name}: {each.reason}")
+    for each in done.refused:
+        complain(f"refused: {each.name}: {each.reason}")
 
 
 def fields_of(report: object) -> dict[str, Any]:

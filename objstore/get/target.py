@@ -194,7 +194,7 @@ def write_all(file: FileIO, view: memoryview) -> None:
 
 def _text(path: str | os.PathLike[str]) -> str:
     try:
-        text = os.fsdecode(path)
+        text = os.path.expanduser(os.fsdecode(path))
     except TypeError:
         kind = type(path).__name__
         raise InvalidOptionError(f"the path of a file is text or a path, not {kind}") from None

@@ -25,7 +25,7 @@ def upload_file(
     handle: BucketHandle, path: str | os.PathLike[str], name: str | None = None, **put_options: Any
 ) -> ObjectInfo:
     """Store a file."""
-    file = Path(path)
+    file = Path(os.path.expanduser(path))
     # None is an answer, too: no media type, whatever the name suggests.
     if "mime" not in put_options:
         put_options["mime"] = guess_mime(file.name)

@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from objstore.errors import InvalidNameError, InvalidOptionError, PayloadFileError
-from objstore.get.integrity import is_same_digest
+from objstore.errors import (
+    InvalidNameError,
+    InvalidOptionError,
+    ObjectNotFoundError,
+    PayloadFileError,
+)
 from objstore.get.part_file import write_file
-from objstore.get.target import BLOCK, Target
-from objstore.model.arguments import check_plain, guess_mime
+from objstore.get.target import Target
+from objstore.model.arguments import check_plain, guess_mime, metadata_dict
+from objstore.model.file_times import MTIME, mtime_text
+from objstore.model.globs import Selection
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import Bar, ProgressOption, check_progress, start_progress
 from objstore.put.options import Payload
-from objstore.store import files, read, write
+from objstore.store import files, read
+from objstore.store.delete_many import delete_many
 from objstore.store.files import open_steady
+from objstore.store.folder_files import Compare, LocalFile, is_same, look_at, read_folder, restore
+from objstore.store.folder_names import folds_case, paths_for
+from objstore.store.folder_report import FolderReport, Skipped
 from objstore.store.handle import BucketHandle
 from objstore.store.put_many import put_many
 
-__all__ = ["FolderReport", "Job", "download_dir", "upload_dir"]
+__all__ = ["Job", "download_dir", "upload_dir"]
 
 #: Objects up to this size are downloaded together; they have one chunk, mostly.
 _SMALL = DEFAULT_CHUNK_SIZE
-
-
-@dataclass(frozen=True)
-class FolderReport:
-    """What was done for a folder, or would be.
-
-    Attributes:
-        transferred: the names of the objects that were stored, or written into files.
-        unchanged: how many were the same on both sides.
-        deleted: the names of those that were only on the other side.
-        skipped: the names of links that lead to no content: to whole buckets, or nowhere.
-        bytes: that were transferred.
-        dry_run: whether nothing was changed.
-    """
-
-    transferred: tuple[str, ...] = ()
-    unchanged: int = 0
-    deleted: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    bytes: int = 0
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,22 +44,33 @@ class Job:
 
     Attributes:
         prefix: what the names begin with, before a ``/``.
+        include, exclude: globs of paths in the folder.
+        compare: by what it is found out what differs.
         delete: whether what is only on the other side is deleted.
         dry_run: whether nothing is to be changed.
         progress: as of ``ObjectStore.put``.
 
     Raises:
-        InvalidOptionError: the prefix is not text, or ``progress`` cannot be called.
+        InvalidOptionError: one of them makes no sense.
     """
 
     prefix: str
+    include: Iterable[str]
+    exclude: Iterable[str]
+    compare: Compare
     delete: bool
     dry_run: bool
     progress: ProgressOption
+    selection: Selection = field(init=False)
 
     def __post_init__(self) -> None:
         check_progress(self.progress)
         check_plain("prefix", self.prefix)
+        if self.compare not in ("mtime", "digest", "size"):
+            raise InvalidOptionError(
+                f"compare is {self.compare!r}; it must be 'mtime', 'digest' or 'size'"
+            )
+        object.__setattr__(self, "selection", Selection(self.include, self.exclude))
 
     @property
     def start(self) -> str:
@@ -80,9 +78,19 @@ class Job:
         prefix = self.prefix
         return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
+    def objects(self, handle: BucketHandle) -> Iterator[ObjectInfo]:
+        """List the objects that are meant."""
+        start = self.start
+        for info in read.list_objects(handle, prefix=start):
+            if info.name[len(start) :] in self.selection:
+                yield info
+
     def bar(self, bucket: str, size: int) -> closing[Bar]:
         """What is told of so many bytes' transfer, for a with-block."""
         return closing(start_progress(self.progress, self.start or bucket, size))
+
+
+# --- into a bucket
 
 
 def upload_dir(
@@ -90,180 +98,209 @@ def upload_dir(
 ) -> FolderReport:
     """Store all files of a folder, and of those in it, that differ from what is there."""
     start = job.start
-    files = {start + name: path for name, path in _files_in(Path(folder))}
-    for name in files:
-        meta_subject(handle.name, name)  # checks it
-    there = {
-        info.name: (info.size, info.digest) for info in read.list_objects(handle, prefix=start)
-    }
+    describe = _descriptions(put_options)
+    content = read_folder(Path(os.path.expanduser(folder)), job.selection)
+    skipped = [Skipped(start + each.name, each.reason) for each in content.skipped]
+    local, refused = _nameable(handle, {start + name: file for name, file in content.files.items()})
+    there = {info.name: info for info in job.objects(handle)}
     changed = {
-        name: path
-        for name, path in files.items()
-        if name not in there or not _has(path, *there[name])
+        name: file
+        for name, file in local.items()
+        if name not in there or not is_same(file, there[name], job.compare)
     }
-    gone = tuple(name for name in there if name not in files) if job.delete else ()
-    size = sum(path.stat().st_size for path in changed.values())
+    gone = tuple(name for name in there if name not in local) if job.delete else ()
+    unchanged = len(local) - len(changed)
     if not job.dry_run:
+        size = sum(file.size for file in changed.values())
         with job.bar(handle.name, size) as bar:
-            put_many(handle, _payloads(changed, bar, put_options.pop("mime", None)), **put_options)
-        for name in gone:
-            write.delete(handle, name)
-    unchanged = len(files) - len(changed)
-    return FolderReport(tuple(changed), unchanged, gone, (), size, job.dry_run)
+            put_many(handle, _payloads(changed, bar, refused, describe), **put_options)
+        _drop(changed, refused)
+        delete_many(handle, gone)
+    return FolderReport(
+        tuple(changed),
+        unchanged,
+        gone,
+        tuple(skipped),
+        sum(file.size for file in changed.values()),
+        job.dry_run,
+        tuple(refused),
+        tuple(name for name in changed if name in there),
+    )
+
+
+def _drop(changed: dict[str, Any], refused: list[Skipped]) -> None:
+    """Take out what was not transferred after all."""
+    for each in refused:
+        changed.pop(each.name, None)
+
+
+def _nameable(
+    handle: BucketHandle, files: dict[str, LocalFile]
+) -> tuple[dict[str, LocalFile], list[Skipped]]:
+    """Those files whose paths can be objects' names, and the others."""
+    good, refused = {}, []
+    for name, file in files.items():
+        try:
+            meta_subject(handle.name, name)
+        except InvalidNameError as error:
+            refused.append(Skipped(name, f"cannot be an object's name: {error}"))
+        else:
+            good[name] = file
+    return good, refused
+
+
+def _descriptions(options: dict[str, Any]) -> Callable[[str, Path, int], ObjectMeta]:
+    """Take out of the options of the put what is not the same for all files.
+
+    Raises:
+        InvalidOptionError: the metadata are none.
+    """
+    mime = options.pop("mime", None)
+    metadata: Mapping[str, str] | None = None
+    if not callable(options.get("metadata")):  # a function says all of them, and no mtime is kept
+        metadata = metadata_dict(options.pop("metadata", None))
+
+    def describe(name: str, path: Path, mtime: int) -> ObjectMeta:
+        said = {MTIME: mtime_text(mtime), **(metadata or {})}
+        return ObjectMeta(name, mime=mime or guess_mime(path.name), metadata=said)
+
+    return describe
+
+
+def _payloads(
+    files: dict[str, LocalFile],
+    bar: Bar,
+    refused: list[Skipped],
+    describe: Callable[[str, Path, int], ObjectMeta],
+) -> Iterator[tuple[ObjectMeta, Payload]]:
+    """What to store; a file is read before the next one is asked for."""
+    for name, local in files.items():
+        try:
+            file = open_steady(local.path)
+        except PayloadFileError as error:  # it has vanished, or is not ours to read
+            refused.append(Skipped(name, str(error)))
+            continue
+        with file:
+            yield describe(name, local.path, os.fstat(file.fileno()).st_mtime_ns), file
+            bar.update(file.tell())
+
+
+# --- out of it
 
 
 def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job) -> FolderReport:
     """Write all objects below a prefix into files of a folder, where they differ."""
-    root = Path(folder)
+    root = Path(os.path.expanduser(folder))
     if root.exists() and not root.is_dir():
         raise InvalidOptionError(f"{root} is not a folder")
     start = job.start
-    found, skipped = _contents(handle, start)
-    paths = _paths_for(root, start, found)
-    changed = {n: info for n, info in found.items() if not _has(paths[n], *_state(info))}
-    here = dict(_files_in(root)) if job.delete and root.exists() else {}
-    wanted = set(paths.values())
-    gone = {start + name: path for name, path in here.items() if path not in wanted}
-    size = sum(info.size for info in changed.values())
+    found, skipped = _contents(handle, job)
+    paths, refused = paths_for(root, start, found, folds=folds_case(root))
+    here = {name: look_at(path) for name, path in paths.items()}
+    changed = {n: found[n] for n in paths if not is_same(here[n], found[n], job.compare)}
+    targets = _targets(root, {name: paths[name] for name in changed}, refused)
+    _drop(changed, refused)
+    gone = _only_here(root, job, set(paths.values()))
+    unchanged = len(paths) - len(changed) - sum(each.name in paths for each in refused)
     if not job.dry_run:
         root.mkdir(parents=True, exist_ok=True)
-        with job.bar(handle.name, size) as bar:
-            _write_all(handle, root, changed, paths, bar)
+        with job.bar(handle.name, sum(info.size for info in changed.values())) as bar:
+            _write_all(handle, changed, targets, bar, refused)
+        _drop(changed, refused)
         for path in gone.values():
             path.unlink()
-    unchanged = len(found) - len(changed)
-    return FolderReport(tuple(changed), unchanged, tuple(gone), skipped, size, job.dry_run)
+    return FolderReport(
+        tuple(changed),
+        unchanged,
+        tuple(gone),
+        tuple(skipped),
+        sum(info.size for info in changed.values()),
+        job.dry_run,
+        tuple(refused),
+        tuple(name for name in changed if here[name] is not None),
+    )
 
 
-def _contents(handle: BucketHandle, start: str) -> tuple[dict[str, ObjectInfo], tuple[str, ...]]:
+def _only_here(root: Path, job: Job, wanted: set[Path]) -> dict[str, Path]:
+    """The files that are to be deleted, each with the name that its object would have."""
+    if not job.delete or not root.exists():
+        return {}
+    local = read_folder(root, job.selection).files
+    return {job.start + name: file.path for name, file in local.items() if file.path not in wanted}
+
+
+def _contents(handle: BucketHandle, job: Job) -> tuple[dict[str, ObjectInfo], list[Skipped]]:
     """What each name has, links followed; and the names that have nothing."""
     found: dict[str, ObjectInfo] = {}
     skipped = []
-    for info in read.list_objects(handle, prefix=start):
+    for info in job.objects(handle):
         content: ObjectInfo | None = info
         if info.link is not None:
             content = None if info.link.name is None else read.resolve(handle, info.name)
-        if content is None:
-            skipped.append(info.name)
-        else:
+        if content is not None:
             found[info.name] = content
-    return found, tuple(skipped)
+        elif info.link is not None and info.link.name is None:
+            skipped.append(Skipped(info.name, "a link to a whole bucket"))
+        else:
+            skipped.append(Skipped(info.name, "a link that leads to no object"))
+    return found, skipped
+
+
+def _targets(root: Path, paths: Mapping[str, Path], refused: list[Skipped]) -> dict[str, Target]:
+    """Where each object is written to; nothing leads out of the folder."""
+    inside = root.resolve()
+    safe: dict[Path, str | None] = {}
+    targets = {}
+    for name, path in paths.items():
+        parent = path.parent
+        if parent not in safe:
+            safe[parent] = _why_not_in(parent, root, inside)
+        why = safe[parent]
+        try:
+            if why is None:
+                targets[name] = Target.inside(path)
+        except InvalidOptionError as error:
+            why = str(error)
+        if why is not None:
+            refused.append(Skipped(name, why))
+    return targets
+
+
+def _why_not_in(folder: Path, root: Path, inside: Path) -> str | None:
+    """Why nothing can be written into a folder; None: it can, once it is made."""
+    while not folder.exists() and folder != root and not folder.is_symlink():
+        folder = folder.parent
+    if not folder.resolve().is_relative_to(inside):
+        return f"{folder} leads out of {inside}: nothing is written there"
+    if folder != root and not folder.is_dir():
+        return f"{folder} is not a folder: remove it first"
+    return None
 
 
 def _write_all(
     handle: BucketHandle,
-    root: Path,
     changed: dict[str, ObjectInfo],
-    paths: dict[str, Path],
+    targets: dict[str, Target],
     bar: Bar,
+    refused: list[Skipped],
 ) -> None:
-    inside = root.resolve()
-    for name in changed:
-        _make_parents(paths[name], inside)
-    targets = {name: Target.inside(paths[name]) for name in changed}
+    for folder in {targets[name].path.parent for name in changed}:
+        folder.mkdir(parents=True, exist_ok=True)
     small = [name for name, info in changed.items() if info.size <= _SMALL]
     for name, content in read.get_many(handle, small):
         if content is None:
-            raise handle.not_found(name)
+            refused.append(Skipped(name, "was deleted meanwhile"))
+            continue
         write_file(targets[name], content)
+        restore(targets[name].path, changed[name].metadata)
         bar.update(len(content))
     for name, info in changed.items():
-        if info.size > _SMALL:
-            files.download_to(handle, name, targets[name], True, None)
-            bar.update(info.size)
-
-
-def _state(info: ObjectInfo) -> tuple[int, str]:
-    return info.size, info.digest
-
-
-def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The regular files in a folder and below, each with its path from there, in order.
-
-    Raises:
-        PayloadFileError: a folder cannot be read.
-    """
-
-    def fail(error: OSError) -> None:
-        raise PayloadFileError(
-            f"cannot read the folder {error.filename}: {error.strerror}", path=str(error.filename)
-        ) from error
-
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent, name)
-            if path.is_file():
-                yield path.relative_to(folder).as_posix(), path
-
-
-def _has(path: Path, size: int, digest: str) -> bool:
-    """Whether a file has exactly this content."""
-    try:
-        state = path.stat()
-        if state.st_size != size or not digest or not stat.S_ISREG(state.st_mode):
-            return False  # (to open a pipe would take until somebody writes to it)
-        hasher = hashlib.sha256()
-        with path.open("rb", buffering=0) as file:
-            while data := file.read(BLOCK):
-                hasher.update(data)
-    except OSError:
-        return False  # whatever it is, reading or writing it says so
-    return is_same_digest(digest, hasher.digest())
-
-
-def _payloads(
-    files: dict[str, Path], bar: Bar, mime: str | None
-) -> Iterator[tuple[ObjectMeta, Payload]]:
-    """What to store; a file is read before the next one is asked for."""
-    for name, path in files.items():
-        with open_steady(path) as file:
-            yield ObjectMeta(name, mime=mime or guess_mime(path.name)), file
-            bar.update(file.tell())
-
-
-def _paths_for(root: Path, start: str, names: dict[str, ObjectInfo]) -> dict[str, Path]:
-    """The file of each name.
-
-    Raises:
-        InvalidNameError: a name cannot have one.
-    """
-    paths: dict[str, Path] = {}
-    folders: dict[Path, str] = {}
-    for name in names:
-        parts = name[len(start) :].split("/")
-        if any(_is_no_part(part) for part in parts):
-            raise InvalidNameError(f"{name!r} cannot be the path of a file in {root}", name=name)
-        path = paths[name] = root.joinpath(*parts)
-        for parent in path.parents:
-            folders.setdefault(parent, name)
-    for name, path in paths.items():
-        if path in folders:
-            raise InvalidNameError(
-                f"{name!r} is a file, and a folder for {folders[path]!r}", name=name
-            )
-    return paths
-
-
-def _is_no_part(part: str) -> bool:
-    """Whether a part of a name leads elsewhere than to a file of that name."""
-    if part in ("", ".", "..") or "\0" in part:
-        return True
-    return os.name == "nt" and any(char in part for char in '\\:*?"<>|')
-
-
-def _make_parents(path: Path, inside: Path) -> None:
-    """Make the folders above a file, none of them outside.
-
-    Raises:
-        InvalidOptionError: a link leads outside.
-    """
-    missing = []
-    parent = path.parent
-    while not parent.exists():
-        missing.append(parent)
-        parent = parent.parent
-    if not parent.resolve().is_relative_to(inside):
-        raise InvalidOptionError(f"{parent} leads out of {inside}: nothing is written there")
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
+        if info.size <= _SMALL:
+            continue
+        try:
+            now = files.download_to(handle, name, targets[name], True, None)
+        except ObjectNotFoundError:
+            refused.append(Skipped(name, "was deleted meanwhile"))
+            continue
+        restore(targets[name].path, now.metadata)
+        bar.update(info.size)

@@ -21,7 +21,8 @@ from objstore.progress import ProgressOption
 from objstore.put.writer import ObjectWriter, TextWriter
 from objstore.store import delete_many, files, folders, maintenance, read, scan, write
 from objstore.store import put_many as many
-from objstore.store.folders import FolderReport
+from objstore.store.folder_files import Compare
+from objstore.store.folder_report import FolderReport
 from objstore.store.handle import BucketHandle
 from objstore.store.opening import open_object
 from objstore.store.scan import Folder, ScanPage
@@ -734,7 +735,7 @@ class ObjectStore(Uncopied):
         """Store a file.
 
         Arguments:
-            path: of the file.
+            path: of the file; ``~`` is the home directory.
             name: of the object; None: the file's own name, without its folders.
             put_options: as :meth:`put`; ``mime`` is guessed from the file's name.
 
@@ -770,7 +771,8 @@ class ObjectStore(Uncopied):
 
         Arguments:
             name: of the object.
-            path: of the file; one that exists is replaced, and left alone after a failure.
+            path: of the file; one that exists is replaced, and left alone after a failure. ``~`` is
+                the home directory.
             resume: go on where an earlier download of the same content was cut off, by the end
                 of its process or of the connection. What it had is in a hidden file beside
                 the target, which stays until the download is completed; the digest is computed
@@ -794,6 +796,9 @@ class ObjectStore(Uncopied):
         folder: str | os.PathLike[str],
         prefix: str = "",
         *,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        compare: Compare = "mtime",
         delete: bool = False,
         dry_run: bool = False,
         progress: ProgressOption = None,
@@ -801,28 +806,36 @@ class ObjectStore(Uncopied):
     ) -> FolderReport:
         """Store all files of a folder, and of those in it, that differ from what is there.
 
-        What has the same size and SHA-256 digest stays as it is. Many small files are under way
-        at once. Links to files are followed, links to folders are not.
+        A file's mtime is kept in the object's metadata, as ``mtime`` in the form of RFC 3339. What
+        has the same size and mtime stays as it is, and what has the same size and SHA-256 digest.
+        Many small files are under way at once. Links to files are followed, links to folders are
+        not.
 
         Arguments:
-            folder: its path.
+            folder: its path; ``~`` is the home directory.
             prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
+            include: globs; only what fits one of them is stored (or deleted). ``"*.txt"`` fits
+                names in any folder below, ``"docs/*.txt"`` paths from the folder on; ``*`` fits no
+                ``/``, ``**`` does. What fits a folder means all in it.
+            exclude: globs of what is neither stored nor deleted.
+            compare: ``"mtime"``: what has the same size and mtime is not read; ``"digest"``: all
+                of the same size is; ``"size"``: nothing is.
             delete: delete the objects below ``prefix`` that are no files in the folder.
             dry_run: only tell what would be done.
             progress: True for a bar, or a function of the bytes done and of all.
-            put_options: ``headers``, ``metadata``, ``ttl`` and ``timeout``, as :meth:`put_many`;
-                ``mime`` is guessed from each file's name unless given.
+            put_options: ``headers``, ``metadata`` (a mapping), ``ttl`` and ``timeout``, as
+                :meth:`put_many`; ``mime`` is guessed from each file's name unless given.
 
         Returns:
-            What was done.
+            What was done. A file that cannot be opened, has vanished, or whose path cannot be an
+            object's name is among its ``refused``, and the rest goes on.
 
         Raises:
-            PayloadFileError: the folder or a file cannot be read, or a file was changed while it
-                was read.
-            InvalidNameError: a path cannot be an object's name; nothing was sent.
+            PayloadFileError: the folder cannot be read, or a file was changed while it was read.
+            InvalidOptionError: an argument cannot be used.
             And as :meth:`put_many`. What was stored before stays.
         """
-        job = folders.Job(prefix, delete, dry_run, progress)
+        job = folders.Job(prefix, include, exclude, compare, delete, dry_run, progress)
         return folders.upload_dir(self._handle, folder, job, **put_options)
 
     def download_dir(
@@ -830,36 +843,42 @@ class ObjectStore(Uncopied):
         folder: str | os.PathLike[str],
         prefix: str = "",
         *,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        compare: Compare = "mtime",
         delete: bool = False,
         dry_run: bool = False,
         progress: ProgressOption = None,
     ) -> FolderReport:
         """Write all objects below a prefix into files of a folder, where they differ.
 
-        Files of the same size and SHA-256 digest stay as they are; each other one is replaced
-        when the object is whole and verified, and keeps its owner and mode as in
-        :meth:`download_file`. Many small objects are under way at once. Nothing leads out of the
-        folder, no name, and no link in there: a link in the place of a file is replaced itself.
+        Files of the same size and mtime stay as they are (an object's metadata have its file's
+        ``mtime``, see :meth:`upload_dir`), and those of the same size and SHA-256 digest; each
+        other one is replaced when the object is whole and verified, gets the mtime, and keeps its
+        owner and mode as in :meth:`download_file`. Many small objects are under way at once.
+        Nothing leads out of the folder, no name, and no link in there: a link in the place of a
+        file is replaced itself.
 
         Arguments:
-            folder: its path; it is made if it is not there.
+            folder: its path; it is made if it is not there. ``~`` is the home directory.
             prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
+            include, exclude, compare: as :meth:`upload_dir`.
             delete: delete the files in the folder that are no objects below ``prefix``.
             dry_run: only tell what would be done.
             progress: True for a bar, or a function of the bytes done and of all.
 
         Returns:
-            What was done.
+            What was done. Among its ``refused`` is what cannot be in the folder, and the rest goes
+            on: names that lead out of it (``..``), are no file's (``docs/``), are a file's and a
+            folder's, or differ by case alone where the file system folds it; what a link in the
+            place of a folder would lead out, and what has a pipe or a device in its place.
 
         Raises:
-            InvalidNameError: a name cannot be a path in the folder (``..``, an empty part), or is
-                that of a file and of a folder; nothing was written.
-            InvalidOptionError: the folder is a file, a link in the place of a folder leads out
-                of it, or a pipe or a device is in the place of a file.
+            InvalidOptionError: the folder is a file, or an argument cannot be used.
             OSError: a file cannot be written.
             And as :meth:`download_file`. What was written before stays.
         """
-        job = folders.Job(prefix, delete, dry_run, progress)
+        job = folders.Job(prefix, include, exclude, compare, delete, dry_run, progress)
         return folders.download_dir(self._handle, folder, job)
 
     def watch(

@@ -1,0 +1,132 @@
+"""The files of a folder on the disk: what is in it, and whether it is what a bucket has."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from objstore.errors import PayloadFileError
+from objstore.get.integrity import is_same_digest
+from objstore.get.target import BLOCK
+from objstore.model.file_times import mtime_in
+from objstore.model.globs import Selection
+from objstore.model.objects import ObjectInfo
+from objstore.store.folder_report import Skipped
+
+__all__ = ["Compare", "FolderContent", "LocalFile", "is_same", "look_at", "read_folder", "restore"]
+
+#: By what files and objects are compared.
+Compare = Literal["mtime", "digest", "size"]
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A regular file.
+
+    Attributes:
+        path: of it.
+        size: its bytes.
+        mtime: when it was changed, in nanoseconds since 1970.
+    """
+
+    path: Path
+    size: int
+    mtime: int
+
+
+@dataclass
+class FolderContent:
+    """What is in a folder.
+
+    Attributes:
+        files: each with its path from the folder on, in order.
+        skipped: what is no file.
+    """
+
+    files: dict[str, LocalFile] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def read_folder(folder: Path, selection: Selection) -> FolderContent:
+    """Find the regular files in a folder and below, links to files among them.
+
+    Raises:
+        PayloadFileError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise PayloadFileError(
+            f"cannot read the folder {error.filename}: {error.strerror}", path=str(error.filename)
+        ) from error
+
+    found = FolderContent()
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        below = Path(parent).relative_to(folder).as_posix()
+        start = "" if below == "." else f"{below}/"
+        if start and not folders and not names and start[:-1] in selection:
+            found.skipped.append(Skipped(start, "an empty folder"))
+        folders[:] = sorted(name for name in folders if not selection.excludes(start + name))
+        for name in folders:
+            if os.path.islink(os.path.join(parent, name)) and start + name in selection:
+                found.skipped.append(Skipped(start + name, "a link to a folder"))
+        for name in sorted(names):
+            if start + name in selection:
+                _take(found, start + name, os.path.join(parent, name))
+    return found
+
+
+def _take(found: FolderContent, name: str, path: str) -> None:
+    file = look_at(Path(path))
+    if file is not None:
+        found.files[name] = file
+    elif os.path.islink(path):
+        found.skipped.append(Skipped(name, "a link that leads to no file"))
+    else:
+        found.skipped.append(Skipped(name, "no regular file"))
+
+
+def look_at(path: Path) -> LocalFile | None:
+    """What is known of a regular file without reading it; None: it is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None  # whatever it is, reading or writing it says so
+    if not stat.S_ISREG(state.st_mode):
+        return None  # (to open a pipe would take until somebody writes to it)
+    return LocalFile(path, state.st_size, state.st_mtime_ns)
+
+
+def is_same(file: LocalFile | None, info: ObjectInfo, compare: Compare) -> bool:
+    """Whether a file has an object's content, as far as that was asked for."""
+    if file is None or info.link is not None or file.size != info.size:
+        return False
+    if compare == "size" or (compare == "mtime" and mtime_in(info.metadata) == file.mtime):
+        return True
+    return _has_digest(file.path, info.digest)
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    if not digest:
+        return False
+    hasher = hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            while data := file.read(BLOCK):
+                hasher.update(data)
+    except OSError:
+        return False
+    return is_same_digest(digest, hasher.digest())
+
+
+def restore(path: Path, metadata: Mapping[str, str]) -> None:
+    """Give a file the time that an object's metadata say, if they do and the system lets it."""
+    mtime = mtime_in(metadata)
+    if mtime is not None:
+        with suppress(OSError, OverflowError):  # it is another user's, or before the disk's 1970
+            os.utime(path, ns=(mtime, mtime))

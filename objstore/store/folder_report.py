@@ -1,0 +1,47 @@
+"""What was done for a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["FolderReport", "Skipped"]
+
+
+class Skipped(NamedTuple):
+    """What a folder's transfer left where it is.
+
+    Attributes:
+        name: of the object that it is, or would be.
+        reason: why.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What was done for a folder, or would be.
+
+    Attributes:
+        transferred: the names of the objects that were stored, or written into files.
+        unchanged: how many were the same on both sides.
+        deleted: the names of those that were only on the other side.
+        skipped: what has no content: links to whole buckets or nowhere; in a folder of the disk
+            also links to folders, pipes, and folders with nothing in them.
+        bytes: that were transferred.
+        dry_run: whether nothing was changed.
+        refused: what has content and cannot be there: a name that leads out of the folder or is
+            no file's, that of a file and a folder, a file that cannot be read.
+        replaced: those of ``transferred`` that were there with another content.
+    """
+
+    transferred: tuple[str, ...] = ()
+    unchanged: int = 0
+    deleted: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    bytes: int = 0
+    dry_run: bool = False
+    refused: tuple[Skipped, ...] = ()
+    replaced: tuple[str, ...] = ()
