@@ -1,7 +1,7 @@
 """The command line: ``objstore``, and ``python -m objstore``.
 
 Each command is a function in one of the rooms beside this one; it is listed here. Commands call
-objstore's public face alone, and raise its errors: ``options.py`` turns them into a line on
+objstore's public face (globs and files' times apart), and raise its errors: ``options.py`` turns them into a line on
 stderr and an exit code.
 """
 
@@ -13,11 +13,13 @@ from objstore.cli import (
     bench,
     buckets,
     checking,
+    copying,
     deleting,
     demo,
     listing,
     objects,
     serving,
+    syncing,
     watching,
 )
 from objstore.cli.options import USAGE, Group
@@ -63,6 +65,8 @@ for _command in (
     objects.put,
     objects.get,
     objects.cat,
+    copying.cp,
+    copying.mv,
     deleting.rm,
     buckets.link,
     buckets.info,
@@ -71,6 +75,8 @@ for _command in (
     deleting.rmb,
     buckets.status,
     deleting.seal,
+    syncing.sync,
+    syncing.check,
     watching.watch,
     checking.fsck,
     deleting.gc,

@@ -1,4 +1,4 @@
-"""``put get cat rm``: objects."""
+"""``put get cat``: objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import objstore
 from objstore import ObjectInfo, ObjectResult, ObjectStore
 from objstore.cli import show
 from objstore.cli.globs import expand, has_glob
-from objstore.cli.options import Settings, command, pass_settings
+from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, objects, one_object
 from objstore.cli.places import place as read_place
 from objstore.cli.values import ByteRange, byte_range, duration, header, size
@@ -24,7 +24,7 @@ from objstore.cli.values import ByteRange, byte_range, duration, header, size
 _BLOCK = 1 << 20
 
 
-def _tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more: str) -> None:
+def tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more: str) -> None:
     """Print what became of an object: one line."""
     if settings.json:
         show.note(show.as_json({**show.object_fields(info), **more}))
@@ -89,7 +89,7 @@ def put(
     create = create or settings.embedded is not None
     with settings.bucket(place.bucket, create=create) as store:
         for object_name, file in planned.items():
-            _tell(_put(store, file, object_name, options), settings)
+            tell(_put(store, file, object_name, options), settings)
 
 
 def _folder_and_name(place: Place, name: str | None) -> tuple[str, str | None]:
@@ -210,7 +210,7 @@ def get(settings: Settings, words: tuple[str, ...], output: str | None, recursiv
     elif has_glob(place.name):
         _get_all(settings, place, output)
     else:
-        target = _target(place.name, output)
+        target = target_file(place.name, output)
         with settings.bucket(place.bucket) as store:
             _download(settings, store, place.name, target)
 
@@ -246,7 +246,7 @@ def _get_all(settings: Settings, place: Place, output: str | None) -> None:
         names = [info.name for info in expand(store, place.name)]
         if names != [place.name] and output is not None and not os.path.isdir(output):
             raise click.UsageError(f"{output!r} is no directory, which several objects need")
-        targets = [_target(name, output) for name in names]
+        targets = [target_file(name, output) for name in names]
         if len(set(targets)) < len(targets):
             raise click.UsageError("two of the objects would be the same file: try -r")
         for name, target in zip(names, targets, strict=True):
@@ -255,29 +255,37 @@ def _get_all(settings: Settings, place: Place, output: str | None) -> None:
 
 def _get_folder(settings: Settings, place: Place, output: str | None) -> None:
     name = place.name.rstrip("/")
-    folder = Path(output or ".", _last_part(name) if name else "")
+    folder = Path(output or ".", last_part(name) if name else "")
     with settings.bucket(place.bucket) as store:
         report = store.download_dir(folder, name, progress=settings.bars)
     if not report.transferred and not report.unchanged:
-        raise objstore.ObjectNotFoundError(
-            f"there is no folder {name!r} in bucket {place.bucket}", bucket=place.bucket, name=name
-        )
+        raise no_folder(place)
     show.report(report, settings.json)
+    if report.refused:
+        raise click.exceptions.Exit(OTHER)
+
+
+def no_folder(place: Place) -> objstore.ObjectNotFoundError:
+    """The error that says that nothing is in a folder."""
+    what = f"there is no folder {place.name!r} in" if place.name else "there is nothing in"
+    return objstore.ObjectNotFoundError(
+        f"{what} bucket {place.bucket}", bucket=place.bucket, name=place.name or None
+    )
 
 
 def _download(settings: Settings, store: ObjectStore, name: str, target: Path) -> None:
     info = store.download_file(name, target, progress=settings.bars)
-    _tell(info, settings, str(target), path=str(target))
+    tell(info, settings, str(target), path=str(target))
 
 
-def _target(name: str, output: str | None) -> Path:
+def target_file(name: str, output: str | None) -> Path:
     """The file to write.
 
     Raises:
         click.UsageError: there is none that can be written.
     """
     if output is None or os.path.isdir(output) or output.endswith(os.sep):
-        target = Path(output or "", _last_part(name))
+        target = Path(output or "", last_part(name))
     else:
         target = Path(output)
     if target.is_dir():
@@ -287,7 +295,7 @@ def _target(name: str, output: str | None) -> Path:
     return target
 
 
-def _last_part(name: str) -> str:
+def last_part(name: str) -> str:
     """The last part of an object's name, as the name of a file and nothing else.
 
     Raises:

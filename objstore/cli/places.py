@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +12,25 @@ import click
 
 from objstore.cli.hints import line_like
 
-__all__ = ["Place", "objects", "one_object", "place", "split_target"]
+__all__ = [
+    "Place",
+    "check_ends",
+    "objects",
+    "one_object",
+    "place",
+    "place_or_path",
+    "split_target",
+]
 
 #: Addresses as other tools and libraries write them.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+#: A bucket before a colon; on Windows one letter is a drive.
+_PLACE = re.compile(r"[A-Za-z0-9_-]{2,}:" if os.name == "nt" else r"[A-Za-z0-9_-]+:")
+
+#: A bucket and a name, as they look to who has used other tools.
+_LIKE_A_PATH = re.compile(r"(?:\./)?([A-Za-z0-9_-]+)/?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -99,3 +116,37 @@ def split_target(words: Sequence[str], count: int) -> tuple[Place, list[str]]:
     if head < 1:
         raise click.UsageError("there are words missing at the end")
     return one_object(words[:head]), list(words[head:])
+
+
+# --- either side
+
+
+def place_or_path(text: str) -> Place | str:
+    """Read ``BUCKET:NAME``, or the path of a file; one with a colon begins with ``./`` or ``/``.
+
+    Raises:
+        click.UsageError: it is an address of another tool.
+    """
+    return place(text) if _URL.match(text) or _PLACE.match(text) else text
+
+
+def check_ends(words: Sequence[str], sources: Sequence[Place | str], target: Place | str) -> None:
+    """See that a bucket is at one end at least.
+
+    Raises:
+        click.UsageError: both are on the disk; the line that may be meant is told.
+    """
+    if isinstance(target, Place):
+        return
+    for number, source in enumerate(sources):
+        if isinstance(source, str):
+            away = source != "-" and not os.path.lexists(source)
+            meant = list(words)
+            at = number if away and "/" in source else -1
+            found = _LIKE_A_PATH.fullmatch(meant[at])
+            meant[at] = f"{found[1]}:{found[2]}" if found else "BUCKET:"
+            name = click.get_current_context().info_name or ""
+            raise click.UsageError(
+                f"{source!r} and {target!r} are both on this disk; an object is BUCKET:NAME: "
+                f"did you mean: {shlex.join(['objstore', name, *meant])}"
+            )

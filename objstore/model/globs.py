@@ -54,16 +54,21 @@ class Selection:
     below; what fits a folder means all in it, and with a ``/`` at its end nothing but folders.
 
     Arguments:
-        include: globs; what fits one of them is meant. None: all is.
+        include: globs; what fits one of them is meant; where there is none, all is.
         exclude: globs; what fits one of them is not meant, included or not.
+
+    Attributes:
+        include, exclude: as they were given.
 
     Raises:
         InvalidOptionError: they are no globs, or one alone.
     """
 
     def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
-        self._include = [_Glob(each) for each in _globs("include", include)]
-        self._exclude = [_Glob(each) for each in _globs("exclude", exclude)]
+        self.include = _globs("include", include)
+        self.exclude = _globs("exclude", exclude)
+        self._include = [_Glob(each) for each in self.include]
+        self._exclude = [_Glob(each) for each in self.exclude]
 
     def __contains__(self, path: str) -> bool:
         if not self._include and not self._exclude:

@@ -195,7 +195,7 @@ def test_names_that_no_file_can_have(run: Run, store: ObjectStore, here: Path, n
 def test_a_second_separator_is_none_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "altsep", "\\")
     with pytest.raises(click.UsageError):
-        objects._last_part("a\\b")
+        objects.last_part("a\\b")
 
 
 def test_where_get_writes(run: Run, store: ObjectStore, here: Path) -> None:
