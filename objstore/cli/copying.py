@@ -42,11 +42,13 @@ def globs_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def open_buckets(settings: Settings, target: Place | str) -> Iterator[Callable[[str], ObjectStore]]:
+def open_buckets(
+    settings: Settings, *, create: Place | str | None
+) -> Iterator[Callable[[str], ObjectStore]]:
     """Connect, and give a function that opens buckets; an embedded server's target is created."""
     with settings.connect() as client:
-        if isinstance(target, Place) and settings.embedded is not None:
-            client.object_store(target.bucket)
+        if isinstance(create, Place) and settings.embedded is not None:
+            client.object_store(create.bucket)
         yield functools.cache(partial(client.object_store, create=False))
 
 
@@ -150,7 +152,7 @@ def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], ta
             f"{words[-1]!r} is no folder, which several need; try a / at its end"
         )
     whole = True
-    with open_buckets(settings, target) as bucket:
+    with open_buckets(settings, create=target) as bucket:
         for source in sources:
             if isinstance(source, Place):
                 done = _from_bucket(bucket, source, target, task)
@@ -297,6 +299,8 @@ def _download(store: ObjectStore, info: ObjectInfo, target: str, task: _Task) ->
             show.binary(sys.stdout).flush()
         return
     path = target_file(info.name, target)
+    if task.move and path.exists() and look_at(path) is None:
+        raise click.UsageError(f"{str(path)!r} is no regular file, which would keep {info.name!r}")
     now = store.download_file(info.name, path, progress=task.settings.bars)
     if look_at(path) is not None:
         restore(path, now.metadata)

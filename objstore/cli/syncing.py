@@ -71,7 +71,7 @@ def sync(
     if max_delete is not None and not delete:
         raise click.UsageError("--max-delete goes together with --delete")
     job = _job(settings, source, target, options)
-    with open_buckets(settings, job.target) as bucket:
+    with open_buckets(settings, create=None if dry_run else job.target) as bucket:
         if max_delete is not None:
             plan = job.run(bucket, delete=True, dry_run=True)
             if len(plan.deleted) > max_delete:
@@ -104,7 +104,7 @@ def check(settings: Settings, /, source: str, target: str, **options: Any) -> No
       objstore check photos: archive:photos --exclude '*.tmp'
     """
     job = _job(settings, source, target, options)
-    with open_buckets(settings, job.source) as bucket:
+    with open_buckets(settings, create=None) as bucket:
         report = job.run(bucket, delete=True, dry_run=True)
     replaced = set(report.replaced)
     rows = [("differs", name) for name in sorted(report.replaced)]

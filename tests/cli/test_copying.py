@@ -169,6 +169,15 @@ def test_folders_are_moved(run: Run, store: ObjectStore, other: ObjectStore, her
     assert files(here / "back") == {"c.txt": b"sub/c.txt", "deep/e": b"sub/deep/e"}
 
 
+def test_an_embedded_server(here: Path) -> None:
+    """It creates a missing bucket, but not for a look."""
+    options = ["--embedded", "data"]
+    assert run_alone(*options, "sync", "sub", "new:", "--dry-run").exit_code == 1
+    assert run_alone(*options, "check", "new:", "sub").exit_code == 1
+    assert run_alone(*options, "cp", "a.txt", "new:").exit_code == 0
+    assert run_alone(*options, "cat", "new:a.txt").stdout == "a.txt"
+
+
 # --- what makes no sense
 
 
@@ -206,6 +215,7 @@ def test_the_line_that_is_meant(here: Path, words: list[str], line: str) -> None
         (["cp", "{}:p/a", "missing/"], "there is no directory"),
         (["cp", "a.txt", "{}:", "--exclude", "[z-a]"], "no pattern"),
         (["mv", "-", "{}:x"], "cannot be moved"),
+        (["mv", "{}:p/a", os.devnull], "no regular file"),
     ],
 )
 def test_bad_input(run: Run, store: ObjectStore, here: Path, words: list[str], told: str) -> None:
