@@ -103,8 +103,8 @@ def mv(
 
     \b
     Examples:
-      objstore mv photos:cat.jpg photos:pets/cat.jpg
-      objstore mv photos cat.jpg pets/cat.jpg        the same
+      objstore mv photos:cat.jpg photos:cats/tom.jpg
+      objstore mv photos cat.jpg cats/tom.jpg        the same
       objstore mv scan-1.pdf scan-2.pdf docs:scans/
       objstore mv 'photos:2019/*.jpg' archive:2019/
       objstore mv -r logs archive:                   as logs/...

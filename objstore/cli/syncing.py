@@ -99,9 +99,9 @@ def check(settings: Settings, /, source: str, target: str, **options: Any) -> No
 
     \b
     Examples:
-      objstore check site web:
+      objstore check site web:v2
       objstore check web:v2 site --checksum
-      objstore check photos: archive:photos --exclude '*.tmp'
+      objstore check photos:2026 archive:2026 --exclude '*.tmp'
     """
     job = _job(settings, source, target, options)
     with open_buckets(settings, create=None) as bucket:

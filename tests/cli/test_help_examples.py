@@ -57,7 +57,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def folder(tmp_path: Path, world: dict[str, str]) -> Path:
     """A working directory, and buckets, with what the examples speak of."""
-    for name in ("cat.jpg", "dog.jpg", "etc/hosts", "photos/cat.jpg", "site/index.html"):
+    for name in (
+        "cat.jpg", "dog.jpg", "scan-1.pdf", "scan-2.pdf",
+        "etc/hosts", "photos/cat.jpg", "site/index.html", "logs/today.log",
+    ):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"content")
     (tmp_path / "albums").mkdir()
@@ -66,12 +69,17 @@ def folder(tmp_path: Path, world: dict[str, str]) -> Path:
         "pets/cat.jpg",
         "pets/dog.jpg",
         "2019/x.tmp",
+        "2019/x.jpg",
+        "2026/x.jpg",
         "2026/11/26.jpg",
         "-odd-name.jpg",
     )
     stored = {
         "photos": names,
         "backups": ("shop.sql", "today.log"),
+        "archive": ("2026/x.jpg", "2026/11/26.jpg"),
+        "web": (),
+        "docs": (),
         "logs": ("today.log", "2026-11.log", "2025/a.log"),
         "old-photos": (), "cache": (), "cache-1": (), "cache-2": (), "archive-2025": (), "site": (),
     }  # fmt: skip
@@ -82,6 +90,7 @@ def folder(tmp_path: Path, world: dict[str, str]) -> Path:
             store = client.object_store(bucket)
             for name in objects:
                 store.put(name, b"an error\n" * 20, mime="text/plain")
+        client.object_store("web").put("v2/index.html", b"content")
     return tmp_path
 
 
