@@ -75,7 +75,7 @@ from objstore.model.stream_sources import ExternalStream, StreamSource
 from objstore.put.options import Payload
 from objstore.put.writer import ObjectWriter
 from objstore.shared import shared_client
-from objstore.store.folder_report import FolderReport
+from objstore.store.folder_report import FolderReport, Skipped
 from objstore.store.scan import ScanPage
 from objstore.store.store import ObjectStore
 from objstore.version import __version__
@@ -147,6 +147,7 @@ __all__ = [
     "ScanPage",
     "ServerStartError",
     "ServerVersionError",
+    "Skipped",
     "StorageFullError",
     "StorageType",
     "StoreCompression",

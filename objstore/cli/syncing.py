@@ -9,14 +9,13 @@ from typing import Any, Literal
 import click
 
 import objstore
-from objstore import FolderReport, ObjectInfo, ObjectStore
+from objstore import FolderReport, ObjectInfo, ObjectStore, Skipped
 from objstore.cli import show
 from objstore.cli.copying import globs_options, open_buckets
 from objstore.cli.objects import no_folder
 from objstore.cli.options import NOT_FOUND, OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, check_ends, place_or_path
 from objstore.model.globs import Selection
-from objstore.store.folder_report import Skipped
 
 __all__ = ["check", "sync"]
 
