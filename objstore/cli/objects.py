@@ -202,7 +202,7 @@ def get(settings: Settings, words: tuple[str, ...], output: str | None, recursiv
       objstore get -r photos:pets                      into ./pets/
       objstore get backups shop.sql -o - | psql
     """
-    place, output = _source(words, output)
+    place, output = _source(words, output, recursive)
     if recursive:
         _get_folder(settings, place, output)
     elif output == "-" or (output is not None and show.is_stdout(output)):
@@ -215,8 +215,10 @@ def get(settings: Settings, words: tuple[str, ...], output: str | None, recursiv
             _download(settings, store, place.name, target)
 
 
-def _source(words: tuple[str, ...], output: str | None) -> tuple[Place, str | None]:
-    """What is read, and where it goes.
+def _source(
+    words: tuple[str, ...], output: str | None, recursive: bool
+) -> tuple[Place, str | None]:
+    """Return what is read, and where it goes; with -r that may be a whole bucket.
 
     Raises:
         click.UsageError: the words make no sense.
@@ -228,7 +230,7 @@ def _source(words: tuple[str, ...], output: str | None) -> tuple[Place, str | No
         if output is not None:
             raise click.UsageError(f"there are two targets: {words[-1]!r} and {output!r}")
         output = words[-1]
-    if len(words) < count:
+    if len(words) < count and recursive:
         return read_place(words[0]), output
     return one_object(words[:count]), output
 

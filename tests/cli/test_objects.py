@@ -340,6 +340,7 @@ def test_words_that_make_no_place(run: Run, store: ObjectStore, here: Path) -> N
     bucket = store.name
     for words, complaint in [
         (["cat", bucket], f"which object of {bucket}?"),
+        (["get", bucket], f"which object of {bucket}?"),
         (["cat", f"{bucket}:a", "b"], f"write {bucket}:b"),
         (["cat", f"s3://{bucket}/a"], "try: objstore --server"),
         (["cat", f"s3://{bucket}/a"], f" cat {bucket}:a"),
