@@ -148,9 +148,7 @@ def delete_object(
         was_there = gone.args[0]
     except StorageFullError:
         owed = seen[-1]
-        # A purge takes no room, where a tombstone would.
-        subject = meta_subject(records.bucket, name)
-        if not records.jetstream.purge(records.stream, subject, owed.revision):
+        if not _purge_record(records, name, owed.revision):
             raise  # somebody else replaced it at this very moment
     if remove is None or owed is not None:
         _remove_deleted(records, seen)
@@ -160,6 +158,12 @@ def delete_object(
         with contextlib.suppress(ObjStoreError):  # it is deleted, whoever is told of it
             records.start_publish(_tombstone(owed), 0).result()
     return was_there
+
+
+def _purge_record(records: Records, name: str, revision: int) -> int:
+    """Purge a record, which takes no room, where a tombstone would; return how many went."""
+    subject = meta_subject(records.bucket, name)
+    return records.jetstream.purge(records.stream, subject, revision)
 
 
 class PublishedTombstone:
