@@ -31,10 +31,14 @@ def _none_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clients.close()
 
 
+#: Python 3.12 and later warn of any fork beside threads; that is what is tried here.
+OF_FORK = "ignore:This process:DeprecationWarning"
+
+
 def run(program: str, *arguments: str) -> None:
     """Run a program, which has to end by itself and without a word."""
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", program, *arguments],
+        [sys.executable, "-X", "dev", "-W", OF_FORK, "-c", program, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
