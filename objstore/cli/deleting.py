@@ -51,9 +51,11 @@ def rm(
                 show.lines(show.shown(name) for name in names)
                 missing = missing or not names
                 continue
-            if recursive or names != [each.name]:
+            if names and (recursive or names != [each.name]):
                 settings.confirm(f"Delete {len(names):,} objects of {each}?", force=force)
-            missing = not _delete(store, names or [each.name], settings) or missing
+                _delete_found(store, names, settings)
+            elif names or each.name:
+                missing = not _delete(store, each.name, settings) or missing
     if missing:
         raise click.exceptions.Exit(NOT_FOUND)
 
@@ -78,17 +80,22 @@ def _names(store: ObjectStore, where: Place, recursive: bool) -> list[str]:
         return []
 
 
-def _delete(store: ObjectStore, names: list[str], settings: Settings) -> bool:
-    """Delete objects; whether all were there."""
-    all_there = True
-    for name in names:
-        deleted = store.delete(name)
-        all_there = all_there and deleted
-        if settings.json:
-            show.note(show.as_json({"bucket": store.name, "name": name, "deleted": deleted}))
-        if not deleted:
-            show.complain(f"there is no object {name!r} in bucket {store.name}")
-    return all_there
+def _delete(store: ObjectStore, name: str, settings: Settings) -> bool:
+    """Delete the object that was named; return whether it was there."""
+    deleted = store.delete(name)
+    if settings.json:
+        show.note(show.as_json({"bucket": store.name, "name": name, "deleted": deleted}))
+    if not deleted:
+        show.complain(f"there is no object {name!r} in bucket {store.name}")
+    return deleted
+
+
+def _delete_found(store: ObjectStore, names: list[str], settings: Settings) -> None:
+    """Delete objects that a listing has found, many at a time; who was faster does not matter."""
+    store.delete_many(names)
+    if settings.json:
+        for name in names:
+            show.note(show.as_json({"bucket": store.name, "name": name, "deleted": True}))
 
 
 # --- buckets

@@ -693,7 +693,7 @@ class ObjectStore(Uncopied):
     def delete_many(self, names: Iterable[str]) -> int:
         """Delete objects, with many requests under way at once.
 
-        Each is deleted as by :meth:`delete`, with the same care; 2,000 take a third of the time.
+        Each is deleted as by :meth:`delete`, with the same care, but many at a time.
         The first failure is raised when what was under way with it has come to its end; objects
         before it are deleted then, and some of those after it may be.
 

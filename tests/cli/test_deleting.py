@@ -46,6 +46,7 @@ def test_rm_of_globs_and_folders(run: Run, store: ObjectStore) -> None:
     assert run("rm", "-r", f"{store.name}:2019").exit_code == 1
     assert run("rm", "-r", store.name).exit_code == 0
     assert names(store) == []
+    assert run("rm", "-r", store.name).exit_code == 0  # an empty bucket is one, too
 
 
 def test_rm_in_json(run: Run, store: ObjectStore) -> None:
