@@ -99,7 +99,8 @@ class Outbox:
                     told = False
                     if entering is not None:
                         self._waiting.add(entering)  # first in, then look, as enter() does
-                        told = self._waiting.no_replies is not None
+                        inbox = self._waiting.inbox
+                        told = inbox is not None and inbox.denied is not None
                         told = told and not self._waiting.enter(entering)
                     gone = not told and self.link is not link
                     if not told and not gone:
@@ -171,8 +172,7 @@ class Outbox:
         if link is None:
             return False
         # First in, then look: whoever takes the link away from now on tells it.
-        self._waiting.add(waiting)
-        if self._waiting.no_replies is not None and not self._waiting.enter(waiting):
+        if not self._waiting.enter(waiting):
             return True
         if self.link is not link:
             return not self._untold(waiting)

@@ -329,7 +329,6 @@ class Session(Subscribing):
         try:
             with self.out.lock:
                 self._complaint = None
-                self.waiting.expect_replies()
                 self.out.begin(link)
                 with self._lock:
                     if self._ended is not None:
@@ -463,7 +462,7 @@ class Session(Subscribing):
         if "subscription" not in text.lower():
             concerned = self.waiting.concerned(error.subject)
         elif no_replies := self._subscriptions.deny(error):
-            error, concerned = no_replies, self.waiting.expect_no_replies(no_replies)
+            error, concerned = no_replies, self.waiting.awaiting_replies()
         else:
             concerned = []
         if not concerned:

@@ -58,10 +58,10 @@ class Subscribing:
 
     def begin(self, subscription: Subscription) -> None:
         """Begin a subscription, as :meth:`subscribe`; doing so twice does no harm."""
-        if subscription.replies:
+        if subscription.replies and not subscription.ended:
             # The new one may be allowed where the last was denied: until that is known,
             # replies can come.
-            self.waiting.expect_replies()
+            self.waiting.inbox = subscription
         # First: a link that begins in between announces it, and then the command below is
         # empty, so the server is told once.
         self._subscriptions.add(subscription)

@@ -54,7 +54,9 @@ class Subscription:
             size; None: anywhere.
         received: how many messages have come.
         announced: whether the present server was told of it.
-        denied: why the present server does not let it be.
+        denied: why the present server does not let it be; of an inbox, in the words of whoever
+            awaits a reply.
+        ended: whether it was removed; it is not added again.
         refused: called with that, by the reader thread; None: nobody waits for it.
     """
 
@@ -62,6 +64,7 @@ class Subscription:
         "_before",
         "announced",
         "denied",
+        "ended",
         "handler",
         "limit",
         "place",
@@ -102,6 +105,7 @@ class Subscription:
         self.received = 0
         self.announced = False
         self.denied: ObjStoreError | None = None
+        self.ended = False
         self._before = 0  # how many came before the present server was told: it counts from there
         self.commands()  # raises where the subject is too long
 
@@ -145,11 +149,17 @@ class Subscriptions:
         return next(self._sids)
 
     def add(self, subscription: Subscription) -> None:
-        """Add a subscription: its messages are delivered, and reconnects restore it."""
+        """Add a subscription: its messages are delivered, and reconnects restore it.
+
+        One that was removed stays removed: a thread that comes late does not bring it back.
+        """
         self._by_sid[subscription.sid] = subscription
+        if subscription.ended:  # after adding: whoever removes it from now on finds it here
+            self._by_sid.pop(subscription.sid, None)
 
     def remove(self, subscription: Subscription) -> bool:
         """Forget a subscription; return False if it was not there."""
+        subscription.ended = True
         return self._by_sid.pop(subscription.sid, None) is not None
 
     def announce(self, subscription: Subscription) -> bytes:
@@ -177,14 +187,16 @@ class Subscriptions:
             denied = [each for each in everyone if each.is_unheard][-1:]
         else:
             denied = [each for each in everyone if each.subject == error.subject]
+        no_replies = None
         for each in denied:
             # The server may not have said which subject; the error shall say it.
             error.subject = each.subject
             each.denied = error
+            if each.replies:
+                each.denied = no_replies = _without_inbox(error)
             if each.refused is not None:
                 each.refused(copy_error(error))
-        inboxes = [each for each in denied if each.replies]
-        return _without_inbox(error) if inboxes else None
+        return no_replies
 
     def place(self, sid: int, subject: str, header: bytes, size: int) -> memoryview | None:
         """Return where the payload of a large message shall land; None: anywhere."""
@@ -316,16 +328,18 @@ class Waiters(set[Waiter]):
     Who waits no longer is discarded: a method of the set itself, and so without a call in Python.
 
     Attributes:
-        no_replies: why none come: the inbox is denied; None: they do.
+        inbox: the subscription to which replies come. While the server denies it, none do.
     """
 
-    no_replies: ObjStoreError | None = None
+    # Rejected: an attribute of the set that says why no replies come. A thread that began the same
+    # inbox a moment after another cleared what the refusal had just set, and waited for ever.
+    inbox: Subscription | None = None
 
     def enter(self, waiting: Waiter) -> bool:
         """Add somebody; return False if they wait for a reply that cannot come, and were told."""
         # First in, then look: whoever denies the inbox from now on tells it.
         self.add(waiting)
-        denied = self.no_replies
+        denied = None if self.inbox is None else self.inbox.denied
         if denied is None or isinstance(waiting, Signal):
             return True
         if self.leave(waiting):
@@ -344,15 +358,12 @@ class Waiters(set[Waiter]):
         """Take everybody out, and return them; the caller tells them why."""
         return self._take(lambda _: True)
 
-    def expect_no_replies(self, error: ObjStoreError) -> list[Waiter]:
-        """Take out, and return, those who wait for replies; from now on nobody may."""
-        # Set first: whoever enters after the others were taken out finds it in enter().
-        self.no_replies = error
-        return self._take(lambda each: not isinstance(each, Signal))
+    def awaiting_replies(self) -> list[Waiter]:
+        """Take out, and return, those who wait for replies; the inbox was just denied.
 
-    def expect_replies(self) -> None:
-        """Let whoever waits for a reply in again."""
-        self.no_replies = None
+        Whoever enters later finds that in :meth:`enter`.
+        """
+        return self._take(lambda each: not isinstance(each, Signal))
 
     def concerned(self, subject: str | None) -> list[Waiter]:
         """Take out, and return, those who published to a subject."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import pathlib
 import queue
@@ -21,6 +22,7 @@ from objstore import (
     PermissionDeniedError,
 )
 from objstore.wire.connection.connection import Msg
+from objstore.wire.connection.subscriptions import Subscription
 from tests.support.jwt_maker import Operator, creds_text, new_user_seed, public_key
 from tests.support.scripted import PATIENCE, Background, connected, eventually
 
@@ -352,6 +354,29 @@ class TestPermissions:
             assert connection.inbox._handlers == {}
             assert len(connection.session.waiting) == 0
             assert len(connection.session._subscriptions._by_sid) == 1  # the inbox, once
+
+    def test_inbox_begun_twice(self, with_rules: LocalServer, monkeypatch: Any) -> None:
+        """A thread comes to begin the inbox again when another did, and was refused."""
+        with connected(
+            place(with_rules), user="inboxless", password="p", timeout=600
+        ) as connection:
+            inbox = connection.inbox
+            subscribe = inbox._subscribe
+
+            def overtaken(old: Subscription | None, *, others: int) -> None:
+                monkeypatch.undo()
+                for _ in range(others):
+                    with pytest.raises(PermissionDeniedError):
+                        connection.request("anything", timeout=600)
+                subscribe(old)
+
+            for others in (0, 1, 2, 3):
+                late = functools.partial(overtaken, others=others)
+                monkeypatch.setattr(inbox, "_subscribe", late)
+                with pytest.raises(PermissionDeniedError):
+                    Background(connection.request, "anything", timeout=600).get()
+                assert len(connection.session.waiting) == 0
+                assert len(connection.session._subscriptions._by_sid) == 1
 
     def test_own_inbox(self, with_rules: LocalServer) -> None:
         """With a prefix that is allowed requests work."""

@@ -12,6 +12,7 @@ import pytest
 from objstore import Connection, LocalServer
 from objstore.errors import ConnectionLostError, ObjStoreError
 from objstore.wire.connection.outbox import Outbox
+from objstore.wire.connection.subscriptions import Handler
 from tests.support.scripted import (
     PATIENCE,
     Background,
@@ -208,10 +209,12 @@ def test_lost_or_denied_just_before(told: bool) -> None:
     """The request goes over the next connection, or hears that no reply can come."""
     with scene() as (connection, seen, sender):
         session = connection.session
+        inbox = session.waiting.inbox
+        assert inbox is not None
 
         def happens() -> None:
             if told:
-                session.waiting.expect_no_replies(ObjStoreError("denied"))
+                inbox.denied = ObjStoreError("denied")
             else:
                 session.drop()
 
@@ -224,7 +227,7 @@ def test_lost_or_denied_just_before(told: bool) -> None:
         sender.publish.get()
         if not told:
             assert getattr(late.get(), "payload", None) == b"late"
-        session.waiting.expect_replies()
+        inbox.denied = None
         for each in sender.requests:
             each.join()
         assert sum(line.startswith(b"PUB late") for line in seen) == (not told)
@@ -353,9 +356,17 @@ def test_along_when_the_connection_is_lost() -> None:
         assert asked(seen) == [b"s2"]
 
 
-def test_along_when_no_reply_can_come() -> None:
+def test_along_when_no_reply_can_come(monkeypatch: pytest.MonkeyPatch) -> None:
     with counted() as (connection, _, seen):
-        connection.session.waiting.expect_no_replies(ObjStoreError("denied"))
+        inbox, take_token = connection.session.waiting.inbox, connection.inbox.open
+        assert inbox is not None
+
+        def denied_since(handler: Handler) -> str:
+            address = take_token(handler)
+            inbox.denied = ObjStoreError("denied")
+            return address
+
+        monkeypatch.setattr(connection.inbox, "open", denied_since)
         with (
             connection.inbox.start_piggybacked("s1", b"") as along,
             pytest.raises(ObjStoreError, match="denied"),
