@@ -172,7 +172,9 @@ class Outbox:
         if link is None:
             return False
         # First in, then look: whoever takes the link away from now on tells it.
-        if not self._waiting.enter(waiting):
+        self._waiting.add(waiting)
+        inbox = self._waiting.inbox
+        if inbox is not None and inbox.denied is not None and not self._waiting.enter(waiting):
             return True
         if self.link is not link:
             return not self._untold(waiting)
