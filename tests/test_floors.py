@@ -49,6 +49,7 @@ PURE_ROOMS = (
     "wire.jetstream.times",
     "model",
     "get.layout",
+    "contrib.ranges",
 )
 
 #: Modules of Python's that only some rooms may import.
