@@ -129,22 +129,31 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         with self._lock:
             return self._cut(self._chunk_end - self._position) if self._fill(self.len) else b""
 
-    def views(self) -> Iterator[memoryview]:
+    def views(self, size: int | None = None) -> Iterator[memoryview]:
         """Yield as :attr:`data`, without a copy: each is memory that others use once it is let go.
+
+        Arguments:
+            size: how many bytes at most, from where it stands; nothing behind them is fetched
+                ahead, but for the rest of a chunk. None: all that is left.
 
         Raises:
             ValueError: it is closed.
             ObjStoreError: as :meth:`read`.
         """
-        while view := self._next_view():
+        left = self._wanted(size)
+        while left and (view := self._next_view(left)):
+            left -= len(view)
             yield view
             del view
 
-    def _next_view(self) -> memoryview:
+    def _next_view(self, wanted: int) -> memoryview:
         if self._is_mine():
             raise self._reentrant()
         with self._lock:
-            view = self._view(self.len) if self._fill(self.len) else memoryview(b"")
+            limit = min(self._end, self._position + wanted)
+            if not self._fill(wanted, limit):
+                return memoryview(b"")
+            view = self._view(wanted)
             self._advance(len(view))
             return view
 
@@ -393,8 +402,13 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         self._position += count
         self._progress.update(count)
 
-    def _fill(self, wanted: int) -> bool:
-        """Fetch the chunk of the present position; False: the end is reached."""
+    def _fill(self, wanted: int, limit: int | None = None) -> bool:
+        """Fetch the chunk of the present position; False: the end is reached.
+
+        Arguments:
+            wanted: how many bytes will be read.
+            limit: where nothing more is wanted; None: at the end.
+        """
         self._check_open()
         position = self._position
         if self._chunk_start <= position < self._chunk_end:
@@ -405,7 +419,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             raise self._error
         try:
             self._fetching = True
-            piece = self._fetch(position, min(wanted, self._end - position))
+            piece = self._fetch(position, min(wanted, self._end - position), limit or self._end)
             if self.info.chunks > 1:  # a single one is verified already
                 self._digester.add(piece.number, piece.payload)
         except _LASTING as error:
@@ -422,13 +436,13 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         self._chunk_end = min(piece.end, self._end)
         return True
 
-    def _fetch(self, position: int, wanted: int) -> Piece:
-        """Fetch the chunk of a position."""
+    def _fetch(self, position: int, wanted: int, limit: int) -> Piece:
+        """Fetch the chunk of a position; nothing from the limit on will be read."""
         if self.info.chunks == 1:
             return Piece(0, 0, only_chunk(self._records, self.info))
         if self._ahead is None:
             self._ahead = ReadAhead(self._records, self.info)
-        return self._ahead.piece(position, wanted, self._end)
+        return self._ahead.piece(position, wanted, limit)
 
     def _reentrant(self) -> ReentrantCallError:
         return ReentrantCallError(
