@@ -56,6 +56,8 @@ READ = 256 << 10
 #: unread is reset, and the client may never see the answer.
 LEFT_OVER = 1 << 20
 
+_BROKE_OFF = "the upload broke off; nothing was stored"
+
 
 def send_object(
     store: objstore.ObjectStore,
@@ -183,7 +185,7 @@ def receive_object(
     except objstore.ObjectTooLargeError as error:
         raise RequestEntityTooLarge(str(error)) from error
     except objstore.IncompletePayloadError as error:
-        raise BadRequest("the upload broke off; nothing was stored") from error
+        raise BadRequest(_BROKE_OFF) from error
     except UNAVAILABLE as error:
         raise _unavailable(error) from error
     finally:
@@ -235,9 +237,15 @@ class _Body:
     """The body of a request as a file whose length is known where the client says it."""
 
     def __init__(self, request: Request) -> None:
-        self.read = request.stream.read
+        self._stream = request.stream
         # Where it says none the body is chunked, whose end the server finds out.
         self.len = request.content_length
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as error:  # gunicorn's, where the chunks break off
+            raise BadRequest(_BROKE_OFF) from error
 
 
 def _open_form(request: Request, file_field: str) -> tuple[Upload, Iterator[bytes]]:
@@ -274,7 +282,8 @@ def _data(events: Iterator[Any]) -> Iterator[bytes]:
 def _events(request: Request, boundary: bytes) -> Iterator[Any]:
     """Yield the parts of a form as they come, until nothing comes any more."""
     decoder = MultipartDecoder(boundary, READ * 4, max_parts=request.max_form_parts)
-    while chunk := request.stream.read(READ):
+    body = _Body(request)
+    while chunk := body.read(READ):
         decoder.receive_data(chunk)
         while not isinstance(event := _next_event(decoder), NeedData):
             yield event

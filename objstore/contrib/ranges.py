@@ -7,10 +7,13 @@ beforehand. What holds where the RFC leaves a choice:
 - A Range that is malformed, or of another unit than bytes, is ignored: the answer is 200 with all
   of it (nginx: 416). So is one of more than :data:`MAX_RANGES` ranges.
 - Ranges that overlap or adjoin are joined, in the place of the first of them; the others keep the
-  order in which they were asked for. No byte is sent twice, however often it is asked for.
+  order in which they were asked for. No byte is sent twice, however often it is asked for (nginx
+  sends it as often, and all of it with 200 where the ranges are more than there is).
 - Several ranges of which one is left are answered as that one is, not as multipart.
 - Ranges of which none is in the representation: 416, also when an If-Range is true.
 - HEAD knows no ranges: it is answered as GET without one (section 14.2; nginx: 206).
+- An If-None-Match hides If-Modified-Since, an If-Match If-Unmodified-Since (section 13.2.2; nginx
+  asks for both).
 - A date in If-Range counts if it is the Last-Modified exactly. What was replaced twice within one
   second is told apart by its ETag alone, which a client has to prefer (section 13.1.5).
 - The last bytes of something empty are all of it: 200 (no Content-Range can say "none of 0").
@@ -166,7 +169,7 @@ class _Resource:
             place = ("Content-Range", self._place(ranges[0]))
             return Answer(206, (place, *self._headers(self.media_type, length)), tuple(ranges))
         boundary = boundary or secrets.token_hex(16)
-        pieces = tuple(self._part(piece, boundary, n == 0) for n, piece in enumerate(ranges))
+        pieces = tuple(self._part(piece, boundary) for piece in ranges)
         body = Answer(206, (), pieces, f"\r\n--{boundary}--\r\n".encode("ascii"))
         kind = f"multipart/byteranges; boundary={boundary}"
         return Answer(206, self._headers(kind, body.length), pieces, body.tail)
@@ -179,9 +182,9 @@ class _Resource:
             ("Accept-Ranges", "bytes"),
         )
 
-    def _part(self, piece: Piece, boundary: str, first: bool) -> Piece:
+    def _part(self, piece: Piece, boundary: str) -> Piece:
         lines = [
-            f"--{boundary}" if first else f"\r\n--{boundary}",
+            f"\r\n--{boundary}",  # before the first one, too, as nginx and Apache do
             f"Content-Type: {self.media_type}",
             f"Content-Range: {self._place(piece)}",
             "\r\n",

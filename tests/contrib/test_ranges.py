@@ -124,7 +124,7 @@ def test_a_multipart_body() -> None:
     )
     body = b"".join(piece.head + data[piece.start : piece.end] for piece in answered.pieces)
     assert body + answered.tail == (
-        b"--XYZ\r\nContent-Type: a/b\r\nContent-Range: bytes 0-1/1024\r\n\r\n\x00\x01"
+        b"\r\n--XYZ\r\nContent-Type: a/b\r\nContent-Range: bytes 0-1/1024\r\n\r\n\x00\x01"
         b"\r\n--XYZ\r\nContent-Type: a/b\r\nContent-Range: bytes 4-5/1024\r\n\r\n\x04\x05"
         b"\r\n--XYZ--\r\n"
     )
