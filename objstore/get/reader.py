@@ -112,6 +112,17 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         """Bytes left to read (what requests-toolbelt's encoders ask a file for)."""
         return max(0, self._end - self._position)
 
+    if not TYPE_CHECKING:  # to type checkers it is a binary file as others
+
+        @property
+        def fileno(self) -> int:
+            """Be absent: there is no file of the system.
+
+            One that raises, as files in memory have, would be enough for requests-toolbelt to take
+            ``len`` for the size of a file, and to end a body in its middle.
+            """
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'fileno'")
+
     @property
     def data(self) -> Iterator[bytes]:
         """The rest of the object, chunk by chunk.

@@ -159,6 +159,19 @@ def test_the_rest_of_a_response(get: Callable[[str], Any], web: str) -> None:
         all_of(response, 1000)
 
 
+def test_the_items_of_a_response(web: str, store: ObjectStore) -> None:
+    """``iter_content`` says no length; requests itself notices an early end."""
+    with requests.get(f"{web}/whole", stream=True, timeout=20) as response:
+        store.put("x", response.iter_content(7000))
+    assert store.read_bytes("x") == BODY
+    with (
+        requests.get(f"{web}/cut", stream=True, timeout=20) as response,
+        pytest.raises(requests.exceptions.ChunkedEncodingError, match="200000 bytes read"),
+    ):
+        store.put("x", response.iter_content(7000))
+    assert store.read_bytes("x") == BODY
+
+
 def test_a_response_to_head_has_no_body(web: str) -> None:
     """Its Content-Length is that of another one."""
     request = urllib.request.Request(f"{web}/whole", method="HEAD")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from requests_toolbelt import MultipartEncoder
+from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor
 from tqdm.auto import tqdm
 
 from objstore import (
@@ -133,13 +133,25 @@ def test_an_encoder_of_requests_toolbelt_as_payload(store: ObjectStore) -> None:
 
 
 def test_a_result_is_streamed_by_requests_toolbelt(store: ObjectStore) -> None:
-    """MultipartEncoder asks for ``len`` and ``read``."""
+    """MultipartEncoder asks for ``len`` and ``read``, however far it was read before."""
     store.put("x", CONTENT)
-    result = store.get("x")
-    assert result is not None
-    with result:
-        encoder = MultipartEncoder({"field": ("x", result, "application/octet-stream")})
-        assert CONTENT in encoder.read()
+    for read_before in (0, 1000):
+        with store.open("x") as result:
+            result.read(read_before)
+            encoder = MultipartEncoder({"field": ("x", result, "application/octet-stream")})
+            body = b"".join(iter(lambda: encoder.read(10_000), b""))  # noqa: B023 - called here
+            assert len(body) == encoder.len
+            assert CONTENT[read_before:] + b"\r\n--" in body
+
+
+def test_a_result_in_a_form_as_payload(store: ObjectStore) -> None:
+    """Also where somebody watches how far it is."""
+    store.put("x", CONTENT)
+    for watched in (False, True):
+        with store.open("x") as result:
+            encoder = MultipartEncoder({"field": ("x", result, "text/plain")})
+            store.put("form", MultipartEncoderMonitor(encoder) if watched else encoder)
+        assert CONTENT in store.read_bytes("form")
 
 
 @pytest.mark.parametrize(
