@@ -54,7 +54,7 @@ PURE_ROOMS = (
 
 #: Modules of Python's that only some rooms may import.
 RESERVED = {
-    "socket": {"wire.connection.transport"},
+    "socket": {"wire.connection.transport", "contrib.public_addresses"},  # the latter resolves
     "select": {"wire.connection.transport"},
     "ssl": {
         *(f"wire.connection.{name}" for name in
