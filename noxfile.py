@@ -43,7 +43,7 @@ def tests(session: nox.Session, dependencies: str, server: str) -> None:
     session.install("-e", ".[test]")
     if dependencies == "lowest":
         constraints = Path(session.create_tmp(), "lowest.txt")
-        constraints.write_text("\n".join(lowest(("nkeys",))))
+        constraints.write_text("\n".join(lowest(("nkeys", "flask", "http"))))
         session.install("-r", str(constraints), "-e", ".")
     on = () if server == "newest" else ("--nats-server", server)
     session.run("python", "-m", "pytest", "-q", *on, *session.posargs)

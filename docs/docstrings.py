@@ -26,7 +26,13 @@ ENTRY = re.compile(r"([*\w.]+(?:, [*\w.]+)*)(?:\.$|: (.*))", re.DOTALL)
 CONSTRUCTED = {
     "BucketOptions", "Client", "Connection", "ExternalStream", "LocalServer", "ObjectLink",
     "ObjectMeta", "ObjectMetaOptions", "Placement", "Republish", "StreamSource",
+    "flask.ObjectStore", "flask.UploadView",
 }  # fmt: skip
+
+
+def is_constructed(name: str) -> bool:
+    """Tell whether users construct a class, by its full name."""
+    return any(name.endswith(f".{each}") for each in CONSTRUCTED)
 
 
 def sections(lines: list[str]) -> list[tuple[str, list[str]]]:
@@ -81,12 +87,14 @@ def field(title: str, lines: list[str], annotations: dict[str, Any]) -> list[str
 
 def error(name: str) -> str:
     """Write an error's name; what is none of Python's must be one of ours, or the build fails."""
+    if "." in name:  # another package's
+        return f"``{name}``"
     return f":exc:`{name}`" if hasattr(builtins, name) else f":exc:`~objstore.{name}`"
 
 
 def rewrite(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Handle ``autodoc-process-docstring``."""
-    hidden = what in ("class", "exception") and name.rpartition(".")[2] not in CONSTRUCTED
+    hidden = what in ("class", "exception") and not is_constructed(name)
     annotations = inspect.get_annotations(thing) if inspect.isclass(thing) else {}
     written = []
     for title, part in sections(lines):
@@ -101,7 +109,7 @@ def hide(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
     """Handle ``autodoc-process-signature``."""
-    if what in ("class", "exception") and name.rpartition(".")[2] not in CONSTRUCTED:
+    if what in ("class", "exception") and not is_constructed(name):
         return "", ""
     return None
 
