@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wire.jetstream",),
     ("wire.connection",),
     ("wire.codec",),
-    ("wire", "progress", "uncopied"),
+    ("wire", "progress", "readable", "uncopied"),
     ("errors",),
     ("pynats2_compat", "version"),
 )

@@ -8,7 +8,6 @@ import errno
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,17 +17,9 @@ from typing import Any, BinaryIO, TextIO
 import click
 
 from objstore import FolderReport, ObjectInfo, ObjectStoreStatus
-
-#: Characters that command a terminal or turn the order of the text after them: the controls
-#: (C0, DEL, C1), the separators of lines, the bidirectional marks, lone surrogates.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
-
-
-def printable(text: str) -> str:
-    """A text that does nothing to a terminal but appear on it."""
-    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+from objstore.readable import UNSAFE
+from objstore.readable import human_size as human_size
+from objstore.readable import printable as printable
 
 
 def shown(text: str) -> str:
@@ -112,19 +103,7 @@ def silence_unless_writable() -> None:
 def as_json(fields: Mapping[str, Any]) -> str:
     r"""JSON on one line, in UTF-8, with what is unsafe on a terminal as ``\uXXXX``."""
     text = json.dumps(fields, ensure_ascii=False)
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def human_size(size: int) -> str:
-    """A size for people: ``999 B``, ``1.5 KiB``."""
-    if size < 1024:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # pragma: no branch - none is larger
-        value /= 1024
-        if value < 1023.95 or unit == "PiB":
-            break
-    return f"{value:.1f} {unit}"
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
