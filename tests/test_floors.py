@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metadata",),
     ("model",),
     ("wire.jetstream",),
+    ("notebook",),
     ("wire.connection",),
     ("wire.codec",),
     ("wire", "progress", "readable", "uncopied"),

@@ -38,6 +38,19 @@ class GarbageReport:
     dry_run: bool = False
     tombstones: int = 0
 
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks."""
+        from objstore.notebook.html import Size, record
+
+        kind = "garbage that would be removed" if self.dry_run else "garbage removed"
+        fields = {
+            "chunks": self.chunks,
+            "bytes": Size(self.bytes),
+            "tombstones": self.tombstones,
+            "nuids": self.nuids,
+        }
+        return record(self.bucket, kind, fields)
+
 
 def collect_garbage(records: Records, min_age: timedelta, *, dry_run: bool) -> GarbageReport:
     """Remove chunks that no live record owns, and old tombstones.

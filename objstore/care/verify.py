@@ -20,6 +20,7 @@ from objstore.metadata.links import follow
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, stream_name
+from objstore.readable import counted
 
 __all__ = ["VerifyProblem", "VerifyReport", "verify_bucket", "verify_object"]
 
@@ -75,6 +76,22 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks, with what is wrong below it."""
+        from objstore.notebook.html import Size, record, table
+
+        verdict = "all is well" if self.ok else counted(len(self.problems), "problem")
+        fields = {
+            "objects": self.objects,
+            "links": self.links or None,
+            "bytes": Size(self.bytes),
+            "unverified": self.unverified or None,
+            "orphaned_chunks": self.orphaned_chunks or None,
+        }
+        problems = [(each.name, each.kind, each.message) for each in self.problems]
+        below = table(["name", "kind", "message"], problems) if problems else ""
+        return record(self.bucket, f"verified: {verdict}", fields, below)
 
 
 class _Verification:

@@ -98,6 +98,10 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         state = "closed" if self.closed else f"at {self._position - self._origin:,}"
         return f"<objstore.ObjectResult {self.info.name!r}, {self._size:,} bytes, {state}>"
 
+    def _repr_html_(self) -> str:
+        """Return the object's record as a small table for notebooks; :meth:`show` previews it."""
+        return self.info._repr_html_()
+
     @property
     def _size(self) -> int:
         return self._end - self._origin

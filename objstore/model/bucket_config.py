@@ -74,6 +74,31 @@ class ObjectStoreStatus:
     stream_info: StreamInfo = field(repr=False)
     backing_store: str = "JetStream"
 
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks; ``size`` stands there as the number of objects."""
+        from objstore.notebook.html import Size, record
+
+        sizes = {
+            name: None if value is None else Size(value)
+            for name, value in (
+                ("total_size", self.total_size),
+                ("bytes", self.bytes),
+                ("max_object_size", self.max_object_size),
+            )
+        }
+        fields = {
+            "description": self.description,
+            "objects": self.size,
+            **sizes,
+            "ttl": self.ttl or None,
+            "storage": self.storage,
+            "replicas": self.replicas,
+            "compression": self.compression,
+            "sealed": self.sealed,
+            "metadata": self.metadata,
+        }
+        return record(self.bucket, "bucket", fields)
+
 
 # --- the stream
 

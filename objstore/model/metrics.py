@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from objstore.model.objects import ObjectInfo
+from objstore.readable import counted
 
 __all__ = ["StoreMetrics", "measure"]
 
@@ -29,6 +30,15 @@ class StoreMetrics:
     total_size: int = 0
     avg_size: float = 0.0
     mime_types: Mapping[str, int] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks, with the media types by their number."""
+        from objstore.notebook.html import Size, record, table
+
+        fields = {"total_size": Size(self.total_size), "avg_size": Size(self.avg_size)}
+        types = sorted(self.mime_types.items(), key=lambda each: (-each[1], each[0]))
+        below = table(["media type", "objects"], types) if types else ""
+        return record(counted(self.objects, "object"), "with content of their own", fields, below)
 
 
 def measure(records: Iterable[ObjectInfo]) -> StoreMetrics:

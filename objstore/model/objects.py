@@ -35,6 +35,7 @@ __all__ = [
     "chunk_subject",
     "decode_digest",
     "is_free",
+    "link_target",
     "meta_subject",
     "stream_name",
 ]
@@ -299,9 +300,7 @@ class ObjectInfo:
 
     def __repr__(self) -> str:
         """Return one line for people: what says something, shortened where it is long."""
-        headers = {n: v for n, v in self.header_values.items() if n.lower() != "content-type"}
-        # Only if it is known: a repr asks no server.
-        mtime = None if callable(self.__dict__.get(MTIME_LATER)) else self.mtime
+        mtime = self._known_mtime()
         said = dict(  # noqa: C408 - the attributes' names, not those of ADR-20's JSON
             size=self.size,
             mime=self.mime,
@@ -310,7 +309,7 @@ class ObjectInfo:
             deleted=self.deleted,
             link=self.link,
             description=self.description,
-            headers=headers,
+            headers=self._other_headers(),
             metadata=dict(self.metadata),
             ttl=None if self.ttl is None else str(self.ttl),
             chunks=self.chunks,
@@ -320,6 +319,34 @@ class ObjectInfo:
         words = [f"{key}={_shorten.repr(value)}" for key, value in said.items() if value]
         name = f"bucket={self.bucket!r}, name={_shorten_name.repr(self.name)}"
         return f"ObjectInfo({', '.join([name, *words])})"
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks."""
+        from objstore.notebook.html import Size, record
+
+        kind = f"{'deleted object' if self.deleted else 'object'} in bucket {self.bucket}"
+        fields = {
+            "size": None if self.deleted or self.link else Size(self.size),
+            "link": self.link and f"→ {link_target(self.link)}",
+            "mime": self.mime,
+            "mtime": self._known_mtime(),
+            "ttl": self.ttl,
+            "description": self.description,
+            "headers": self._other_headers(),
+            "metadata": self.metadata,
+            "chunks": self.chunks or None,
+            "digest": self.digest,
+            "revision": self.revision,
+        }
+        return record(self.name, kind, fields)
+
+    def _known_mtime(self) -> datetime | None:
+        """Return ``mtime`` if it is known: a repr asks no server."""
+        return None if callable(self.__dict__.get(MTIME_LATER)) else self.mtime
+
+    def _other_headers(self) -> dict[str, list[str]]:
+        """Return the headers without the media type."""
+        return {n: v for n, v in self.header_values.items() if n.lower() != "content-type"}
 
     if not TYPE_CHECKING:  # a type checker would take any name for an attribute
 
@@ -441,6 +468,11 @@ def stored_info(info: ObjectInfo, revision: int, ask: Callable[[], datetime]) ->
     fields = {**info.__dict__, "revision": revision, MTIME_LATER: ask}
     fields.pop("mtime", None)
     return from_fields(fields)
+
+
+def link_target(link: ObjectLink) -> str:
+    """Return where a link leads, for people."""
+    return f"bucket {link.bucket}" if link.name is None else f"{link.bucket}:{link.name}"
 
 
 def _mime(headers: Mapping[str, list[str]]) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from objstore.readable import counted
+
 __all__ = ["FolderReport", "Skipped"]
 
 
@@ -45,3 +47,19 @@ class FolderReport:
     dry_run: bool = False
     refused: tuple[Skipped, ...] = ()
     replaced: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks, with what was left out below it."""
+        from objstore.notebook.html import Size, record, table
+
+        fields = {
+            "bytes": Size(self.bytes),
+            "unchanged": self.unchanged,
+            "transferred": self.transferred,
+            "deleted": self.deleted,
+        }
+        left = [(each.name, "skipped", each.reason) for each in self.skipped]
+        left += [(each.name, "refused", each.reason) for each in self.refused]
+        below = table(["name", "", "reason"], left) if left else ""
+        kind = "would be transferred" if self.dry_run else "transferred"
+        return record(counted(len(self.transferred), "object"), kind, fields, below)

@@ -11,12 +11,12 @@ from objstore.get.ranges import Range, check_ranges, read_ranges
 from objstore.get.read_many import read_many
 from objstore.get.reader import ObjectResult
 from objstore.metadata.links import follow, follow_record
-from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.arguments import check_plain, check_range
 from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.store.handle import BucketHandle
+from objstore.store.listing import Listing
 
 __all__ = [
     "contains",
@@ -53,12 +53,7 @@ def list_objects(
     """List the objects, in the order in which they were stored; links are among them."""
     if prefix is not None:
         check_plain("prefix", prefix)
-    return (
-        info
-        for info in list_records(handle.records)
-        if (include_deleted or not info.deleted)
-        and (prefix is None or info.name.startswith(prefix))
-    )
+    return Listing(handle, prefix, include_deleted)
 
 
 def resolve(handle: BucketHandle, name: str) -> ObjectInfo | None:

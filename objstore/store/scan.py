@@ -10,6 +10,7 @@ from objstore.errors import InvalidOptionError
 from objstore.metadata.sorted_records import SortedRecords
 from objstore.model.arguments import check_plain
 from objstore.model.objects import ObjectInfo
+from objstore.readable import counted
 from objstore.store.handle import BucketHandle
 from objstore.wire.connection.arguments import whole
 
@@ -35,6 +36,16 @@ class ScanPage:
     objects: list[ObjectInfo] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
     next: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return the first folders and objects as a table for notebooks."""
+        from objstore.model.objects_table import objects_table
+        from objstore.notebook.html import record
+
+        counts = (counted(len(self.prefixes), "folder"), counted(len(self.objects), "object"))
+        title = ", ".join(each for each in counts if not each.startswith("0 ")) or "no objects"
+        below = objects_table(self.objects, self.prefixes) if self.objects or self.prefixes else ""
+        return record(title, "", {"next": self.next}, below)
 
 
 def scan(

@@ -24,6 +24,7 @@ from objstore.store import put_many as many
 from objstore.store.folder_files import Compare
 from objstore.store.folder_report import FolderReport
 from objstore.store.handle import BucketHandle
+from objstore.store.listing import Listing
 from objstore.store.opening import open_object
 from objstore.store.scan import Folder, ScanPage
 from objstore.uncopied import Uncopied
@@ -66,6 +67,10 @@ class ObjectStore(Uncopied):
 
     def __repr__(self) -> str:
         return f"<objstore.{type(self).__name__} {self.name!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return the bucket's first objects as a table for notebooks."""
+        return Listing(self._handle, None, include_deleted=False)._repr_html_()
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is an object of that name."""
@@ -455,7 +460,8 @@ class ObjectStore(Uncopied):
 
         Lazily: one request, then a stream of batches. An object that is changed meanwhile comes
         once, as it was before or after. Malformed metadata of others are logged and left out; what
-        older clients stored under another subject comes last.
+        older clients stored under another subject comes last. A notebook shows the first objects,
+        by a listing of its own that takes nothing from this one.
 
         Arguments:
             prefix: only names that begin so.
