@@ -379,6 +379,30 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         if ahead is not None:
             ahead.close()
 
+    def show(self, *, limit: int = 2 << 20, url: str | None = None) -> None:
+        """Show the content in a notebook, by its media type; nothing of it is run.
+
+        Pictures, sound and films as such; CSV as a table; of Parquet the columns (needs pyarrow);
+        JSON by lines, and other text as it is, HTML, JavaScript and SVG among it. Of text 64 KiB
+        are read; of sound and films at most ``limit``, their beginning. The position stays.
+
+        Arguments:
+            limit: how many bytes of a picture, sound or film may become part of the notebook;
+                Jupyter's own limit is some 2 MiB.
+            url: an address under which a browser gets the object, such as that of a view of Flask
+                or Django. Pictures, sound and films come from there, the parts of a film when they
+                are played; nothing is read here.
+
+        Raises:
+            InvalidOptionError: ``limit`` is no whole number, or ``url`` no address of the web.
+            MissingDependencyError: there is no IPython.
+            ValueError: it is closed.
+            ObjStoreError: as :meth:`read`.
+        """
+        from objstore.notebook.show import show
+
+        show(self, self.info.name, self.info.mime, limit, url)
+
     # --- the present chunk
 
     def _wanted(self, size: int | None) -> int:
