@@ -91,6 +91,10 @@ else:  # checkers would take it for a sign that any name exists
             from objstore.local_server import server
 
             return getattr(server, name)
+        if name == "load_ipython_extension":  # what %load_ext asks for
+            from objstore.notebook.magic import load_ipython_extension
+
+            return load_ipython_extension
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
