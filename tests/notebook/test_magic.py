@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import objstore
 from objstore import LocalServer, ObjectStore
 from objstore.notebook import magic
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.newest_server
 
 
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What a notebook's kernel runs cells in, with the magic."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(Path(objstore.__file__).parent.parent))
-    config = Config({"HistoryManager": {"enabled": False}})
-    shell = InteractiveShell(config=config)  # type: ignore[no-untyped-call]
-    shell.run_line_magic("load_ext", "objstore")
-    return shell
+CELLS = """\
+%load_ext objstore
+bucket = {bucket!r}
+%objstore ls {{bucket}}
+%objstore cat $bucket 'a b'
+"""
 
 
-def test_it_is_the_command_line(
-    shell: Any,
-    server: LocalServer,
-    store: ObjectStore,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("NATS_URL", server.url)
+def test_it_is_the_command_line(server: LocalServer, store: ObjectStore, tmp_path: Path) -> None:
+    """In a process of its own: an IPython changes the interpreter that it runs in."""
     store.put("a b", b"12")
-    shell.user_ns["bucket"] = store.name
-    shell.run_cell("%objstore ls {bucket}", silent=True).raise_error()
-    assert capsys.readouterr().out == "a b\n"
-    shell.run_cell("%objstore cat $bucket 'a b'", silent=True).raise_error()
-    assert capsys.readouterr().out == "12"
+    cells = tmp_path / "cells.ipy"
+    cells.write_text(CELLS.format(bucket=store.name))
+    environment = {
+        **os.environ,
+        "IPYTHONDIR": str(tmp_path),
+        "NATS_URL": server.url,
+        "PYTHONPATH": str(Path(objstore.__file__).parent.parent),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--HistoryManager.enabled=False", str(cells)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("a b\n12", "")
 
 
 def test_what_fails_fails_the_cell(server: LocalServer, capsys: pytest.CaptureFixture[str]) -> None:
