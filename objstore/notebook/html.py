@@ -18,13 +18,14 @@ from objstore.readable import human_size, printable
 __all__ = ["MAX_ROWS", "Size", "muted", "preformatted", "record", "shown", "table"]
 
 #: How much is shown: rows of a table, entries of a mapping or a sequence, characters of a text.
-MAX_ROWS, MAX_ENTRIES, MAX_TEXT = 20, 8, 200
+MAX_ROWS, MAX_ENTRIES, MAX_TEXT, MAX_HEAD = 20, 8, 200, 40
 
 _LINE = "1px solid rgba(128,128,128,.35)"
 #: A notebook's own style would centre the table, and align all cells at their right end.
 _TABLE = "border-collapse:collapse;border:0;margin:4px 0;table-layout:auto;width:auto"
 _CELL = "padding:2px 16px 2px 0;text-align:"
-_LABEL = f"{_CELL}left;vertical-align:top;opacity:.65"
+_LABEL = f"{_CELL}left;vertical-align:top;white-space:nowrap;opacity:.65"
+_HEAD = f"{_CELL}left;border-bottom:{_LINE};overflow-wrap:normal"
 _ROW = '<tr style="background:none">'
 
 
@@ -65,9 +66,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, more: int =
     """
     lines = ["".join(map(_cell, row)) for row in rows[:MAX_ROWS]]
     more += len(rows) - len(lines)
-    head = "".join(
-        f'<th style="{_CELL}left;border-bottom:{_LINE}">{shown(text)}</th>' for text in heads
-    )
+    head = "".join(f'<th style="{_HEAD}">{shown(text, MAX_HEAD)}</th>' for text in heads)
     beyond = f"<div>{muted(f'… and {more:,} more')}</div>" if more else ""
     return _rows([head, *lines]) + beyond
 
@@ -84,12 +83,13 @@ def record(title: str, kind: str, fields: Mapping[str, object], below: str = "")
     """
     lines = [
         f'<td style="{_LABEL}">{escape(name.replace("_", " "))}</td>'
-        f'<td style="{_CELL}left;overflow-wrap:anywhere">{_value(value, exact=True)}</td>'
+        f'<td style="{_CELL}left">{_value(value, exact=True)}</td>'
         for name, value in fields.items()
         if not (value is None or value is False or value in ("", (), []) or value == {})
     ]
     heading = f"<strong>{shown(title)}</strong>" + (f" {muted(kind)}" if kind else "")
-    return f"<div>{heading}{_rows(lines)}{below}</div>"
+    # A name has no blanks at which it could be broken.
+    return f'<div style="overflow-wrap:anywhere">{heading}{_rows(lines)}{below}</div>'
 
 
 def _rows(lines: Sequence[str]) -> str:
@@ -98,9 +98,11 @@ def _rows(lines: Sequence[str]) -> str:
 
 
 def _cell(value: object) -> str:
-    # Numbers below each other are compared by their ends.
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f'<td style="{_CELL}{"right" if is_number else "left"}">{_value(value)}</td>'
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        style = f"{_CELL}right;white-space:nowrap"  # compared by their ends
+    else:
+        style = f"{_CELL}left" + (";white-space:nowrap" if isinstance(value, datetime) else "")
+    return f'<td style="{style}">{_value(value)}</td>'
 
 
 def _value(value: object, *, exact: bool = False) -> str:

@@ -124,10 +124,13 @@ class _Look:
         plain = f"{printable(self._name)} ({printable(about)})"
         return Preview(record(self._name, about, {}, html), f"{plain}\n{text}".rstrip())
 
+    def _note(self, text: str) -> Preview:
+        return self._as(f"<div>{muted(text)}</div>", text)
+
     def _picture(self, limit: int, url: str | None) -> Preview:
         style = "display:block;max-width:100%;max-height:480px;margin:4px 0"
         if url is None and self._size > limit:
-            return self._as(muted("larger than limit: show(limit=…) shows it, or show(url=…)"))
+            return self._note("larger than limit: show(limit=…) shows it, or show(url=…)")
         source = url or self._data(self._file.read(limit))
         return self._as(f'<img src="{escape(source)}" alt="{escape(self._name)}" style="{style}">')
 
@@ -138,7 +141,7 @@ class _Look:
             if len(data) < self._size:
                 # Films of MP4 play only with their index, which stands at their end or beginning.
                 if data[4:8] == b"ftyp" and b"moov" not in data:
-                    return self._as(muted("too large: show(limit=…) plays it, or show(url=…)"))
+                    return self._note("too large: show(limit=…) plays it, or show(url=…)")
                 note = f"its first {human_size(len(data))}"
             source = self._data(data)
         style = "display:block;max-width:100%;max-height:480px;margin:4px 0"
@@ -161,7 +164,7 @@ class _Look:
         # Text in an encoding that nobody stated has characters that cannot be decoded, too.
         odd = CONTROL if self._kind.startswith("text/") else NO_TEXT
         if len(odd.findall(text)) * 50 >= len(text):
-            return self._as(muted("no preview of this type" if text else "empty"))
+            return self._note("no preview of this type" if text else "empty")
         rows = _rows(text, is_whole) if TABLE.fullmatch(self._kind) else []
         if JSON.fullmatch(self._kind) and is_whole:
             text = _indented(text)
