@@ -140,7 +140,9 @@ def test_a_second_import_in_this_process(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_package_without_metadata() -> None:
     """Vendored or frozen: its version is unknown, which is no reason to fail."""
     assert pynats2_compat._Distribution("no-such-package-anywhere").version == "unknown"
-    assert pynats2_compat._Distribution("pynats2").version[0].isdigit()
+    version = pynats2_compat._Distribution("pynats2").version
+    assert version[0].isdigit()
+    assert version == pynats2_compat._version_anywhere("pynats2")
 
 
 def test_all_names_exist() -> None:
