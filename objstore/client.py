@@ -34,10 +34,7 @@ from objstore.model.bucket_config import (
     status_of,
     updated_stream,
 )
-from objstore.model.metrics import StoreMetrics, measure
 from objstore.model.objects import check_bucket_name, stream_name
-from objstore.model.stream_info import parse_stream_info
-from objstore.store.clone import copy_objects
 from objstore.store.handle import BucketHandle
 from objstore.store.store import ObjectStore
 from objstore.uncopied import Uncopied
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from objstore.model.bucket_options import BucketKeywords
+    from objstore.model.metrics import StoreMetrics
 
 __all__ = ["Client"]
 
@@ -223,11 +221,14 @@ class Client(Uncopied):
                 if error.err_code != STORE_FAILED or attempt == STORE_TRIES - 1:
                     raise
                 time.sleep(STORE_PAUSE)
-        info = parse_stream_info(created)
-        newest, born = info.state.last_ts, info.created
-        if info.state.messages and newest and born and newest < born and config.get("subjects"):
-            # Only up to that sequence: somebody may be storing in the new stream already.
-            self._jetstream.purge(stream_name(name), ">", info.state.last_seq)
+        if created["state"].get("messages") and config.get("subjects"):
+            from objstore.model.stream_info import parse_stream_info  # it is seldom needed
+
+            info = parse_stream_info(created)
+            newest, born = info.state.last_ts, info.created
+            if newest and born and newest < born:
+                # Only up to that sequence: somebody may be storing in the new stream already.
+                self._jetstream.purge(stream_name(name), ">", info.state.last_seq)
         return created
 
     def _supports(self) -> dict[str, bool]:
@@ -355,6 +356,8 @@ class Client(Uncopied):
             raise _no_bucket(source)
         if self._config(target) is not None:
             raise _exists(target)
+        from objstore.store.clone import copy_objects
+
         wanted = cloned_stream(target, asked, config, self._supports())
         try:
             # A mark of its own: the server takes the creation of a stream with equal settings
@@ -388,6 +391,8 @@ class Client(Uncopied):
 
         Cost: a listing of the bucket; memory is flat.
         """
+        from objstore.model.metrics import measure
+
         return measure(list_records(Records(self._jetstream, check_bucket_name(name))))
 
     def delete_store(self, name: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from objstore.errors import BucketConfigError, InvalidOptionError
 from objstore.model.bucket_options import (
@@ -23,8 +23,10 @@ from objstore.model.objects import (
     check_bucket_name,
     stream_name,
 )
-from objstore.model.stream_info import StreamInfo, parse_stream_info
 from objstore.model.stream_sources import actual_sources
+
+if TYPE_CHECKING:
+    from objstore.model.stream_info import StreamInfo
 
 __all__ = [
     "CLONING",
@@ -382,6 +384,8 @@ def status_of(
         info: the server's answer.
         size, total_size: how many live objects were counted, and their bytes; None: not counted.
     """
+    from objstore.model.stream_info import parse_stream_info  # its five classes take 5 ms to make
+
     config = info["config"]
     metadata = user_metadata(config.get("metadata"))
     metadata.pop(MAX_OBJECT_SIZE, None)

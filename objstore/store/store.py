@@ -8,31 +8,36 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from objstore.care.garbage import GarbageReport
-from objstore.care.verify import VerifyReport
 from objstore.errors import InvalidOptionError
 from objstore.get.reader import ObjectResult
-from objstore.metadata.watch import Watcher
 from objstore.model.arguments import UNSET, Unset
-from objstore.model.bucket_config import ObjectStoreStatus
 from objstore.model.described_later import HeadersOption, MetadataOption
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.progress import ProgressOption
-from objstore.put.writer import ObjectWriter, TextWriter
-from objstore.store import delete_many, files, folders, maintenance, read, scan, write
-from objstore.store import put_many as many
-from objstore.store.folder_files import Compare
-from objstore.store.folder_report import FolderReport
+from objstore.store import read, write
 from objstore.store.handle import BucketHandle
+<<<<<<< HEAD
 from objstore.store.listing import Listing
 from objstore.store.opening import open_object
 from objstore.store.scan import Folder, ScanPage
+=======
+>>>>>>> b697326 (import objstore: what a put or a get does without comes later)
 from objstore.uncopied import Uncopied
 
+# What a small put or get does not need is imported by the methods that do: it is a quarter of what
+# is imported in all.
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from objstore.care.garbage import GarbageReport
+    from objstore.care.verify import VerifyReport
+    from objstore.metadata.watch import Watcher
+    from objstore.model.bucket_config import ObjectStoreStatus
     from objstore.put.options import Payload, PutOptions
+    from objstore.put.writer import ObjectWriter, TextWriter
+    from objstore.store.folder_files import Compare
+    from objstore.store.folder_report import FolderReport
+    from objstore.store.scan import Folder, ScanPage
 
 __all__ = ["ObjectStore"]
 
@@ -218,6 +223,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20; ADR-43 for ``ttl``.
         """
+        from objstore.store import put_many as many
+
         return many.put_many(
             self._handle,
             items,
@@ -296,6 +303,8 @@ class ObjectStore(Uncopied):
             InvalidOptionError: another mode; or an option of another kind.
             And as :meth:`get` and :meth:`put`.
         """
+        from objstore.store.opening import open_object
+
         return open_object(
             self._handle,
             name,
@@ -511,6 +520,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-31 for the batches and counts of direct gets.
         """
+        from objstore.store import scan
+
         return scan.scan(self._handle, prefix, delimiter=delimiter, after=after, limit=limit)
 
     def walk(self, folder: str = "") -> Iterator[Folder]:
@@ -529,6 +540,8 @@ class ObjectStore(Uncopied):
         Raises:
             As :meth:`scan`.
         """
+        from objstore.store import scan
+
         return scan.walk(self._handle, folder)
 
     def resolve(self, name: str) -> ObjectInfo | None:
@@ -713,6 +726,8 @@ class ObjectStore(Uncopied):
             InvalidNameError, InvalidOptionError: an argument cannot be used; nothing was sent.
             And as :meth:`delete`; the error's ``name`` says of which object.
         """
+        from objstore.store import delete_many
+
         return delete_many.delete_many(self._handle, names)
 
     def delete_prefix(self, prefix: str) -> int:
@@ -730,6 +745,8 @@ class ObjectStore(Uncopied):
             InvalidOptionError: the prefix is not text.
             And as :meth:`list` and :meth:`delete_many`.
         """
+        from objstore.store import delete_many
+
         return delete_many.delete_prefix(self._handle, prefix)
 
     def upload_file(
@@ -753,6 +770,8 @@ class ObjectStore(Uncopied):
                 nothing is stored then.
             And as :meth:`put`.
         """
+        from objstore.store import files
+
         return files.upload_file(self._handle, path, name, **put_options)
 
     def download_file(
@@ -795,6 +814,8 @@ class ObjectStore(Uncopied):
             OSError: the file cannot be written, or must not be (it is read-only).
             And as :meth:`get`.
         """
+        from objstore.store import files
+
         return files.download_file(self._handle, name, path, resume, progress)
 
     def upload_dir(
@@ -841,6 +862,8 @@ class ObjectStore(Uncopied):
             InvalidOptionError: an argument cannot be used.
             And as :meth:`put_many`. What was stored before stays.
         """
+        from objstore.store import folders
+
         job = folders.Job(prefix, include, exclude, compare, delete, dry_run, progress)
         return folders.upload_dir(self._handle, folder, job, **put_options)
 
@@ -884,6 +907,8 @@ class ObjectStore(Uncopied):
             OSError: a file cannot be written.
             And as :meth:`download_file`. What was written before stays.
         """
+        from objstore.store import folders
+
         job = folders.Job(prefix, include, exclude, compare, delete, dry_run, progress)
         return folders.download_dir(self._handle, folder, job)
 
@@ -920,6 +945,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20 (watch), ADR-17 (ordered consumer).
         """
+        from objstore.metadata.watch import Watcher
+
         return Watcher(
             self._handle.records,
             include_history=include_history,
@@ -941,6 +968,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20.
         """
+        from objstore.store import maintenance
+
         return maintenance.status(self._handle)
 
     def verify(self, name: str | None = None) -> VerifyReport:
@@ -967,6 +996,8 @@ class ObjectStore(Uncopied):
         Cost: all the bucket's bytes travel here. Memory: 8 bytes for each object, and what a
         read takes.
         """
+        from objstore.store import maintenance
+
         return maintenance.verify(self._handle, name)
 
     def collect_garbage(
@@ -1003,6 +1034,8 @@ class ObjectStore(Uncopied):
         for each that is garbage, and one for each old tombstone. Memory: 8 bytes for each object,
         one page, and 100 bytes for each old tombstone.
         """
+        from objstore.store import maintenance
+
         return maintenance.collect_garbage(self._handle, min_age=min_age, dry_run=dry_run)
 
     def seal(self) -> ObjectStoreStatus:
@@ -1019,6 +1052,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20.
         """
+        from objstore.store import maintenance
+
         return maintenance.seal(self._handle)
 
     def destroy(self) -> bool:
@@ -1030,4 +1065,6 @@ class ObjectStore(Uncopied):
         Raises:
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
         """
+        from objstore.store import maintenance
+
         return maintenance.destroy(self._handle)
