@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import logging
 from array import array
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from objstore.errors import BucketNotFoundError, ObjectCorruptError
 from objstore.metadata.records import Records, parse_stored
-from objstore.model.objects import ObjectInfo, all_meta_subject, name_of
+from objstore.model.objects import ObjectInfo, all_meta_subject, name_of, url_safe_base64
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.pages import count_subjects
 
@@ -110,7 +109,7 @@ class _Listing:
                 self._malformed(message, error)
             else:
                 # By hand: of a name that was stored meta_subject's checks need no second look.
-                own = base64.urlsafe_b64encode(info.name.encode()).decode()
+                own = url_safe_base64(info.name.encode())
                 if message.subject == prefix + own:
                     yield info
                     continue

@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 CONTENT_TYPE = "Content-Type"
 
+_NOT_ON_ONE_LINE = re.compile("[\r\n\0]")
+
 #: Seconds that fit as nanoseconds into the server's 64 bits.
 LONGEST = (1 << 63) // 1_000_000_000
 
@@ -187,19 +189,24 @@ def header_lists(headers: object) -> dict[str, list[str]]:
     getlist = getattr(headers, "getlist", None)
     lists: dict[str, list[str]] = {}
     for name in headers:
-        given = headers[name] if getlist is None else getlist(name)
-        values = [given] if isinstance(given, str) else _list_of(name, given)
         # Printable ASCII but the colon: what stands in a NATS header line as a name.
         if not isinstance(name, str) or not re.fullmatch(r"[!-9;-~]+", name):
             raise InvalidOptionError(f"a header cannot be named {name!r}")
-        for value in values:
-            if not isinstance(value, str) or re.search("[\r\n\0]", value):
-                raise InvalidOptionError(
-                    f"the header {name} cannot have the value {value!r}: text on one line is needed"
-                )
-            _check_text(f"the header {name}", value)
-        lists[name] = values
+        lists[name] = _header_values(name, headers[name] if getlist is None else getlist(name))
     return lists
+
+
+def _header_values(name: str, given: object) -> list[str]:
+    """Return the values of a header as a list, checked."""
+    values = [given] if isinstance(given, str) else _list_of(name, given)
+    for value in values:
+        if not isinstance(value, str) or _NOT_ON_ONE_LINE.search(value):
+            raise InvalidOptionError(
+                f"the header {name} cannot have the value {value!r}: text on one line is needed"
+            )
+        if not value.isascii():
+            _check_text(f"the header {name}", value)
+    return values
 
 
 def _list_of(name: object, given: object) -> list[Any]:
@@ -251,9 +258,9 @@ def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list
     """
     if mime is None:
         return headers
-    checked = header_lists({CONTENT_TYPE: mime})
     rest = {name: values for name, values in headers.items() if not _is_content_type(name)}
-    return {**rest, **checked}
+    rest[CONTENT_TYPE] = _header_values(CONTENT_TYPE, mime)
+    return rest
 
 
 def _is_content_type(name: str) -> bool:

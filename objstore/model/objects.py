@@ -38,6 +38,7 @@ __all__ = [
     "link_target",
     "meta_subject",
     "stream_name",
+    "url_safe_base64",
 ]
 
 Headers = Mapping[str, str | Iterable[str]]
@@ -45,6 +46,8 @@ Headers = Mapping[str, str | Iterable[str]]
 DIGEST_PREFIX = "SHA-256="
 
 BUCKET = re.compile(r"[A-Za-z0-9_-]+")
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 #: ADR-20's chunk size, in bytes; of objects whose metadata state none, too.
 DEFAULT_CHUNK_SIZE = 128 << 10
@@ -94,7 +97,14 @@ def encode_name(name: str) -> str:
     if len(raw) > MAX_NAME:
         what = f"an object's name of {len(raw)} bytes is too long; at most {MAX_NAME} are possible"
         raise InvalidNameError(what, name=name)
-    return base64.urlsafe_b64encode(raw).decode()
+    return url_safe_base64(raw)
+
+
+def url_safe_base64(raw: bytes) -> str:
+    """Encode bytes by RFC 4648's alphabet for URLs."""
+    # As base64.urlsafe_b64encode, without its two calls in Python: 0.4 µs in place of 0.7, which a
+    # listing pays for each object.
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).decode()
 
 
 def stream_name(bucket: str) -> str:
@@ -142,7 +152,7 @@ def bucket_subjects(bucket: str) -> list[str]:
 
 def encode_digest(raw: bytes) -> str:
     """Encode a SHA-256 digest as metadata have it: base64 that is safe in URLs (ADR-20)."""
-    return DIGEST_PREFIX + base64.urlsafe_b64encode(raw).decode()
+    return DIGEST_PREFIX + url_safe_base64(raw)
 
 
 #: The algorithm's name as clients have written it, and what follows.
