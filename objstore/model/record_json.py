@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -61,7 +62,24 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
     revision: int = 0
 
 
+class _Written(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """ADR-20's record as it is written: without what is empty, the time and the revision."""
+
+    name: str
+    description: str = ""
+    headers: Mapping[str, list[str]] = {}
+    metadata: Mapping[str, str] = {}
+    options: dict[str, Any] = {}
+    bucket: str
+    nuid: str
+    size: int
+    chunks: int
+    digest: str = ""
+    deleted: bool = False
+
+
 _KNOWN = frozenset(_Record.__struct_fields__)
+_NEVER_LEFT_OUT = frozenset({"name", "bucket", "nuid", "size", "chunks"})
 _KNOWN_OPTIONS = frozenset(_Options.__struct_fields__)
 
 _decode = msgspec.json.Decoder(_Record).decode
@@ -70,33 +88,27 @@ _encode = msgspec.json.Encoder().encode
 
 def encode_info(info: ObjectInfo) -> bytes:
     """Return the JSON that is stored. ``mtime`` is never among it (ADR-20), nor an empty field."""
-    fields: dict[str, Any] = {"name": info.name}
-    if info.description:
-        fields["description"] = info.description
-    if info.header_values:
-        fields["headers"] = info.header_values
-    if info.metadata:
-        fields["metadata"] = info.metadata
-    extra, options = info.extra, _option_fields(info.options)
-    if "options" in extra:
-        options = {**extra["options"], **options}
-    if options:
-        fields["options"] = options
-    fields["bucket"], fields["nuid"] = info.bucket, info.nuid
-    fields["size"], fields["chunks"] = info.size, info.chunks
-    if info.digest:
-        fields["digest"] = info.digest
-    if info.deleted:
-        fields["deleted"] = True
+    record = _Written(
+        name=info.name,
+        description=info.description,
+        headers=info.header_values,
+        metadata=info.metadata,
+        options=_option_fields(info.options),
+        bucket=info.bucket,
+        nuid=info.nuid,
+        size=info.size,
+        chunks=info.chunks,
+        digest=info.digest,
+        deleted=info.deleted,
+    )
     # Others' fields may hold what msgspec does not write; ours never do, but for lone surrogates
     # that were read.
-    if not extra:
+    if not info.extra:
         try:
-            return _encode(fields)
+            return _encode(record)
         except UnicodeEncodeError:
             pass
-    fields.update((name, value) for name, value in extra.items() if name != "options")
-    return _encode_foreign(fields)
+    return _encode_foreign(record, info.extra)
 
 
 def _option_fields(options: ObjectMetaOptions) -> dict[str, Any]:
@@ -111,8 +123,15 @@ def _option_fields(options: ObjectMetaOptions) -> dict[str, Any]:
     return fields
 
 
-def _encode_foreign(fields: dict[str, Any]) -> bytes:
-    """Encode again what others wrote: numbers that are none, lone surrogates."""
+def _encode_foreign(record: _Written, extra: Mapping[str, Any]) -> bytes:
+    """Encode again what others wrote: fields of theirs, numbers that are none, lone surrogates."""
+    record.options = {**extra.get("options", {}), **record.options}
+    fields = {
+        name: value
+        for name, value in msgspec.structs.asdict(record).items()
+        if value or name in _NEVER_LEFT_OUT
+    }
+    fields.update((name, value) for name, value in extra.items() if name != "options")
     try:
         # Without blanks, as Go writes it.
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
