@@ -138,7 +138,14 @@ class Parser:
         body = self._body
         if body is None or self._filled == len(body):
             self._end += count
-            return self._parse()
+            events: list[Event] = []
+            if self._head is None:
+                self._take_messages(events)
+                if self._start == self._end:  # as nearly always: no part of another is there
+                    self._start = self._end = self._scanned = 0
+                    self._room = len(self._slab)
+                    return events
+            return self._parse(events)
         self._filled += count
         if self._filled == len(body) and self._head is not None:
             size = self._head.size - len(self._header)
@@ -148,9 +155,8 @@ class Parser:
                 self._room = min(_HEAD_SIZE, len(self._slab))
         return []
 
-    def _parse(self) -> list[Event]:
+    def _parse(self, events: list[Event]) -> list[Event]:
         """Cut whole events off the slab's front, then make room at its end."""
-        events: list[Event] = []
         while True:
             if self._head is None:
                 self._take_messages(events)
@@ -178,7 +184,7 @@ class Parser:
         """
         slab, view, end = self._slab, self._view, self._end
         start = self._start
-        while (found := _HEAD_LINE.match(slab, start, end)) is not None:
+        while start < end and (found := _HEAD_LINE.match(slab, start, end)) is not None:
             _, subject, sid, reply, header_size, size = found.groups()
             body = found.end()
             stop = body + int(size)

@@ -51,6 +51,7 @@ class Inbox:
     def after_fork(self) -> None:
         """Begin anew; a forked child needs a prefix of its own, or it gets the parent's replies."""
         self._base = f"{self._prefix}.{next_nuid()}."
+        self._skip = len(self._base)  # what is cut off a subject, which leaves the token
         self._subscription: Subscription | None = None
         # No lock: each step is one operation of a dict, which the interpreter does as a whole.
         self._begun: dict[int, Subscription] = {}  # each by the number of the one before
@@ -117,23 +118,23 @@ class Inbox:
 
     def close(self, subject: str) -> None:
         """Give a token back; what still arrives for it is dropped."""
-        token = subject[len(self._base) :]
+        token = subject[self._skip :]
         self._handlers.pop(token, None)
         self._places.pop(token, None)
         self._run_handlers.pop(token, None)
 
     def _place(self, subject: str, header: bytes, size: int) -> memoryview | None:
-        place = self._places.get(subject[len(self._base) :])
+        place = self._places.get(subject[self._skip :])
         return None if place is None else place(subject, header, size)
 
     def _deliver(self, message: Message) -> None:
-        token = message.subject[len(self._base) :]
+        token = message.subject[self._skip :]
         handler = self._handlers.get(token) or self._handlers.get(token.partition(".")[0])
         if handler is not None:
             handler(message)
 
     def _deliver_run(self, messages: list[Message]) -> None:
-        handler = self._run_handlers.get(messages[0].subject[len(self._base) :])
+        handler = self._run_handlers.get(messages[0].subject[self._skip :])
         if handler is not None:
             handler(messages)
             return
@@ -295,7 +296,7 @@ class PendingReply:
         self._session.waiting.discard(self)
         inbox = self._inbox
         # Not Inbox.close(): it looks into three tables, and a request is in this one only.
-        inbox._handlers.pop(self.address[len(inbox._base) :], None)
+        inbox._handlers.pop(self.address[inbox._skip :], None)
 
 
 def check_size(session: Session, size: int) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from objstore.errors import (
@@ -24,6 +23,7 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.codec.protocol import Message
+from objstore.wire.connection.requests import PendingReply
 from objstore.wire.jetstream.answers import BATCH_END, NOT_FOUND, StoredMessage, direct_answer
 from objstore.wire.jetstream.api import JetStream
 from objstore.wire.jetstream.direct import DirectPage
@@ -69,6 +69,7 @@ class Access:
         ask_stream: asks for what the server tells of it, its configuration among that.
 
     Attributes:
+        stream: as given.
         direct: whether the stream answers direct gets.
         single: whether only the first of several answers arrives.
         may_purge: whether this user may purge; None: that is not known yet.
@@ -82,7 +83,7 @@ class Access:
         self, jetstream: JetStream, stream: str, ask_stream: Callable[[], Mapping[str, Any]]
     ) -> None:
         self._jetstream = jetstream
-        self._stream = stream
+        self.stream = stream
         self._ask_stream = ask_stream
         # Built once, as each read of a record begins with it.
         self.direct_get = f"{jetstream.prefix}.DIRECT.GET.{stream}."
@@ -175,7 +176,7 @@ class Access:
         while True:
             try:
                 # This ends: each refused turn denies one more of the three ways.
-                return self._jetstream.read(last_of_subject(self._stream, subject, way))
+                return self._jetstream.read(last_of_subject(self.stream, subject, way))
             except PermissionDeniedError:
                 self.denied.add(way)
                 way = self.way_of_last(leader=leader)
@@ -197,7 +198,7 @@ class Access:
         while True:
             try:
                 # As in _last, this ends.
-                return self._jetstream.read(next_of_subject(self._stream, subject, sequence, way))
+                return self._jetstream.read(next_of_subject(self.stream, subject, sequence, way))
             except PermissionDeniedError:
                 self.denied.add(way)
                 way = self.way_of_next(leader=leader)
@@ -211,11 +212,11 @@ class Access:
             subject, leader: as for :meth:`last`.
             along: the request travels with whatever is sent next.
         """
-        return PendingRead(self._jetstream, self._stream, self, subject, None, leader, along)
+        return PendingRead(self, self._jetstream, subject, None, leader, along)
 
     def start_next(self, subject: str, sequence: int, *, leader: bool) -> PendingRead:
         """Ask for the first message of a subject from a sequence on; the answer is taken later."""
-        return PendingRead(self._jetstream, self._stream, self, subject, sequence, leader, False)
+        return PendingRead(self, self._jetstream, subject, sequence, leader, False)
 
     def learn_direct(self) -> None:
         """Ask whether the stream allows direct gets, since one went unanswered.
@@ -297,7 +298,7 @@ class Access:
         one may have answered; if a batch is taken for a single answer there, reading goes on by
         single requests, which is slower and no less right.
         """
-        beyond = read_request(self._stream, {"seq": BEYOND}, Way.BY_REQUEST)
+        beyond = read_request(self.stream, {"seq": BEYOND}, Way.BY_REQUEST)
         try:
             inbox, prefix = self._jetstream.connection.inbox, self._jetstream.prefix
             asked = inbox.start(f"{prefix}.{beyond.subject}", beyond.payload)
@@ -313,8 +314,8 @@ class PendingRead:
     """A read of one message, under way; asked another way where the first is not allowed.
 
     Arguments:
-        jetstream, stream: where it is.
         access: knows the ways.
+        jetstream: the account.
         subject: the message's subject.
         sequence: ask for the first message from there on; None: for the last one.
         leader: whether the stream's leader is asked, if that is allowed.
@@ -328,44 +329,46 @@ class PendingRead:
         "_parse",
         "_pending",
         "_sequence",
-        "_stream",
         "_subject",
         "_way",
     )
 
     def __init__(
         self,
-        jetstream: JetStream,
-        stream: str,
         access: Access,
+        jetstream: JetStream,
         subject: str,
         sequence: int | None,
         leader: bool,
         along: bool,
     ) -> None:
-        self._jetstream, self._stream, self._access = jetstream, stream, access
+        self._access, self._jetstream = access, jetstream
         self._subject, self._sequence, self._leader = subject, sequence, leader
-        self._way = self._choose()
+        self._parse: Callable[[Message], StoredMessage | None] | None = None
         inbox = jetstream.connection.inbox
         start = inbox.start_piggybacked if along else inbox.start
-        self._parse: Callable[[Message], StoredMessage | None]
-        if self._way is Way.BY_SUBJECT:  # as nearly all last messages are asked for
-            self._parse = partial(direct_answer, subject=subject)
+        self._way = way = self._choose()
+        if way is Way.BY_SUBJECT:  # as nearly all last messages are asked for
             self._pending = start(access.direct_get + subject, b"")
-            return
-        request = self._request()
-        self._parse = request.parse
-        self._pending = start(f"{jetstream.prefix}.{request.subject}", request.payload)
+        else:
+            self._ask(start)
 
     def _choose(self) -> Way:
         if self._sequence is None:
             return self._access.way_of_last(leader=self._leader)
         return self._access.way_of_next(leader=self._leader)
 
+    def _ask(self, start: Callable[[str, bytes], PendingReply]) -> None:
+        """Send the request for the way that was chosen."""
+        request = self._request()
+        self._parse = request.parse
+        self._pending = start(f"{self._jetstream.prefix}.{request.subject}", request.payload)
+
     def _request(self) -> ReadRequest:
+        stream = self._access.stream
         if self._sequence is None:
-            return last_of_subject(self._stream, self._subject, self._way)
-        return next_of_subject(self._stream, self._subject, self._sequence, self._way)
+            return last_of_subject(stream, self._subject, self._way)
+        return next_of_subject(stream, self._subject, self._sequence, self._way)
 
     def result(self) -> StoredMessage | None:
         """Wait for the message, and return it; None where there is none.
@@ -377,7 +380,10 @@ class PendingRead:
         while True:
             try:
                 # This ends: each turn takes another way than the one before, or raises.
-                return self._parse(self._pending.result(self._jetstream.timeout))
+                message = self._pending.result(self._jetstream.timeout)
+                if self._parse is None:
+                    return direct_answer(message, self._subject)
+                return self._parse(message)
             except PermissionDeniedError as error:
                 refusal: ObjStoreError = error
                 self._access.deny(self._way)
@@ -389,11 +395,7 @@ class PendingRead:
             if way is self._way or not self._access.allows(way):
                 raise refusal
             self._way = way
-            request = self._request()
-            self._parse = request.parse
-            self._pending = self._jetstream.connection.inbox.start(
-                f"{self._jetstream.prefix}.{request.subject}", request.payload
-            )
+            self._ask(self._jetstream.connection.inbox.start)
 
     def flush_piggybacked(self) -> None:
         """Send the question now, if it waits for something to go along with. Never fails."""

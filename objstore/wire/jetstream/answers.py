@@ -150,7 +150,7 @@ class StoredMessage(msgspec.Struct, gc=False):
         """
         header = message.header
         # The server writes these four in a row; what a publisher stored stands before them.
-        found = _OWN_HEADERS.match(header, max(header.rfind(_STREAM), 0))
+        found = _OWN_HEADERS.match(header, header.rfind(_STREAM))
         if found is not None:
             subject, sequence, stamp = found.groups()
         else:
