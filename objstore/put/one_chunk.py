@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 
 from objstore.errors import NoRespondersError, ObjStoreError, about
-from objstore.metadata.commit import OnConflict, commit, left_behind, revision_of
+from objstore.metadata.commit import commit, left_behind, revision_of
 from objstore.metadata.current import Current
 from objstore.metadata.records import Records
-from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest
+from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest, options_for
 from objstore.model.record_json import encode_info
 from objstore.put.sender import LONG
-from objstore.put.upload import Put, described, remove_replaced
+from objstore.put.upload import Put, remove_replaced
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import parse_pub_ack
 
@@ -30,22 +30,26 @@ class OneChunk:
 
     Arguments:
         records: the bucket.
-        info: what is known of the object; it does not expire. Its nuid is where the chunk goes.
+        info: what is said of the object; it does not expire.
+        nuid: where the chunk goes.
+        chunk_size: as it is to stand in the record, in bytes.
         current: what it will replace; its answer may come while the chunk travels.
-        on_conflict: as of :class:`~objstore.put.upload.Put`.
+        replaces_only_that: whether it is an error when somebody else stores the name meanwhile.
         begin_put: begins the general road, with what will be replaced.
     """
 
     __slots__ = (
         "_begin_put",
         "_begun",
+        "_chunk_size",
         "_current",
         "_info",
         "_is_answered",
         "_is_published",
-        "_on_conflict",
+        "_nuid",
         "_records",
         "_replaces",
+        "_replaces_only_that",
         "_sequence",
     )
 
@@ -53,14 +57,18 @@ class OneChunk:
         self,
         records: Records,
         info: ObjectInfo,
+        nuid: str,
+        chunk_size: int,
         current: Current,
-        on_conflict: OnConflict | None,
+        replaces_only_that: bool,
         begin_put: Callable[[Current], Put],
     ) -> None:
         self._records = records
         self._info = info
+        self._nuid = nuid
+        self._chunk_size = chunk_size
         self._current = current
-        self._on_conflict = on_conflict
+        self._replaces_only_that = replaces_only_that
         self._begin_put = begin_put
         self._begun = time.monotonic()
         self._is_answered = False  # the chunk
@@ -78,17 +86,22 @@ class OneChunk:
         Raises:
             As :meth:`objstore.put.upload.Put.commit`.
         """
-        records, info = self._records, self._info
+        records = self._records
         stored = failed = None
         try:
-            subject = chunk_subject(records.bucket, info.nuid)
+            subject = chunk_subject(records.bucket, self._nuid)
             # Along with it goes the question for the record that is replaced: one system call for
             # both.
             pending = records.jetstream.connection.inbox.start(subject, chunk)
             try:  # what can be made while the chunk travels is made then
-                digest = encode_digest(hashlib.sha256(chunk).digest())
-                info = info.with_changes(size=len(chunk), chunks=1, digest=digest)
-                self._info, encoded = info, encode_info(info)
+                self._info = info = self._info.with_changes(
+                    size=len(chunk),
+                    chunks=1,
+                    digest=encode_digest(hashlib.sha256(chunk).digest()),
+                    nuid=self._nuid,
+                    options=options_for(self._chunk_size),
+                )
+                encoded = encode_info(info)
                 message = pending.result(timeout)
             finally:
                 pending.close()
@@ -104,8 +117,8 @@ class OneChunk:
                 self._replaces = replaces = self._current.result()
                 self._is_published = True
                 published = records.start_publish(info, revision_of(replaces), encoded)
-                wanted = None if self._on_conflict is None else self._resolve
-                stored, replaced = commit(records, info, replaces, wanted, published=published)
+                on_conflict = None if self._replaces_only_that else self._resolve
+                stored, replaced = commit(records, info, replaces, on_conflict, published=published)
                 if nuid := self._nuid_to_remove(replaced):
                     try:
                         records.jetstream.purge(records.stream, chunk_subject(records.bucket, nuid))
@@ -121,17 +134,16 @@ class OneChunk:
         return self._go_on(chunk, failed) if stored is None else stored
 
     def _resolve(self, found: ObjectInfo | None) -> ObjectInfo:
-        """Decide what to store over what somebody else has stored meanwhile."""
-        assert self._on_conflict is not None  # noqa: S101 - it is not used then
+        """Store the object over what somebody else has stored meanwhile: the last one wins."""
         self._replaces = found
-        return described(self._on_conflict(found), self._info)
+        return self._info
 
     def _nuid_to_remove(self, replaced: ObjectInfo | None) -> str:
         """Tell which nuid's chunks are to be removed: those of what was there before."""
         if replaced is None or not replaced.chunks or replaced.deleted:
             return ""
         if replaced.extra:  # a rename may have left them to another name
-            remove_replaced(self._records, replaced, self._info.nuid)
+            remove_replaced(self._records, replaced, self._nuid)
             return ""
         return replaced.nuid
 

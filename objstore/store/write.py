@@ -135,20 +135,18 @@ def _begin_short(
     timeout: float | None,
     size: int,
 ) -> OneChunk:
-    """Start a put of one chunk; after a fault it goes on as every other."""
-    info = _prepare(handle, info, chunk_size)
-    current: Current
-    if if_revision is None:
-        current, on_conflict = PendingCurrent(handle.records, info.name), _last_one_wins(info)
-    else:
-        current, on_conflict = Known(find_replaced(handle, info.name, if_revision)), None
-    if handle.records.access.is_doubtful:
-        current = _check_rights(handle, info.name, current)
+    """Start a put of one chunk."""
+    _check_storable(handle, info, chunk_size)
+    current, nuid = _start_current(handle, info.name, if_revision), next_nuid()
 
     def begin(current: Current) -> Put:
-        return _new_put(handle, info, current, on_conflict, NO_PROGRESS, timeout, size)
+        """Go on as every other put, after a fault."""
+        full = info.with_changes(nuid=nuid, options=options_for(chunk_size))
+        on_conflict = _last_one_wins(full) if if_revision is None else None
+        return _new_put(handle, full, current, on_conflict, NO_PROGRESS, timeout, size)
 
-    return OneChunk(handle.records, info, current, on_conflict, begin)
+    is_strict = if_revision is not None
+    return OneChunk(handle.records, info, nuid, chunk_size, current, is_strict, begin)
 
 
 def begin_put(
@@ -164,8 +162,6 @@ def begin_put(
     """Start a put of what ``info`` describes, with a nuid of its own."""
     info = _prepare(handle, info, chunk_size)
     current = _start_current(handle, info.name, if_revision)
-    if handle.records.access.is_doubtful:
-        current = _check_rights(handle, info.name, current)
     # With if_revision nobody decides: another revision is an error.
     if on_conflict is None and if_revision is None:
         on_conflict = _last_one_wins(info)
@@ -174,17 +170,21 @@ def begin_put(
 
 def _prepare(handle: BucketHandle, info: ObjectInfo, chunk_size: int) -> ObjectInfo:
     """Check that an object can be stored, and give it a nuid of its own."""
+    _check_storable(handle, info, chunk_size)
+    # A nuid for each put: two that race never write the same chunks, and one that fails removes
+    # only its own.
+    return info.with_changes(nuid=next_nuid(), options=options_for(chunk_size))
+
+
+def _check_storable(handle: BucketHandle, info: ObjectInfo, chunk_size: int) -> None:
+    """Refuse what the bucket would not store, before the first chunk travels."""
     known = handle.known
     if known.is_refused:
         known.check_writable()
-    # A nuid for each put: two that race never write the same chunks, and one that fails removes
-    # only its own.
-    info = info.with_changes(nuid=next_nuid(), options=options_for(chunk_size))
-    if known.max_msg_size is not None:  # known before the first chunk travels
-        known.check_record(info.name, _record_size(info))
+    if known.max_msg_size is not None:
+        known.check_record(info.name, _record_size(info, chunk_size))
     if info.ttl is not None:
         known.allow_ttl()
-    return info
 
 
 def _last_one_wins(info: ObjectInfo) -> OnConflict:
@@ -237,11 +237,17 @@ def _start_current(handle: BucketHandle, name: str, if_revision: int | None) -> 
     """Ask what a put will replace, while the first chunk travels, if that may differ.
 
     Raises:
-        RevisionMismatchError: as :meth:`_current_for`.
+        RevisionMismatchError: as :func:`find_replaced`.
+        PermissionDeniedError: the put could not be completed.
     """
-    if if_revision is not None:
-        return Known(find_replaced(handle, name, if_revision))
-    return PendingCurrent(handle.records, name)
+    current: Current
+    if if_revision is None:
+        current = PendingCurrent(handle.records, name)
+    else:
+        current = Known(find_replaced(handle, name, if_revision))
+    if handle.records.access.is_doubtful:
+        return _check_rights(handle, name, current)
+    return current
 
 
 def find_replaced(handle: BucketHandle, name: str, if_revision: int | None) -> ObjectInfo | None:
@@ -414,7 +420,14 @@ def store_link(
     return overwrite_link(handle.records, info, current, fail_on_conflict=if_revision is not None)
 
 
-def _record_size(info: ObjectInfo) -> int:
+def _record_size(info: ObjectInfo, chunk_size: int) -> int:
     """Return the largest size of an object's record, before it is known what is in it."""
-    # The largest numbers that an object may have, and a digest's 52 characters.
-    return len(encode_info(info.with_changes(size=1 << 50, chunks=1 << 30, digest="=" * 52)))
+    # The largest numbers that an object may have, a digest's 52 characters and a nuid's 22.
+    largest = info.with_changes(
+        size=1 << 50,
+        chunks=1 << 30,
+        digest="=" * 52,
+        nuid="=" * 22,
+        options=options_for(chunk_size),
+    )
+    return len(encode_info(largest))
