@@ -16,12 +16,6 @@ from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.progress import ProgressOption
 from objstore.store import read, write
 from objstore.store.handle import BucketHandle
-<<<<<<< HEAD
-from objstore.store.listing import Listing
-from objstore.store.opening import open_object
-from objstore.store.scan import Folder, ScanPage
-=======
->>>>>>> b697326 (import objstore: what a put or a get does without comes later)
 from objstore.uncopied import Uncopied
 
 # What a small put or get does not need is imported by the methods that do: it is a quarter of what
@@ -75,6 +69,8 @@ class ObjectStore(Uncopied):
 
     def _repr_html_(self) -> str:
         """Return the bucket's first objects as a table for notebooks."""
+        from objstore.store.listing import Listing
+
         return Listing(self._handle, None, include_deleted=False)._repr_html_()
 
     def __contains__(self, name: object) -> bool:
