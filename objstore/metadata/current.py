@@ -24,6 +24,7 @@ from objstore.errors import (
 )
 from objstore.metadata.records import Records, parse_stored
 from objstore.model.objects import ObjectInfo, Unreadable, is_free, meta_subject, unreadable
+from objstore.wire.jetstream.access import PendingRead
 
 __all__ = [
     "Current",
@@ -90,8 +91,9 @@ class PendingCurrent:
         subject = meta_subject(records.bucket, name)
         # As for any record: the leader's answer is needed, which a server that stands alone gives
         # by a direct get, too.
-        leader = not records.reads_direct
-        self._pending = records.access.start_last(subject, leader=leader, along=True)
+        self._pending = PendingRead(
+            records.access, records.jetstream, subject, leader=not records.reads_direct, along=True
+        )
 
     def result(self) -> ObjectInfo | None:
         """Do as :func:`find_current`, without a look under the name's other subjects.

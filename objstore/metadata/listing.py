@@ -118,11 +118,12 @@ class _Listing:
 
     def once(self, messages: Iterable[StoredMessage], newest: int) -> Iterator[ObjectInfo]:
         """Yield each name once, if only those changed since ``newest`` can come a second time."""
+        note = self._given.append
         for record in self._parse(messages):
             # Hashes rather than the names: 8 bytes for each.
             key = hash(record.name)
             if record.revision <= newest:
-                self._given.append(key)
+                note(key)
             else:
                 # Made only when something was stored meanwhile: in most listings no set is needed.
                 if self._changed is None:

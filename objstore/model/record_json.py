@@ -206,10 +206,10 @@ def _read_strictly(payload: bytes | memoryview) -> _Record | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     size, chunks, nuid = record.size, record.chunks, record.nuid
-    # What no type says: such a record goes the tolerant way, which names what is wrong.
-    if (size > 0) != (chunks > 0) or chunks > size or not (nuid.isascii() and nuid.isalnum()):
-        return None
-    return record
+    # What no type says; a record without it goes the tolerant way, which names what is wrong.
+    if chunks <= size and (chunks or not size) and nuid.isascii() and nuid.isalnum():
+        return record
+    return None
 
 
 # --- the tolerant way

@@ -100,8 +100,8 @@ class Outbox:
                     if entering is not None:
                         self._waiting.add(entering)  # first in, then look, as enter() does
                         inbox = self._waiting.inbox
-                        told = inbox is not None and inbox.denied is not None
-                        told = told and not self._waiting.enter(entering)
+                        if inbox is not None and inbox.denied is not None:
+                            told = not self._waiting.enter(entering)
                     gone = not told and self.link is not link
                     if not told and not gone:
                         if self._control or self._handed_over:

@@ -205,18 +205,13 @@ class Access:
                 if way in self.denied:
                     raise
 
-    def start_last(self, subject: str, *, leader: bool, along: bool = False) -> PendingRead:
-        """Ask for the last message of a subject; the answer is taken later.
-
-        Arguments:
-            subject, leader: as for :meth:`last`.
-            along: the request travels with whatever is sent next.
-        """
-        return PendingRead(self, self._jetstream, subject, None, leader, along)
+    def start_last(self, subject: str, *, leader: bool) -> PendingRead:
+        """Ask for the last message of a subject, as :meth:`last`; the answer is taken later."""
+        return PendingRead(self, self._jetstream, subject, leader=leader)
 
     def start_next(self, subject: str, sequence: int, *, leader: bool) -> PendingRead:
         """Ask for the first message of a subject from a sequence on; the answer is taken later."""
-        return PendingRead(self, self._jetstream, subject, sequence, leader, False)
+        return PendingRead(self, self._jetstream, subject, sequence, leader=leader)
 
     def learn_direct(self) -> None:
         """Ask whether the stream allows direct gets, since one went unanswered.
@@ -338,9 +333,10 @@ class PendingRead:
         access: Access,
         jetstream: JetStream,
         subject: str,
-        sequence: int | None,
+        sequence: int | None = None,
+        *,
         leader: bool,
-        along: bool,
+        along: bool = False,
     ) -> None:
         self._access, self._jetstream = access, jetstream
         self._subject, self._sequence, self._leader = subject, sequence, leader

@@ -151,13 +151,7 @@ class StoredMessage(msgspec.Struct, gc=False):
         header = message.header
         # The server writes these four in a row; what a publisher stored stands before them.
         found = _OWN_HEADERS.match(header, header.rfind(_STREAM))
-        if found is not None:
-            subject, sequence, stamp = found.groups()
-        else:
-            subject, sequence = message.value(_SUBJECT), message.value(_SEQUENCE)
-            stamp = message.value(_TIME)
-        if sequence is None or not sequence.isdigit() or stamp is None or subject is None:
-            raise APIError(f"a direct get was answered without its headers: {message!r}")
+        subject, sequence, stamp = _stated(message) if found is None else found.groups()
         return StoredMessage(
             str(subject, "utf-8", "surrogateescape"),
             int(sequence),
@@ -166,6 +160,19 @@ class StoredMessage(msgspec.Struct, gc=False):
             header,
             message.payload,
         )
+
+
+def _stated(message: Message) -> tuple[bytes, bytes, bytes]:
+    """Return the subject, sequence and time of a direct get's message, wherever they stand.
+
+    Raises:
+        APIError: one is missing.
+    """
+    subject, sequence = message.value(_SUBJECT), message.value(_SEQUENCE)
+    stamp = message.value(_TIME)
+    if sequence is None or not sequence.isdigit() or stamp is None or subject is None:
+        raise APIError(f"a direct get was answered without its headers: {message!r}")
+    return subject, sequence, stamp
 
 
 #: How a header block begins that has no status, and that of what is not there.
