@@ -9,7 +9,7 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "only for trying it out")
 DEBUG = os.environ.get("DEBUG") == "1"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 
-# <<< objstore: the first app makes collectstatic fast, and has to come before staticfiles
+# objstore: the first app makes collectstatic fast, and has to come before staticfiles.
 INSTALLED_APPS = [
     "objstore.contrib.django",
     "documents",
@@ -20,9 +20,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-# >>>
 
-# <<< objstore: the last middleware answers 503 while NATS is away
+# objstore: the last middleware answers 503 while NATS is away.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -33,7 +32,6 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "objstore.contrib.django.ObjectStoreMiddleware",
 ]
-# >>>
 
 ROOT_URLCONF = "mysite.urls"
 WSGI_APPLICATION = "mysite.wsgi.application"
@@ -62,7 +60,8 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 STATIC_URL = "static/"
 
-# <<< objstore: where $NATS_URL is; uploads in one bucket, static files in another
+# objstore: where $NATS_URL is; uploads in one bucket, static files in another.
+# The storages.
 STORAGES = {
     "default": {
         "BACKEND": "objstore.contrib.django.ObjectStorage",
@@ -73,4 +72,4 @@ STORAGES = {
         "OPTIONS": {"bucket": "static"},
     },
 }
-# >>>
+# End of the storages.

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
+from django.core.files.utils import validate_file_name
 from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 from django.utils.encoding import filepath_to_uri
@@ -190,10 +191,13 @@ class ObjectStorage(Storage):
         if not self.file_overwrite:
             return str(super().get_available_name(name, max_length))
         path = str(name).replace("\\", "/")
+        folder, file = posixpath.split(path)
+        if ".." in folder.split("/"):
+            raise SuspiciousFileOperation(f"Detected path traversal attempt in '{folder}'")
+        validate_file_name(file)
         too_long = 0 if max_length is None else len(path) - max_length
         if too_long <= 0:
             return path
-        folder, file = posixpath.split(path)
         root, suffix = posixpath.splitext(file)
         if len(root) <= too_long:
             raise SuspiciousFileOperation(

@@ -16,11 +16,11 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.db import models
 from django.db.migrations.writer import MigrationWriter
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 
 import objstore
 from objstore import LocalServer
-from objstore.contrib.django import ObjectStorage
+from objstore.contrib.django import ObjectStorage, object_response
 
 pytestmark = pytest.mark.newest_server
 
@@ -46,6 +46,8 @@ def test_what_is_saved_is_an_object(storage: ObjectStorage) -> None:
 def test_it_is_the_one_of_the_settings(storage: ObjectStorage) -> None:
     name = default_storage.save("a", ContentFile(b"1"))
     assert storage.open(name).read() == b"1"
+    response = object_response(RequestFactory().get("/"), default_storage, name)
+    assert bytes(response).endswith(b"\r\n\r\n1")
 
 
 class Taken(ContentFile):
