@@ -19,6 +19,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SHOWN = {
     "first_steps": [
         "notes/today.md object in bucket first-steps",
+        "big/zeros: 0.00B [00:00, ?B/s]",  # the text beside the widget of a progress bar
         "64.0 MiB (67,108,864 bytes)",
         "first-steps bucketnamesizemimemtime",
         "3 foldersname",
