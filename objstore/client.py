@@ -69,7 +69,7 @@ class Client(Uncopied):
     - one bucket: ``object_store`` opens or creates it, ``update_store``, ``clone_store``,
       ``store_metrics``, ``delete_store``;
     - all of them: ``list_stores``;
-    - its connection: ``close``.
+    - its connection: ``is_connected``, ``close``.
 
     Arguments:
         connection: is connected, unless it is or connects at its first use (``lazy``); it is
@@ -114,6 +114,15 @@ class Client(Uncopied):
     def close(self) -> None:
         """Close the connection, as :meth:`Connection.close` says."""
         self.connection.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at this moment; of a lazy client, since its first use.
+
+        Nothing is asked. Where the network goes silent, it is known to be lost after a minute and
+        a half at most; ``client.connection.ping()`` finds out at once.
+        """
+        return self.connection.is_connected
 
     def object_store(
         self,

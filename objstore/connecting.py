@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from objstore.client import Client
 from objstore.errors import InvalidOptionError, MissingDependencyError
+from objstore.events import Event
 from objstore.wire.connection.arguments import inbox_prefix as check_inbox_prefix
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.connection import Connection
@@ -40,6 +41,7 @@ def connect(
     api_prefix: str | None = None,
     ca: str | os.PathLike[str] | None = None,
     lazy: bool = False,
+    on_event: Callable[[Event], object] | None = None,
 ) -> Client:
     """Connect to NATS.
 
@@ -53,7 +55,7 @@ def connect(
     Arguments:
         servers: the address of a server, or several; None: ``$NATS_URL``, else the context's,
             else ``nats://127.0.0.1:4222``.
-        name: the connection's name, shown by the server's monitoring.
+        name: the connection's name, shown by the server's monitoring; None: the program's.
         user, password: a login by password.
         token: a login by token.
         credentials: path of a ``.creds`` file (a user's JWT and NKEY seed).
@@ -73,6 +75,12 @@ def connect(
         ca: path of a file of certificate authorities to trust, in PEM, not the system's.
         lazy: True: nothing is dialled now, while all arguments are checked. The first operation
             connects, and waits up to ``reconnect_timeout`` seconds for a server that is away.
+        on_event: called with each :class:`objstore.events.Event`. What a call does is told in the
+            thread that makes it, while it waits: be quick. Losses and returns of the connection
+            are told on a thread of their own, and so is what a finalizer or a signal handler
+            does in the midst of another call. The function may use the client, and what it does
+            there is not told; the file that an event is about is closed to it
+            (ReentrantCallError). What it raises is logged and breaks nothing, Ctrl-C excepted.
 
     Returns:
         A client, to be closed or used in a with-block.
@@ -100,6 +108,7 @@ def connect(
         api_prefix=api_prefix,
         ca=ca,
         lazy=lazy,
+        on_event=on_event,
     )
     connection, prefix = options.connection(servers, os.environ)
     return Client(connection, api_prefix=prefix)
@@ -121,6 +130,7 @@ class ConnectOptions:
     api_prefix: str | None = None
     ca: str | os.PathLike[str] | None = None
     lazy: bool = False
+    on_event: Callable[[Event], object] | None = None
 
     def connection(
         self, servers: str | Sequence[str] | None, environ: Mapping[str, str]
@@ -159,6 +169,7 @@ class ConnectOptions:
             reconnect_timeout=self.reconnect_timeout,
             inbox_prefix=self._inbox_prefix(settings),
             lazy=self.lazy,
+            on_event=self.on_event,
             **self._tls(settings),
         )
         return connection, prefix

@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wire.connection",),
     ("wire.codec",),
     ("wire", "progress", "readable", "uncopied"),
+    ("events",),
     ("errors",),
     ("pynats2_compat", "version"),
 )

@@ -22,6 +22,7 @@ from objstore.errors import (
     PermissionDeniedError,
     RequestTimeoutError,
 )
+from objstore.events import Retry, SlowServer
 from objstore.get.integrity import Payload, check_count, why_incomplete
 from objstore.get.layout import Layout
 from objstore.get.whole_buffer import WholeObjectBuffer
@@ -261,6 +262,8 @@ class BatchedGets:
         except ConnectionClosedError:
             raise
         except ConnectionLostError as error:
+            if (observer := self._jetstream.observer) is not None:
+                observer.tell(Retry("get", self._info.bucket, self._info.name, error=error))
             self._broke()
             return _Ended(error)
         except PermissionDeniedError:
@@ -268,6 +271,9 @@ class BatchedGets:
             self.close()
             return None
         if message is None:
+            if (observer := self._jetstream.observer) is not None:
+                seconds = time.monotonic() - silent_since
+                observer.tell(SlowServer(batch.get.subject, seconds))
             self.close()
             self._resize()  # maybe only one answer arrives
             if time.monotonic() - silent_since >= max(timeout, self._election):

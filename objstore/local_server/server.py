@@ -376,7 +376,7 @@ class _LocalClient(Client):
 
 
 #: The options of :func:`objstore.connect` that make sense where a server is there for one client.
-_LOCAL_OPTIONS = ("name", "timeout", "reconnect_timeout", "inbox_prefix", "lazy")
+_LOCAL_OPTIONS = ("name", "timeout", "reconnect_timeout", "inbox_prefix", "lazy", "on_event")
 
 
 def local(data_dir: StrPath | None = None, *, port: int = 0, **connect_options: Any) -> Client:
@@ -385,9 +385,9 @@ def local(data_dir: StrPath | None = None, *, port: int = 0, **connect_options: 
     Arguments:
         data_dir: where the data are kept; None: a temporary folder, removed at the end.
         port: the server's port on 127.0.0.1; 0: any that is free.
-        connect_options: ``name``, ``timeout``, ``reconnect_timeout``, ``inbox_prefix`` and
-            ``lazy``, as for :func:`objstore.connect`. The environment is not looked at: it
-            speaks of other servers.
+        connect_options: ``name``, ``timeout``, ``reconnect_timeout``, ``inbox_prefix``, ``lazy``
+            and ``on_event``, as for :func:`objstore.connect`. The environment is not looked at:
+            it speaks of other servers.
 
     Returns:
         A client, to be closed or used in a with-block.

@@ -27,6 +27,7 @@ from objstore.errors import (
     StorageFullError,
     is_transient,
 )
+from objstore.events import Retry
 from objstore.metadata.current import own_record
 from objstore.metadata.records import Records
 from objstore.metadata.tombstones import make_room
@@ -214,6 +215,7 @@ class _Attempts:
         self._overtaken = 0
         self._before = Before.NOTHING
         self._lost: ObjStoreError | None = None  # the last answer that did not come
+        self._failed: ObjStoreError | None = None  # why the last attempt is not the last
         self._made_room = False
         self._stored: ObjectInfo | None = None  # what is in the record's place
 
@@ -227,6 +229,9 @@ class _Attempts:
                 assert self._stored is not None  # noqa: S101 - it is what was stored
                 return self._stored, self._current
             self._take(step, outcome)
+            if (observer := self._records.jetstream.observer) is not None:
+                info = self._info
+                observer.tell(Retry("commit", info.bucket, info.name, error=self._failed))
             before = self._before
             outcome = self._attempt()
 
@@ -245,6 +250,7 @@ class _Attempts:
         Raises:
             ObjStoreError: the error, or the loss before it, where there is to be no next one.
         """
+        self._failed = error
         if isinstance(error, StorageFullError) and not self._made_room:
             self._made_room = True
             if make_room(self._records):
@@ -449,4 +455,9 @@ def left_behind(records: Records, nuid: str, error: ObjStoreError) -> None:
         return
     if isinstance(error, PermissionDeniedError):
         records.access.may_purge = False
-    LOG.warning("chunks %s of bucket %s are left behind: %s", nuid, records.bucket, error)
+    LOG.warning(
+        "chunks %s of bucket %s are left behind, collect_garbage removes them: %s",
+        nuid,
+        records.bucket,
+        error,
+    )

@@ -231,7 +231,7 @@ def _unread(records: Records, name: str, error: ObjectCorruptError) -> ObjectInf
     # No revision, no expected sequence: it could not be replaced safely.
     if error.revision is None:
         raise error
-    LOG.warning("%r is going to be overwritten: %s", name, error)
+    LOG.warning("%r is going to be overwritten: %s; collect_garbage finds its chunks", name, error)
     return unreadable(records.bucket, name, error.revision)
 
 

@@ -80,7 +80,7 @@ def list_records(
 
 
 def _log(_message: StoredMessage, error: ObjectCorruptError) -> None:
-    LOG.warning("%s", error)
+    LOG.warning("left out of a listing, until it is put anew or deleted: %s", error)
 
 
 class _Listing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -44,8 +43,6 @@ from objstore.wire.jetstream.stored_headers import (
 )
 
 __all__ = ["PendingElsewhere", "Records", "parse_stored"]
-
-LOG = logging.getLogger("objstore")
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64

@@ -210,7 +210,7 @@ class Watcher(Uncopied):
                 info = self._records.parse(delivery)
             except ObjectCorruptError as error:
                 # Of another client's: one damaged record does not end the watch.
-                LOG.warning("%s", error)
+                LOG.warning("left out of a watch, until it is put anew or deleted: %s", error)
             else:
                 if not (info.deleted and self._ignore_deletes):
                     return info

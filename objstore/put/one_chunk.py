@@ -18,6 +18,7 @@ from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest, options_for
 from objstore.model.record_json import encode_info
 from objstore.put.sender import LONG
+from objstore.put.telling import tell_stored_at_once
 from objstore.put.upload import Put, remove_replaced
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import parse_pub_ack
@@ -131,7 +132,11 @@ class OneChunk:
                 self._abort(chunk, error)
                 raise
             failed = error
-        return self._go_on(chunk, failed) if stored is None else stored
+        if stored is None:
+            return self._go_on(chunk, failed)
+        if (observer := records.jetstream.observer) is not None:
+            tell_stored_at_once(observer, stored, self._begun)
+        return stored
 
     def _resolve(self, found: ObjectInfo | None) -> ObjectInfo:
         """Store the object over what somebody else has stored meanwhile: the last one wins."""

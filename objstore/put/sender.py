@@ -19,6 +19,7 @@ from objstore.errors import (
     StorageFullError,
     is_transient,
 )
+from objstore.events import Retry
 from objstore.metadata.records import Records
 from objstore.metadata.tombstones import make_room
 from objstore.put.channel import ChunkChannel
@@ -252,6 +253,9 @@ class ChunkSender:
                 # The first error, not the last: it says what went wrong, and the others what came
                 # of it.
                 raise cause
+            if (observer := self._records.jetstream.observer) is not None:
+                bucket = self._records.bucket
+                observer.tell(Retry("put", bucket, subject=self._subject, error=error))
             try:
                 if isinstance(error, RequestTimeoutError):  # or NoRespondersError
                     self._records.known.check_after_fault()

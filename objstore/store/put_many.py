@@ -235,7 +235,11 @@ class _UnderWay:
                 put.forget()
                 left += 1
         if left:
-            LOG.warning("the server does not answer: chunks of %d objects may stay behind", left)
+            LOG.warning(
+                "the server does not answer: chunks of %d objects may stay behind; "
+                "collect_garbage removes them",
+                left,
+            )
 
 
 def _pair(item: object) -> tuple[Any, Payload]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from objstore.errors import DigestMismatchError, InvalidOptionError, ObjectChangedError
+from objstore.errors import (
+    DigestMismatchError,
+    InvalidOptionError,
+    ObjectChangedError,
+    ObjStoreError,
+)
+from objstore.events import Retry
 from objstore.get.chunks import only_chunk
+from objstore.get.observed import observed_result
 from objstore.get.ranges import Range, check_ranges, read_ranges
 from objstore.get.read_many import read_many
 from objstore.get.reader import ObjectResult
@@ -73,8 +81,15 @@ def get(
     """Open an object for reading; links are followed. It costs the server no consumer."""
     check_progress(progress)
     check_range(start, end)
+    observer = handle.jetstream.observer
+    begun = 0.0 if observer is None else time.monotonic()
     found = follow(handle.records, name)
-    return None if found is None else _open(*found, start, end, progress)
+    if found is None:
+        return None
+    if observer is None:
+        return _open(*found, start, end, progress)
+    opening = partial(observed_result, observer=observer, begun=begun)
+    return _open(*found, start, end, progress, opening)
 
 
 def read_part(handle: BucketHandle, name: str, start: int | None, end: int | None) -> bytes:
@@ -99,13 +114,21 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
                 return bytes(only_chunk(*found))  # no file around it: 5 % of a small read
             with _open(*found, start, end) as result:
                 return result.read()
-        except ObjectChangedError:
+        except ObjectChangedError as error:
             if attempt == READ_TRIES - 1:
                 raise
-        except DigestMismatchError:
+            _tell_retry(handle, name, error)
+        except DigestMismatchError as error:
             if attempt:  # another server may have them as they were stored
                 raise
+            _tell_retry(handle, name, error)
     raise handle.not_found(name)
+
+
+def _tell_retry(handle: BucketHandle, name: str, error: ObjStoreError) -> None:
+    """Tell whoever wants to know that an object is read again."""
+    if (observer := handle.jetstream.observer) is not None:
+        observer.tell(Retry("get", handle.name, name, error=error))
 
 
 def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
@@ -139,8 +162,9 @@ def _open(
     start: int | None,
     end: int | None,
     progress: ProgressOption = None,
+    opening: Callable[..., ObjectResult] = ObjectResult,
 ) -> ObjectResult:
     """Open a part of an object for reading."""
     first, last, _ = slice(start, end).indices(info.size)
     bar = start_progress(progress, info.name, max(0, last - first))
-    return ObjectResult(records, info, bar, first, last)
+    return opening(records, info, bar, first, last)

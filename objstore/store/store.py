@@ -357,7 +357,9 @@ class ObjectStore(Uncopied):
             InvalidOptionError: one name was given, not several.
             As :meth:`read_bytes`, for the first object that fails.
         """
-        return read.get_many(self._handle, names)
+        from objstore.store import observed
+
+        return observed.get_many(self._handle, names)
 
     def read_bytes(self, name: str) -> bytes:
         """Read a whole object. One that is overwritten meanwhile is read again.
@@ -371,6 +373,10 @@ class ObjectStore(Uncopied):
             ObjectNotFoundError: there is no such object.
             And as :meth:`get`.
         """
+        if (observer := self._handle.jetstream.observer) is not None:
+            from objstore.store import observed
+
+            return observed.read_part(self._handle, observer, name, None, None)
         return read.read_part(self._handle, name, None, None)
 
     def read_text(self, name: str, encoding: str = "utf-8") -> str:
@@ -404,6 +410,10 @@ class ObjectStore(Uncopied):
         size. A few requests more where the metadata or other messages stand between the chunks,
         and what :class:`~objstore.ObjectResult` says of chunks of several sizes.
         """
+        if (observer := self._handle.jetstream.observer) is not None:
+            from objstore.store import observed
+
+            return observed.read_part(self._handle, observer, name, start, end)
         return read.read_part(self._handle, name, start, end)
 
     def read_ranges(self, ranges: Iterable[tuple[str, int | None, int | None]]) -> Iterator[bytes]:
@@ -432,7 +442,9 @@ class ObjectStore(Uncopied):
 
         Source: ADR-31 for the direct gets.
         """
-        return read.read_parts(self._handle, ranges)
+        from objstore.store import observed
+
+        return observed.read_parts(self._handle, ranges)
 
     def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
         """Return the record of an object; links are not followed.

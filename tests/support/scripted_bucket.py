@@ -67,6 +67,7 @@ class ScriptedBucket:
         self.has_older_spellings = False
         self.access = SimpleNamespace(next=self._next, may_purge=None)
         self.known = SimpleNamespace(check_after_fault=self.check_exists)
+        self.observer = None
         self._last = 0
 
     @property

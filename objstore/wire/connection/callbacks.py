@@ -48,9 +48,13 @@ class CallbackThread(Generic[_Message]):
     """A queue of callbacks and the thread that runs them.
 
     Memory: at most :data:`PENDING_LIMIT` bytes of messages, and one message.
+
+    Arguments:
+        name: of the thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "objstore-callbacks") -> None:
+        self._name = name
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -70,13 +74,16 @@ class CallbackThread(Generic[_Message]):
             if pending and pending + size > PENDING_LIMIT:
                 self._dropped += 1
                 if self._dropped == 1:
-                    LOG.warning("callbacks are too slow: messages are being dropped")
+                    LOG.warning(
+                        "callbacks are too slow, so that messages are dropped until they have "
+                        "caught up: let them hand long work to a thread of their own"
+                    )
                 return
             self._dropped = 0
             line.given += size
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._run, args=(line,), name="objstore-callbacks", daemon=True
+                    target=self._run, args=(line,), name=self._name, daemon=True
                 )
                 self._thread.start()
             line.items.put((callback, message, size))
@@ -99,6 +106,6 @@ class CallbackThread(Generic[_Message]):
             try:
                 callback(message)
             except BaseException:  # SystemExit, too: it would end the callbacks to come
-                LOG.exception("a subscription's callback failed")
+                LOG.exception("a callback failed; the next message comes to it all the same")
             line.taken += size
             del item, callback, message  # while waiting for the next one, nothing is held

@@ -10,18 +10,21 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from objstore.errors import ConnectionClosedError, InvalidOptionError
-from objstore.pynats2_compat import NATSClient, NATSMessage, NATSSubscription
+from objstore.events import Event
+from objstore.pynats2_compat import NATSClient, NATSSubscription
 from objstore.uncopied import Uncopied
 from objstore.wire.codec.commands import check_subject, encode_publish
-from objstore.wire.codec.protocol import Buffer, Message, encode_headers, parse_headers
+from objstore.wire.codec.protocol import Buffer, Message, encode_headers
 from objstore.wire.connection import forks
 from objstore.wire.connection.arguments import inbox_prefix as check_inbox_prefix
 from objstore.wire.connection.arguments import seconds, switch
 from objstore.wire.connection.arguments import text as check_text
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.callbacks import CallbackThread
-from objstore.wire.connection.dial import DialOptions
+from objstore.wire.connection.dial import DialOptions, program_name
 from objstore.wire.connection.first_use import FirstUse, FromFirstUse
+from objstore.wire.connection.messages import Msg
+from objstore.wire.connection.observer import Observer
 from objstore.wire.connection.requests import INBOX_PREFIX, Inbox, check_size
 from objstore.wire.connection.servers import DEFAULT_URL, Server, ServerPool, parse_servers
 from objstore.wire.connection.session import Session
@@ -30,31 +33,6 @@ from objstore.wire.connection.subscriptions import Handler, Subscription
 __all__ = ["Connection", "Msg"]
 
 Headers = Mapping[str, str | Iterable[str]]
-
-
-class Msg(NATSMessage):
-    """A message as users see it: pynats2's, and its headers.
-
-    Attributes:
-        sid, subject, reply: as in pynats2.
-        payload: ``bytes``.
-        status: the status of a server's reply (503, 404 …), 0 where there is none.
-    """
-
-    def __init__(self, message: Message, prefix: str = "") -> None:
-        super().__init__(
-            message.sid,
-            message.subject.removeprefix(prefix),
-            message.reply.removeprefix(prefix),
-            bytes(message.payload),
-        )
-        self._header = message.header
-        self.status = message.status
-
-    @property
-    def headers(self) -> dict[str, list[str]]:
-        """The values of each header, in order; empty without headers."""
-        return parse_headers(self._header)[2] if self._header else {}
 
 
 class Connection(Uncopied, NATSClient):
@@ -72,7 +50,7 @@ class Connection(Uncopied, NATSClient):
     Arguments:
         url: a server's address, several with commas between, or a sequence of them. A user
             and password, or a token, may stand in it.
-        name: the connection's name, shown by the server's monitoring.
+        name: the connection's name, shown by the server's monitoring; None: the program's.
         user, password, token, credentials, nkey_seed: the login, see
             :func:`objstore.connect`; given here it overrides that of the address.
         login: all of these in one :class:`~objstore.wire.connection.auth.Login`.
@@ -86,6 +64,7 @@ class Connection(Uncopied, NATSClient):
             seconds; 0: it fails at once.
         ping_interval: seconds of silence after which the server is asked for a sign of life.
         inbox_prefix: where replies go, for accounts that may not subscribe to ``_INBOX.>``.
+        on_event: called with what happens, see :func:`objstore.connect`.
         lazy: True: :meth:`connect` need not be called. The first use connects, and waits up to
             ``reconnect_timeout`` seconds for a server.
         verbose, pedantic: the protocol's switches.
@@ -130,13 +109,14 @@ class Connection(Uncopied, NATSClient):
         reconnect_timeout: float = 60.0,
         ping_interval: float = 30.0,
         inbox_prefix: str = INBOX_PREFIX,
+        on_event: Callable[[Event], object] | None = None,
         lazy: bool = False,
         socket_timeout: float | None = None,
         socket_keepalive: bool = False,
         workers: int = 1,
     ) -> None:
-        servers = parse_servers(url)
-        check_text("name", name)
+        self._servers = servers = parse_servers(url)
+        name = check_text("name", name) or program_name()
         self.timeout = seconds("timeout", timeout if socket_timeout is None else socket_timeout)
         self.reconnect_timeout = seconds("reconnect_timeout", reconnect_timeout, zero=True)
         self._interval = seconds("ping_interval", ping_interval)
@@ -148,14 +128,14 @@ class Connection(Uncopied, NATSClient):
         files = (tls_cacert, tls_client_cert, tls_client_key)
         tls_options = TLSOptions(*files, verify=tls_verify, first=tls_first, context=own)
         tls_options.validate()
-        super().__init__(servers[0].url, name=name or "objstore", workers=workers)
+        super().__init__(servers[0].url, name=name, workers=workers)
+        self.observer = None if on_event is None else Observer(on_event)
         # pynats2's attributes: its _vhost() puts the prefix before subjects.
         self._vhost_name, self._vhost_len = servers[0].prefix, len(servers[0].prefix)
-        self._servers = servers
         self._dial_options = DialOptions(
             name=name,
             login=login,
-            tls=True if own is not None else _switch(tls),
+            tls=_switch(tls),
             tls_options=tls_options,
             timeout=self.timeout,
             verbose=verbose,
@@ -196,8 +176,9 @@ class Connection(Uncopied, NATSClient):
             replace(self._dial_options),
             reconnect_timeout=self.reconnect_timeout,
             ping_interval=self._interval,
+            observer=self.observer,
         )
-        inbox = Inbox(session, self._vhost(self._inbox_prefix))
+        inbox = Inbox(session, self._vhost(self._inbox_prefix), self.observer)
         try:
             session.start()
             # close() came while this dialled, and found no session to close.
@@ -225,7 +206,12 @@ class Connection(Uncopied, NATSClient):
         session.flush(min(self.timeout, 1.0))
         session.close()
         # No waiting in a signal handler or finalizer: it may have interrupted a callback.
-        self._callbacks.stop(0 if session.is_reentrant else self.timeout)
+        self._stop_callbacks(0 if session.is_reentrant else self.timeout)
+
+    def _stop_callbacks(self, timeout: float) -> None:
+        self._callbacks.stop(timeout)
+        if self.observer is not None:
+            self.observer.stop(timeout)
 
     def reconnect(self) -> None:
         """Break the connection and make a new one, subscriptions included.
@@ -266,13 +252,15 @@ class Connection(Uncopied, NATSClient):
         if session is not None and not session.is_closed:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             session.close(0)  # a finalizer must not wait: gevent's loop, for one, cannot
-            self._callbacks.stop(0)
+            self._stop_callbacks(0)
 
     def after_fork(self) -> None:
         """Let go, in a forked child, of the parent's callbacks and subscriptions."""
         self._first_use.after_fork()
         self._user_subscriptions.clear()
         self._callbacks.after_fork()
+        if self.observer is not None:
+            self.observer.after_fork()
 
     def __repr__(self) -> str:
         urls = ",".join(server.url for server in self._servers)
@@ -493,6 +481,8 @@ def _flat(payload: Buffer) -> Buffer:
 
 
 def _switch(tls: object) -> bool | None:
+    if isinstance(tls, ssl.SSLContext):
+        return True
     if tls is None or isinstance(tls, bool):
         return tls
     raise InvalidOptionError(f"tls is {tls!r}; it must be None, True, False or an ssl.SSLContext")

@@ -7,8 +7,10 @@ and nothing that came in the clear is believed after TLS begins.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -39,7 +41,16 @@ from objstore.wire.connection.servers import Server, ServerPool
 from objstore.wire.connection.subscriptions import copy_error
 from objstore.wire.connection.transport import TLSTransport, Transport
 
-__all__ = ["DialOptions", "Link", "broken", "dial", "dial_any", "error_of", "no_connection"]
+__all__ = [
+    "DialOptions",
+    "Link",
+    "broken",
+    "dial",
+    "dial_any",
+    "error_of",
+    "no_connection",
+    "program_name",
+]
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ class Link:
         parser: what was received so far is in it.
         info: the server's INFO.
         early: events that came behind the answer; the reader has to handle them first.
+        ended_here: whether this process ended it: by reconnect(), or by Ctrl-C in a send.
     """
 
     server: Server
@@ -83,6 +95,7 @@ class Link:
     parser: Parser
     info: dict[str, Any]
     early: list[Event] = field(default_factory=list)
+    ended_here: bool = False
 
 
 def dial_any(
@@ -315,6 +328,16 @@ def no_connection(
     error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}{first}")
     error.__cause__ = cause
     return error
+
+
+def program_name() -> str:
+    """Return what this program is called: its file's name, or a module's that ``-m`` runs."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    started = spec.name.removesuffix(".__main__") if spec is not None else sys.argv[0:1]
+    name = started if isinstance(started, str) else os.path.basename("".join(started))
+    # "-c" and "" are no names: of a command line, or of a prompt.
+    usable = name if name not in ("", "-", "-c", "-m") else "python"
+    return usable.encode("utf-8", "replace").decode()
 
 
 #: An -ERR has no number, so the server's words have to be parsed.

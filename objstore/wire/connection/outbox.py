@@ -136,6 +136,7 @@ class Outbox:
         """
         for spoilt in (link, self.link):
             if spoilt is not None:
+                spoilt.ended_here = True
                 spoilt.transport.finish()
 
     def _untold(self, waiting: Waiter | None) -> bool:
@@ -297,6 +298,7 @@ class Outbox:
     def _abort(self) -> None:
         link = self.link
         if link is not None and self._is_mine():
+            link.ended_here = True
             link.transport.abort()
 
     def _send_one(self, link: Link | None) -> bool:

@@ -7,8 +7,10 @@ one in, and no subscription of its own.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
+import time
 
 from objstore.errors import (
     InvalidOptionError,
@@ -16,14 +18,23 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
 )
+from objstore.events import Request, SlowServer
 from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.protocol import Buffer, Message
 from objstore.wire.connection import forks
 from objstore.wire.connection.nuid import next_nuid
+from objstore.wire.connection.observer import Observer
 from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Handler, PlaceOf, RunHandler, Subscription
 
-__all__ = ["INBOX_PREFIX", "NO_RESPONDERS", "Inbox", "PendingReply", "check_size"]
+__all__ = [
+    "INBOX_PREFIX",
+    "NO_RESPONDERS",
+    "Inbox",
+    "ObservedReply",
+    "PendingReply",
+    "check_size",
+]
 
 #: What the subjects of replies begin with, unless another prefix is chosen.
 INBOX_PREFIX = "_INBOX"
@@ -32,6 +43,9 @@ INBOX_PREFIX = "_INBOX"
 #: header block of that answer begins.
 NO_RESPONDERS, _NO_RESPONDERS = 503, b"NATS/1.0 503"
 
+#: An answer that takes longer is told of as slow, in seconds.
+SLOW = 1.0
+
 
 class Inbox:
     """Where the replies to a session's requests arrive.
@@ -39,12 +53,18 @@ class Inbox:
     Arguments:
         session: carries the requests.
         prefix: what its subjects begin with, ``_INBOX`` unless the account demands another.
+        observer: is told of each request; None: nobody is.
     """
 
-    def __init__(self, session: Session, prefix: str = INBOX_PREFIX) -> None:
+    def __init__(
+        self, session: Session, prefix: str = INBOX_PREFIX, observer: Observer | None = None
+    ) -> None:
         check_subject(prefix, "inbox prefix")
         self._session = session
         self._prefix = prefix
+        self.observer = observer
+        # Another class, so that who observes nothing pays nothing, not even for a look.
+        self._new_reply = PendingReply if observer is None else ObservedReply
         self.after_fork()
         forks.register(self)
 
@@ -166,7 +186,7 @@ class Inbox:
         # Checked here, too: most requests are spared the call.
         if len(payload) + len(header) > session.max_payload:
             check_size(session, len(payload) + len(header))
-        reply = PendingReply(self, session, subject)
+        reply = self._new_reply(self, session, subject)
         reply.address = self.open(reply.deliver)
         try:
             parts = encode_publish(raw, payload, reply.address.encode(), header)
@@ -186,7 +206,7 @@ class Inbox:
         thread; :meth:`PendingReply.flush_piggybacked` is for the case that it does not.
         """
         raw, session = check_subject(subject), self._session
-        reply = PendingReply(self, session, subject)
+        reply = self._new_reply(self, session, subject)
         reply.address = self.open(reply.deliver)
         try:
             parts = encode_publish(raw, payload, reply.address.encode())
@@ -260,11 +280,7 @@ class PendingReply:
         """
         try:
             if not self._lock.acquire(timeout=timeout):
-                raise RequestTimeoutError(
-                    f"no reply from {self.subject} in {timeout:g} s",
-                    subject=self.subject,
-                    timeout=timeout,
-                )
+                raise self._timed_out(timeout)
         finally:
             self.close()
         message = self._message
@@ -280,6 +296,11 @@ class PendingReply:
                 timeout=timeout,
             )
         return message
+
+    def _timed_out(self, timeout: float) -> RequestTimeoutError:
+        return RequestTimeoutError(
+            f"no reply from {self.subject} in {timeout:g} s", subject=self.subject, timeout=timeout
+        )
 
     def flush_piggybacked(self) -> None:
         """Send the request now, if it still waits for something to go along with. Never fails."""
@@ -297,6 +318,57 @@ class PendingReply:
         inbox = self._inbox
         # Not Inbox.close(): it looks into three tables, and a request is in this one only.
         inbox._handlers.pop(self.address[inbox._skip :], None)
+
+
+class ObservedReply(PendingReply):
+    """A request under way that an observer is told of: when it is done, and where that is slow.
+
+    Arguments: as of :class:`PendingReply`; the inbox has the observer.
+    """
+
+    __slots__ = ("_begun", "_came")
+
+    def __init__(self, inbox: Inbox, session: Session, subject: str) -> None:
+        super().__init__(inbox, session, subject)
+        self._begun = time.monotonic()
+        self._came: float | None = None
+
+    def deliver(self, message: Message) -> None:
+        """Take the reply, and note when it came: it may be looked at much later."""
+        if self._came is None:
+            self._came = time.monotonic()
+        super().deliver(message)
+
+    def result(self, timeout: float) -> Message:
+        """Wait for the reply, and tell the observer; as :meth:`PendingReply.result`."""
+        error: BaseException | None = None
+        try:
+            self._await(timeout)
+            return super().result(timeout)
+        except BaseException as failure:
+            self.close()
+            error = failure
+            raise
+        finally:
+            if (observer := self._inbox.observer) is not None:
+                seconds = (self._came or time.monotonic()) - self._begun
+                observer.tell(Request(self.subject, seconds, error))
+            error = None  # else it would hold this frame, which holds it
+
+    def _await(self, timeout: float) -> None:
+        """Wait for the reply, and tell where it is slow.
+
+        Raises:
+            RequestTimeoutError: it did not come.
+        """
+        if not self._lock.acquire(timeout=min(SLOW, timeout)):
+            if timeout >= SLOW and (observer := self._inbox.observer) is not None:
+                observer.tell(SlowServer(self.subject, time.monotonic() - self._begun))
+            if not self._lock.acquire(timeout=max(0.0, timeout - SLOW)):
+                raise self._timed_out(timeout)
+        # For whoever takes the result; the other of two that come at a time may have released it.
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
 
 
 def check_size(session: Session, size: int) -> None:

@@ -46,6 +46,7 @@ from objstore.wire.connection.dial import (
     error_of,
     no_connection,
 )
+from objstore.wire.connection.observer import Observer, Outages
 from objstore.wire.connection.outbox import Outbox
 from objstore.wire.connection.servers import ServerPool
 from objstore.wire.connection.subscribing import Subscribing
@@ -76,6 +77,7 @@ class Session(Subscribing):
         reconnect_timeout: how long an operation waits for a lost connection, in seconds.
         ping_interval: after how much silence the server is asked for a sign of life, in
             seconds; after twice that without one it counts as lost.
+        observer: is told of losses and returns; None: nobody is.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Session(Subscribing):
         *,
         reconnect_timeout: float,
         ping_interval: float,
+        observer: Observer | None = None,
     ) -> None:
         self._pool = pool
+        self._outages = Outages(observer, reconnect_timeout)
         self._options = options
         self._reconnect_timeout = reconnect_timeout
         self._ping_interval = ping_interval
@@ -99,6 +103,8 @@ class Session(Subscribing):
         #: How many connections there have been, this one included.
         self.connects = 0
         self._prepare()
+        if observer is not None:
+            observer.session = self
         forks.register(self)
 
     def _prepare(self) -> None:
@@ -191,6 +197,7 @@ class Session(Subscribing):
     def drop(self) -> None:
         """Break the present connection, as if the network had; the session reconnects."""
         if link := self._link:
+            link.ended_here = True
             self._lose(link, ConnectionLostError("the connection was reset by this process"))
 
     # --- interrupted by ourselves
@@ -355,12 +362,12 @@ class Session(Subscribing):
                 self._install(link)
             except ObjStoreError as error:
                 self._cause = error
-                LOG.debug("reconnecting: %s", error)
+                self._outages.go_on(error)
             except Exception as error:  # a defect must not end the reader: all would wait for it
                 LOG.exception("objstore's reader failed to reconnect")
                 self._cause = ProtocolError(f"internal error while reconnecting: {error!r}")
             else:
-                LOG.info("reconnected to %s", link.server.url)
+                self._outages.end(link.server.url)
                 return link
             self._over.wait(self._pool.next_pause())
         return None
@@ -384,8 +391,9 @@ class Session(Subscribing):
             link.transport.abort()
             with self.out.lock:  # nobody sends any more: the descriptor can be given back
                 link.transport.close()
-            if self._ended is None:
-                LOG.info("lost the connection to %s: %s", link.server.url, self._cause)
+            # In a forked child gevent's thread goes on, of a connection that is the parent's.
+            if self._ended is None and threading.current_thread() is self._thread:
+                self._outages.begin(link, self._cause)
             hasty = min(hasty + 1, 5) if time.monotonic() - began < 1.0 else 0
             if hasty > 1:  # a server that accepts us only to close is not to be stormed
                 self._over.wait(0.01 * 2**hasty)
@@ -419,8 +427,9 @@ class Session(Subscribing):
         return ConnectionLostError("the server is shutting down (lame duck)")
 
     def _handle(self, link: Link, events: Sequence[Event]) -> None:
-        if events:
-            self._complaint = None  # the server went on after it
+        if events and self._complaint is not None:  # the server went on after it
+            LOG.warning("the server complains, and goes on: %s", self._complaint.description)
+            self._complaint = None
         for event in events:
             if type(event) is Message:
                 self._subscriptions.deliver(event)
@@ -456,8 +465,7 @@ class Session(Subscribing):
         """Deal with an -ERR: of one operation (a permission), or of the connection, which ends."""
         error = error_of(text)
         if not isinstance(error, PermissionDeniedError):
-            LOG.warning("the server says: %s", text)
-            self._complaint = error
+            self._complaint = error  # the end of the connection, which mostly follows, says it
             return
         if "subscription" not in text.lower():
             concerned = self.waiting.concerned(error.subject)
@@ -466,7 +474,7 @@ class Session(Subscribing):
         else:
             concerned = []
         if not concerned:
-            LOG.warning("%s", error)
+            LOG.warning("the server refuses what nobody waits for: %s", error)
         fail_all(concerned, error)
 
     def after_fork(self) -> None:

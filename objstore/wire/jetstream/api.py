@@ -27,6 +27,7 @@ from objstore.errors import (
     is_transient,
     violates_limit,
 )
+from objstore.events import Retry
 from objstore.wire.codec.commands import check_subject
 from objstore.wire.codec.protocol import Buffer, Message
 from objstore.wire.connection.connection import Connection
@@ -103,6 +104,8 @@ class JetStream:
     ) -> None:
         check_subject(prefix, "API prefix")
         self.connection = connection
+        #: Is told what happens; None: nobody wants to know.
+        self.observer = connection.observer
         self.timeout = timeout
         self.patience = patience
         self.prefix = self._prefix = prefix
@@ -252,6 +255,8 @@ class JetStream:
                 time.sleep(PAUSE)  # "temporarily unavailable", said by who has lost the others
             else:
                 raise failed
+            if self.observer is not None:
+                self.observer.tell(Retry("request", subject=subject, error=failed))
             try:
                 return parse(self.connection.inbox.start(subject, payload).result(wait))
             except (ConnectionLostError, RequestTimeoutError, APIError) as error:

@@ -9,8 +9,10 @@ import json
 import logging
 import queue
 import select
+import sys
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +31,7 @@ from objstore import (
 from objstore.wire.codec.commands import PONG
 from objstore.wire.codec.protocol import MAX_LINE, MAX_MESSAGE
 from objstore.wire.connection.connection import Msg
-from objstore.wire.connection.dial import DialOptions, dial_any
+from objstore.wire.connection.dial import DialOptions, dial_any, program_name
 from objstore.wire.connection.servers import ServerPool, parse_servers
 from objstore.wire.connection.subscriptions import Latch, Signal
 from objstore.wire.connection.transport import Transport
@@ -241,7 +243,28 @@ class TestHandshake:
         assert (second["auth_token"], second["verbose"]) == ("token", True)
         assert third["auth_token"] == "other"
         assert "user" not in third
-        assert not {"user", "pass", "auth_token", "name"} & fourth.keys()
+        assert not {"user", "pass", "auth_token"} & fourth.keys()
+        assert fourth["name"] == program_name()
+
+    @pytest.mark.parametrize(
+        ("module", "script", "name"),
+        [
+            (None, "/srv/www/manage.py", "manage.py"),
+            ("reports.__main__", "/srv/reports/__main__.py", "reports"),
+            ("reports.daily", "/srv/reports/daily.py", "reports.daily"),
+            (None, "-c", "python"),
+            (None, "", "python"),
+            (None, "/srv/\udcff", "?"),
+        ],
+    )
+    def test_the_programs_name(
+        self, module: str | None, script: str, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A connection without a name has that of the program, however it was started."""
+        spec = None if module is None else SimpleNamespace(name=module)
+        monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__spec__=spec))
+        monkeypatch.setattr(sys, "argv", [script, "argument"])
+        assert program_name() == name
 
     def test_closed_while_sending(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """CONNECT cannot be sent any more: what the server said before it closed is the reason;
