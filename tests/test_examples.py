@@ -24,6 +24,12 @@ PRINTED = {
     "sqlite_page": ("word number 77777\n", ""),
     "png_size": ("1600 x 900\n", "PIL"),
     "parquet_columns": ("50018.362\n", "pyarrow"),
+    "prometheus_metrics": (
+        'objstore_bytes_total{bucket="photos",operation="put"} 1e+06\n'
+        'objstore_bytes_total{bucket="photos",operation="get"} 1e+06\n'
+        'objstore_errors_total{bucket="photos",error="ObjectNotFoundError",operation="get"} 1.0\n',
+        "prometheus_client",
+    ),
 }
 
 
