@@ -166,7 +166,9 @@ def proxy(server: LocalServer) -> Iterator[Proxy]:
 @pytest.fixture
 def far_client(proxy: Proxy) -> Iterator[Client]:
     """A client behind the proxy, which does not wait long for an answer."""
-    with objstore.connect(proxy.url, timeout=1.0, reconnect_timeout=10.0) as client:
+    with objstore.connect(proxy.url, timeout=1.0, reconnect_timeout=10.0, lazy=True) as client:
+        # Connects now, with the patience of a first use: dialled at once, it has a second.
+        assert client.connection.session.connects == 1
         yield client
 
 

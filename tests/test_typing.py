@@ -18,6 +18,7 @@ import pytest
 import objstore
 from objstore.model.bucket_options import BucketKeywords
 from objstore.put.options import PutOptions
+from tests.support.waiting import PATIENCE
 from tests.test_docs import EXAMPLES, ROOT
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(*command: str) -> None:
     """Run a type checker where the package is found as users have it."""
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=10 * PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

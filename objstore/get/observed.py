@@ -38,15 +38,15 @@ class _ObservedResult(ObjectResult):
         super()._advance(count)
         self._given += count
 
-    def _fetch(self, position: int, wanted: int) -> Piece:
-        piece = super()._fetch(position, wanted)
+    def _fetch(self, position: int, wanted: int, limit: int) -> Piece:
+        piece = super()._fetch(position, wanted, limit)
         size = len(piece.payload)
         self._observer.tell(Chunk("get", self.info.bucket, self.info.name, size))
         return piece
 
-    def _fill(self, wanted: int) -> bool:
+    def _fill(self, wanted: int, limit: int | None = None) -> bool:
         try:
-            return super()._fill(wanted)
+            return super()._fill(wanted, limit)
         except BaseException as error:
             self._failure = error
             raise
