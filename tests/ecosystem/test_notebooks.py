@@ -47,7 +47,7 @@ SHOWN = {
 
 
 def read(path: Path) -> Any:
-    return nbformat.reads(path.read_text("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+    return nbformat.reads(path.read_text("utf-8"), as_version=4)
 
 
 @pytest.fixture(scope="module")
