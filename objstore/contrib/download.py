@@ -152,8 +152,8 @@ class Payload:
             try:
                 # What has come, not all that is asked for: that would be lost with the connection.
                 data: bytes = self._response.raw.read1(size, decode_content=True)
-            except urllib3.exceptions.DecodeError:
-                raise
+            except urllib3.exceptions.DecodeError as error:  # as requests itself says it
+                raise requests.exceptions.ContentDecodingError(error) from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 self._go_on(error)
                 continue

@@ -24,6 +24,7 @@ from objstore.contrib.flask import (
 )
 from objstore.contrib.serving import BLOCK, serve
 from tests.support.proxy import Line, Proxy
+from tests.support.streams import api
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.newest_server
@@ -274,6 +275,21 @@ def test_a_part_costs_little_more_than_a_part(
     assert served.body is not None
     assert b"".join(served.body) == LARGE[1_000_000:1_500_000]
     assert proxy.down.forwarded < 700_000
+
+
+def test_what_is_damaged_is_an_error_and_no_answer_that_breaks_off(
+    web: FlaskClient, store: objstore.ObjectStore, shared_client: objstore.Client
+) -> None:
+    info = store.put("a", LARGE)
+    request = {"next_by_subj": f"$O.{store.name}.C.{info.nuid}", "seq": 1}
+    found = api(shared_client.connection, f"STREAM.MSG.GET.OBJ_{store.name}", request)
+    gone = {"seq": found["message"]["seq"]}
+    api(shared_client.connection, f"STREAM.MSG.DELETE.OBJ_{store.name}", gone)
+    web.application.config["PROPAGATE_EXCEPTIONS"] = False
+    answer = web.get("/a")
+    assert answer.status_code == 500
+    assert "ETag" not in answer.headers
+    store.delete("a")
 
 
 # --- NATS is away

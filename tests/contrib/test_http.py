@@ -174,6 +174,35 @@ def test_a_source_that_is_busy_for_a_while(store: ObjectStore) -> None:
     assert "y" not in store
 
 
+def test_a_source_that_goes_away(store: ObjectStore) -> None:
+    """What the last try failed with is said."""
+
+    def answer(request: Request) -> None:
+        if len(web.requests) == 1:
+            serve(request, sent=1000, ETag=ETAG)
+        request.close_connection = True
+
+    with web_server(answer) as web, pytest.raises(requests.ConnectionError):
+        put_url(store, "x", web.url, tries=3)
+    assert len(web.requests) == 3
+    assert "x" not in store
+
+
+def test_a_session_that_does_not_count(store: ObjectStore) -> None:
+    """The length is compared all the same."""
+
+    def lenient(response: requests.Response, **_: object) -> None:
+        response.raw.enforce_content_length = False
+
+    with (
+        web_server(lambda request: serve(request, sent=600_000, ETag=ETAG)) as web,
+        requests.Session() as session,
+    ):
+        session.hooks["response"] = [lenient]
+        put_url(store, "x", web.url, session=session)
+    assert store.read_bytes("x") == BODY
+
+
 @pytest.mark.parametrize("status", [404, 503])
 def test_errors(store: ObjectStore, status: int) -> None:
     with web_server(lambda request: request.reply(status, b"a page")) as web:
@@ -216,6 +245,11 @@ def test_what_comes_compressed_all_the_same(store: ObjectStore) -> None:
         with pytest.raises(IncompletePayloadError):
             put_url(store, "x", f"{web.url}/cut", tries=2)
     assert web.asked("Range") == [None] * 3
+    with (
+        web_server(lambda request: request.reply(200, BODY, Content_Encoding="gzip")) as web,
+        pytest.raises(requests.exceptions.ContentDecodingError),
+    ):
+        put_url(store, "x", web.url)
 
 
 def test_too_large(store: ObjectStore, shared_client: Client) -> None:
