@@ -26,7 +26,7 @@ ENTRY = re.compile(r"([*\w.]+(?:, [*\w.]+)*)(?:\.$|: (.*))", re.DOTALL)
 CONSTRUCTED = {
     "BucketOptions", "Client", "Connection", "ExternalStream", "LocalServer", "ObjectLink",
     "ObjectMeta", "ObjectMetaOptions", "Placement", "Republish", "StreamSource",
-    "flask.ObjectStore", "flask.UploadView",
+    "flask.ObjectStore", "flask.UploadView", "django.ObjectStorage", "django.ObjectStaticStorage",
 }  # fmt: skip
 
 

@@ -49,7 +49,8 @@ def check_link(alias: str, name: str, query: Mapping[str, str]) -> tuple[int, bo
         For how many seconds more it holds, and whether the file is to be saved, not shown.
 
     Raises:
-        PermissionDenied: it was not signed here, or for something else, or it has expired.
+        django.core.exceptions.PermissionDenied: it was not signed here, or for something else, or
+            it has expired.
     """
     expires, download = query.get("expires", ""), query.get("download") == "1"
     value = _value(alias, name, expires, download)

@@ -51,7 +51,7 @@ def object_response(
 
     Raises:
         ObjectNotFoundError: there is no such object (:class:`ObjectView` makes a 404 of it).
-        SuspiciousFileOperation: the name leads out of the storage.
+        django.core.exceptions.SuspiciousFileOperation: the name leads out of the storage.
         And as :meth:`objstore.ObjectStore.get`.
 
     Source: RFC 9110; RFC 6266.

@@ -75,7 +75,7 @@ class ObjectStorage(Storage):
             5 seconds unless given.
 
     Raises:
-        ImproperlyConfigured: the location leads out of the bucket.
+        django.core.exceptions.ImproperlyConfigured: the location leads out of the bucket.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class ObjectStorage(Storage):
         """Return the name of the object that a file's name stands for.
 
         Raises:
-            SuspiciousFileOperation: it leads out of the storage.
+            django.core.exceptions.SuspiciousFileOperation: it leads out of the storage.
         """
         path = _normalized(name)
         return posixpath.join(self.location, path) if path else self.location
@@ -147,7 +147,7 @@ class ObjectStorage(Storage):
         """Return a file's name without detours, as the storage gives it.
 
         Raises:
-            SuspiciousFileOperation: it leads out of the storage.
+            django.core.exceptions.SuspiciousFileOperation: it leads out of the storage.
         """
         return _normalized(name)
 
@@ -168,7 +168,8 @@ class ObjectStorage(Storage):
             The name that it has.
 
         Raises:
-            SuspiciousFileOperation: the name leads out of the storage, or there is no free one.
+            django.core.exceptions.SuspiciousFileOperation: the name leads out of the storage, or
+                there is no free one.
             And as :meth:`objstore.ObjectStore.put`.
         """
         for _ in range(TRIES - 1):
@@ -280,7 +281,7 @@ class ObjectStorage(Storage):
         """Return where a file is served: below ``base_url``, or by a link that expires.
 
         Raises:
-            ImproperlyConfigured: as :meth:`signed_url`.
+            django.core.exceptions.ImproperlyConfigured: as :meth:`signed_url`.
         """
         if self.base_url is None:
             return self.signed_url(name)
@@ -300,8 +301,8 @@ class ObjectStorage(Storage):
             as_attachment: the file is saved, and not shown.
 
         Raises:
-            ImproperlyConfigured: the storage is none of ``STORAGES``, or the URLconf does not
-                include ``objstore.contrib.django.urls``.
+            django.core.exceptions.ImproperlyConfigured: the storage is none of ``STORAGES``, or
+                the URLconf does not include ``objstore.contrib.django.urls``.
         """
         return signed_url(
             self,
@@ -359,7 +360,7 @@ def _normalized(name: Any) -> str:
     """Return a path without detours, with slashes; "" is the storage itself.
 
     Raises:
-        SuspiciousFileOperation: it leads out of the storage.
+        django.core.exceptions.SuspiciousFileOperation: it leads out of the storage.
     """
     path = posixpath.normpath(str(name).replace("\\", "/"))
     if path.startswith("/") or path.split("/", 1)[0] == "..":

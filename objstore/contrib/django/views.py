@@ -41,7 +41,7 @@ class ObjectView(View):
         """Return the name of the file in the storage that a request is for.
 
         Raises:
-            Http404: there is none.
+            django.http.Http404: there is none.
         """
         return str(kwargs["name"])
 
