@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from objstore.model.stream_info import LostStreamData, StreamAlternate, StreamInfo, StreamState
     from objstore.put.writer import ObjectWriter
     from objstore.shared import shared_client
+    from objstore.store.folder_options import FolderOptions
     from objstore.store.folder_report import FolderReport, Skipped
     from objstore.store.scan import ScanPage
 else:  # checkers would take it for a sign that any name exists
@@ -96,6 +97,7 @@ else:  # checkers would take it for a sign that any name exists
         "notebook.magic": ["load_ipython_extension"],  # what %load_ext asks for
         "put.writer": ["ObjectWriter"],
         "shared": ["shared_client"],
+        "store.folder_options": ["FolderOptions"],
         "store.folder_report": ["FolderReport", "Skipped"],
         "store.scan": ["ScanPage"],
     }
@@ -126,6 +128,7 @@ __all__ = [
     "ConnectionLostError",
     "DigestMismatchError",
     "ExternalStream",
+    "FolderOptions",
     "FolderReport",
     "GarbageReport",
     "IncompletePayloadError",

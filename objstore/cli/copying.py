@@ -22,7 +22,7 @@ from objstore.cli.globs import expand, has_glob
 from objstore.cli.objects import last_part, no_folder, target_file, tell
 from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, check_ends, place_or_path
-from objstore.model.file_times import MTIME, mtime_text
+from objstore.model.file_attributes import MTIME, mtime_text
 from objstore.model.globs import Selection
 from objstore.store.folder_files import look_at, read_folder, restore
 

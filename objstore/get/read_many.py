@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import cast
+from collections.abc import Collection, Generator, Iterable, Iterator
+from typing import NamedTuple, cast
 
 from objstore.errors import (
     ConnectionLostError,
@@ -25,7 +25,7 @@ from objstore.wire.jetstream.access import PendingRead
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.direct import BatchRequest, DirectPage
 
-__all__ = ["read_many"]
+__all__ = ["Found", "read_many"]
 
 #: How many objects are under way at once, and the largest that takes part; larger ones are read
 #: one after the other, which fills the connection anyway.
@@ -38,16 +38,30 @@ GROUP, GROUP_BYTES = 32, 8 << 20
 _END = object()
 
 
+class Found(NamedTuple):
+    """An object that two requests found whole.
+
+    Attributes:
+        info: its record.
+        content: all of it.
+    """
+
+    info: ObjectInfo
+    content: bytes
+
+
 def read_many(
-    records: Records, names: Iterable[str], read_alone: Callable[[str], bytes | None]
-) -> Iterator[tuple[str, bytes | None]]:
-    """Yield each name with its content; None for those absent.
+    records: Records, names: Iterable[str]
+) -> Generator[tuple[str, Found | None], None, None]:
+    """Yield each name with its object.
 
     Arguments:
         records: the bucket.
         names: of the objects.
-        read_alone: reads an object that needs more than two requests, whatever it is: a large
-            one, a link, one that changed in between.
+
+    Yields:
+        None in place of what needs more than two requests, whatever it is: a large object, a
+        link, one that changed in between or is not there. It is to be read alone.
     """
     source = iter(names)
     group = _next_group(records, source)
@@ -58,13 +72,13 @@ def read_many(
                 now.ask_for_chunks()
                 group = None
                 group = _next_group(records, source)  # its records come meanwhile
-                yield from now.contents(read_alone)
+                yield from now.contents()
             finally:
                 now.close()
     finally:
         if group is not None:
             group.close()
-    yield from _in_turn(records, source, read_alone)
+    yield from _in_turn(records, source)
 
 
 def _next_group(records: Records, names: Iterator[str]) -> _Group | None:
@@ -122,22 +136,20 @@ class _Group:
                     wanted.add(chunk_subject(self._records.bucket, info.nuid))
         self._chunks = self._ask(wanted)
 
-    def contents(
-        self, read_alone: Callable[[str], bytes | None]
-    ) -> Iterator[tuple[str, bytes | None]]:
-        """Yield each name with its content."""
+    def contents(self) -> Iterator[tuple[str, Found | None]]:
+        """Yield each name with its object."""
         chunks = {stored.subject: stored.payload for stored in self._take(self._chunks) or ()}
         for name, subject in self._subjects:
             if subject is None or self._infos is None or subject in self._malformed:
-                yield name, read_alone(name)
+                yield name, None
                 continue
             info = self._infos.get(subject)
             if info is None or info.deleted or info.name != name:
                 # Whoever answered may not have had it yet, or an older client stored it elsewhere.
-                yield name, read_alone(name)
+                yield name, None
             else:
                 chunk = chunks.get(chunk_subject(self._records.bucket, info.nuid))
-                yield name, _whole(info, chunk, read_alone)
+                yield name, _whole(info, chunk)
 
     def close(self) -> None:
         """Stop waiting for answers. Never fails."""
@@ -153,17 +165,15 @@ def _subject_of(records: Records, name: str) -> str | None:
         return None  # read alone, it is an error when its turn comes
 
 
-def _whole(
-    info: ObjectInfo, chunk: bytes | memoryview | None, read_alone: Callable[[str], bytes | None]
-) -> bytes | None:
+def _whole(info: ObjectInfo, chunk: bytes | memoryview | None) -> Found | None:
     if chunk is not None:
         try:
-            return bytes(verify_whole(info, chunk))
+            return Found(info, bytes(verify_whole(info, chunk)))
         except ObjStoreError:
-            pass  # damaged: read alone
-    elif info.link is None and not info.chunks:
-        return b""
-    return read_alone(info.name)  # large, a link, or overwritten in between
+            return None  # damaged
+    if info.link is None and not info.chunks:
+        return Found(info, b"")
+    return None  # large, a link, or overwritten in between
 
 
 # --- one by one
@@ -184,10 +194,8 @@ class _Item:
             self.chunk.close()
 
 
-def _in_turn(
-    records: Records, source: Iterator[str], read_alone: Callable[[str], bytes | None]
-) -> Iterator[tuple[str, bytes | None]]:
-    """Yield each name with its content, by two requests for each object."""
+def _in_turn(records: Records, source: Iterator[str]) -> Iterator[tuple[str, Found | None]]:
+    """Yield each name with its object, by two requests for each."""
     asked: deque[_Item] = deque()  # whose record is under way
     ready: deque[_Item] = deque()  # whose record is here, and whose chunk is under way
     try:
@@ -203,7 +211,7 @@ def _in_turn(
             if not ready:
                 return
             item = ready.popleft()
-            yield item.name, _content(records, item, ahead, read_alone)
+            yield item.name, _content(records, item, ahead)
     finally:
         for item in (*asked, *ready):
             item.close()
@@ -222,11 +230,9 @@ def _ask_for_chunk(records: Records, item: _Item) -> None:
         item.chunk = records.access.start_last(subject, leader=False)
 
 
-def _content(
-    records: Records, item: _Item, ahead: int, read_alone: Callable[[str], bytes | None]
-) -> bytes | None:
+def _content(records: Records, item: _Item, ahead: int) -> Found | None:
     if item.info is None or item.info.deleted or item.info.name != item.name:
-        return read_alone(item.name)
+        return None
     chunk = None
     if item.chunk is not None:
         try:
@@ -236,4 +242,4 @@ def _content(
             records.jetstream.read_limit.broke(ahead * SMALL)
         except ObjStoreError:
             pass  # read alone, it either works or says properly why not
-    return _whole(item.info, chunk, read_alone)
+    return _whole(item.info, chunk)

@@ -9,20 +9,27 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from objstore.errors import PayloadFileError
 from objstore.get.integrity import is_same_digest
 from objstore.get.target import BLOCK
-from objstore.model.file_times import mtime_in
+from objstore.model.file_attributes import MODE, MTIME, mode_in, mode_text, mtime_in, mtime_text
 from objstore.model.globs import Selection
 from objstore.model.objects import ObjectInfo
+from objstore.store.folder_options import Compare, FolderOptions
 from objstore.store.folder_report import Skipped
 
-__all__ = ["Compare", "FolderContent", "LocalFile", "is_same", "look_at", "read_folder", "restore"]
-
-#: By what files and objects are compared.
-Compare = Literal["mtime", "digest", "size"]
+__all__ = [
+    "FolderContent",
+    "LocalFile",
+    "attributes",
+    "is_same",
+    "lacks_mode",
+    "look_at",
+    "read_folder",
+    "restore",
+    "says_other",
+]
 
 
 @dataclass(frozen=True)
@@ -33,11 +40,13 @@ class LocalFile:
         path: of it.
         size: its bytes.
         mtime: when it was changed, in nanoseconds since 1970.
+        mode: its permissions.
     """
 
     path: Path
     size: int
     mtime: int
+    mode: int
 
 
 @dataclass
@@ -99,7 +108,7 @@ def look_at(path: Path) -> LocalFile | None:
         return None  # whatever it is, reading or writing it says so
     if not stat.S_ISREG(state.st_mode):
         return None  # (to open a pipe would take until somebody writes to it)
-    return LocalFile(path, state.st_size, state.st_mtime_ns)
+    return LocalFile(path, state.st_size, state.st_mtime_ns, stat.S_IMODE(state.st_mode) & 0o777)
 
 
 def is_same(file: LocalFile | None, info: ObjectInfo, compare: Compare) -> bool:
@@ -124,9 +133,47 @@ def _has_digest(path: Path, digest: str) -> bool:
     return is_same_digest(digest, hasher.digest())
 
 
-def restore(path: Path, metadata: Mapping[str, str]) -> None:
-    """Give a file the time that an object's metadata say, if they do and the system lets it."""
-    mtime = mtime_in(metadata)
-    if mtime is not None:
-        with suppress(OSError, OverflowError):  # it is another user's, or before the disk's 1970
+# --- what is kept of a file beside its content
+
+
+def attributes(file: LocalFile, options: FolderOptions) -> dict[str, str]:
+    """Return what an object's metadata say of its file."""
+    said = {MTIME: mtime_text(file.mtime)}
+    if options.mode:
+        said[MODE] = mode_text(file.mode)
+    return said
+
+
+def says_other(info: ObjectInfo, file: LocalFile | None, options: FolderOptions) -> bool:
+    """Whether an object's metadata say something else of a file than what it is.
+
+    Only what they say, and only of what was asked for: an object of another client, whose
+    metadata say nothing of a file, is left as it is.
+    """
+    if file is None:
+        return False
+    if options.compare == "mtime" and mtime_in(info.metadata) not in (None, file.mtime):
+        return True
+    return options.mode and mode_in(info.metadata) not in (None, file.mode)
+
+
+def lacks_mode(info: ObjectInfo, options: FolderOptions) -> bool:
+    """Whether an object's metadata say nothing of a file's permissions, which were asked for."""
+    return options.mode and mode_in(info.metadata) is None
+
+
+def restore(path: Path, metadata: Mapping[str, str], *, mode: bool = False) -> None:
+    """Give a file what an object's metadata say of it, as far as the system lets it.
+
+    Arguments:
+        path: of the file.
+        metadata: of the object; its mtime is restored.
+        mode: whether the permissions are, too.
+    """
+    mtime, permissions = mtime_in(metadata), mode_in(metadata)
+    # It is another user's, or before the disk's 1970.
+    with suppress(OSError, OverflowError):
+        if mode and permissions is not None:
+            path.chmod(permissions)
+        if mtime is not None:
             os.utime(path, ns=(mtime, mtime))

@@ -28,7 +28,7 @@ class FolderReport:
 
     Attributes:
         transferred: the names of the objects that were stored, or written into files.
-        unchanged: how many were the same on both sides.
+        unchanged: how many were the same on both sides, in every respect that was asked for.
         deleted: the names of those that were only on the other side.
         skipped: what has no content: links to whole buckets or nowhere; in a folder of the disk
             also links to folders, pipes, and folders with nothing in them.
@@ -37,6 +37,8 @@ class FolderReport:
         refused: what has content and cannot be there: a name that leads out of the folder or is
             no file's, that of a file and a folder, a file that cannot be read.
         replaced: those of ``transferred`` that were there with another content.
+        updated: the names of those whose content was the same on both sides, and their mtime or
+            mode was not, until now.
     """
 
     transferred: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class FolderReport:
     dry_run: bool = False
     refused: tuple[Skipped, ...] = ()
     replaced: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks, with what was left out below it."""
@@ -56,6 +59,7 @@ class FolderReport:
             "bytes": Size(self.bytes),
             "unchanged": self.unchanged,
             "transferred": self.transferred,
+            "updated": self.updated,
             "deleted": self.deleted,
         }
         left = [(each.name, "skipped", each.reason) for each in self.skipped]

@@ -3,91 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from objstore.errors import (
     InvalidNameError,
     InvalidOptionError,
+    ObjectChangedError,
     ObjectNotFoundError,
     PayloadFileError,
+    RevisionMismatchError,
 )
 from objstore.get.part_file import write_file
 from objstore.get.target import Target
-from objstore.model.arguments import check_plain, guess_mime, metadata_dict
-from objstore.model.file_times import MTIME, mtime_text
-from objstore.model.globs import Selection
+from objstore.model.arguments import UNSET, guess_mime, metadata_dict
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta, meta_subject
-from objstore.progress import Bar, ProgressOption, check_progress, start_progress
 from objstore.put.options import Payload
-from objstore.store import files, read
+from objstore.store import files, read, write
 from objstore.store.delete_many import delete_many
 from objstore.store.files import open_steady
-from objstore.store.folder_files import Compare, LocalFile, is_same, look_at, read_folder, restore
+from objstore.store.folder_files import (
+    LocalFile,
+    attributes,
+    is_same,
+    lacks_mode,
+    look_at,
+    read_folder,
+    restore,
+    says_other,
+)
 from objstore.store.folder_names import folds_case, paths_for
+from objstore.store.folder_options import FolderOptions, Job
+from objstore.store.folder_progress import FolderProgress
 from objstore.store.folder_report import FolderReport, Skipped
 from objstore.store.handle import BucketHandle
 from objstore.store.put_many import put_many
 
-__all__ = ["Job", "download_dir", "upload_dir"]
+__all__ = ["SMALL", "TRIES", "download_dir", "found_in", "start_progress", "upload_dir"]
 
-#: Objects up to this size are downloaded together; they have one chunk, mostly.
-_SMALL = DEFAULT_CHUNK_SIZE
+#: Objects up to this size go many at a time; they have one chunk, mostly.
+SMALL = DEFAULT_CHUNK_SIZE
+
+#: How often an object is read that is overwritten meanwhile.
+TRIES = 10
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be done for a folder; of each way the arguments that both have.
-
-    Attributes:
-        prefix: what the names begin with, before a ``/``.
-        include, exclude: globs of paths in the folder.
-        compare: by what it is found out what differs.
-        delete: whether what is only on the other side is deleted.
-        dry_run: whether nothing is to be changed.
-        progress: as of ``ObjectStore.put``.
-
-    Raises:
-        InvalidOptionError: one of them makes no sense.
-    """
-
-    prefix: str
-    include: Iterable[str]
-    exclude: Iterable[str]
-    compare: Compare
-    delete: bool
-    dry_run: bool
-    progress: ProgressOption
-    selection: Selection = field(init=False)
-
-    def __post_init__(self) -> None:
-        check_progress(self.progress)
-        check_plain("prefix", self.prefix)
-        if self.compare not in ("mtime", "digest", "size"):
-            raise InvalidOptionError(
-                f"compare is {self.compare!r}; it must be 'mtime', 'digest' or 'size'"
-            )
-        object.__setattr__(self, "selection", Selection(self.include, self.exclude))
-
-    @property
-    def start(self) -> str:
-        """What the names begin with."""
-        prefix = self.prefix
-        return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-
-    def objects(self, handle: BucketHandle) -> Iterator[ObjectInfo]:
-        """List the objects that are meant."""
-        start = self.start
-        for info in read.list_objects(handle, prefix=start):
-            if info.name[len(start) :] in self.selection:
-                yield info
-
-    def bar(self, bucket: str, size: int) -> closing[Bar]:
-        """What is told of so many bytes' transfer, for a with-block."""
-        return closing(start_progress(self.progress, self.start or bucket, size))
+def start_progress(handle: BucketHandle, job: Job, sizes: Mapping[str, Any]) -> FolderProgress:
+    """Begin to tell of the transfer of what each name has, which has a ``size``."""
+    total = sum(each.size for each in sizes.values())
+    return FolderProgress(job.options, job.start or handle.name, len(sizes), total)
 
 
 # --- into a bucket
@@ -97,24 +62,27 @@ def upload_dir(
     handle: BucketHandle, folder: str | os.PathLike[str], job: Job, **put_options: Any
 ) -> FolderReport:
     """Store all files of a folder, and of those in it, that differ from what is there."""
-    start = job.start
-    describe = _descriptions(put_options)
+    start, options = job.start, job.options
+    describe = _descriptions(options, put_options)
     content = read_folder(Path(os.path.expanduser(folder)), job.selection)
     skipped = [Skipped(start + each.name, each.reason) for each in content.skipped]
     local, refused = _nameable(handle, {start + name: file for name, file in content.files.items()})
     there = {info.name: info for info in job.objects(handle)}
-    changed = {
-        name: file
-        for name, file in local.items()
-        if name not in there or not is_same(file, there[name], job.compare)
-    }
-    gone = tuple(name for name in there if name not in local) if job.delete else ()
-    unchanged = len(local) - len(changed)
-    if not job.dry_run:
-        size = sum(file.size for file in changed.values())
-        with job.bar(handle.name, size) as bar:
-            put_many(handle, _payloads(changed, bar, refused, describe), **put_options)
+    changed, updated = {}, {}
+    for name, file in local.items():
+        info = there.get(name)
+        if info is None or not is_same(file, info, options.compare):
+            changed[name] = file
+        elif says_other(info, file, options) or lacks_mode(info, options):
+            updated[name] = file
+    gone = tuple(name for name in there if name not in local) if options.delete else ()
+    unchanged = len(local) - len(changed) - len(updated)
+    if not options.dry_run:
+        _upload_all(handle, job, changed, refused, describe, put_options)
+        for name, file in updated.items():
+            _redescribe(handle, there[name], attributes(file, options), refused)
         _drop(changed, refused)
+        _drop(updated, refused)
         delete_many(handle, gone)
     return FolderReport(
         tuple(changed),
@@ -122,9 +90,10 @@ def upload_dir(
         gone,
         tuple(skipped),
         sum(file.size for file in changed.values()),
-        job.dry_run,
+        options.dry_run,
         tuple(refused),
         tuple(name for name in changed if name in there),
+        tuple(updated),
     )
 
 
@@ -149,40 +118,92 @@ def _nameable(
     return good, refused
 
 
-def _descriptions(options: dict[str, Any]) -> Callable[[str, Path, int], ObjectMeta]:
+#: Makes the description of a file's object.
+_Describe = Callable[[str, LocalFile], ObjectMeta]
+
+
+def _descriptions(folder_options: FolderOptions, put_options: dict[str, Any]) -> _Describe:
     """Take out of the options of the put what is not the same for all files.
 
     Raises:
         InvalidOptionError: the metadata are none.
     """
-    mime = options.pop("mime", None)
+    mime = put_options.pop("mime", None)
     metadata: Mapping[str, str] | None = None
-    if not callable(options.get("metadata")):  # a function says all of them, and no mtime is kept
-        metadata = metadata_dict(options.pop("metadata", None))
+    # A function says all of them, and no mtime is kept.
+    if not callable(put_options.get("metadata")):
+        metadata = metadata_dict(put_options.pop("metadata", None))
 
-    def describe(name: str, path: Path, mtime: int) -> ObjectMeta:
-        said = {MTIME: mtime_text(mtime), **(metadata or {})}
-        return ObjectMeta(name, mime=mime or guess_mime(path.name), metadata=said)
+    def describe(name: str, file: LocalFile) -> ObjectMeta:
+        said = {**attributes(file, folder_options), **(metadata or {})}
+        return ObjectMeta(name, mime=mime or guess_mime(file.path.name), metadata=said)
 
     return describe
 
 
+def _upload_all(
+    handle: BucketHandle,
+    job: Job,
+    changed: dict[str, LocalFile],
+    refused: list[Skipped],
+    describe: _Describe,
+    put_options: dict[str, Any],
+) -> None:
+    """Store files: the small ones in one stream, the others several at once."""
+
+    def upload(name: str) -> None:
+        file = changed[name]
+        try:
+            with open_steady(file.path) as payload:
+                now = look_at(file.path) or file
+                meta = describe(name, now)
+                write.put(handle, meta, payload, progress=progress.of_one(), **put_options)
+        except PayloadFileError as error:  # it has vanished, is not ours to read, or was changed
+            refused.append(Skipped(name, str(error)))
+        else:
+            progress.file_done(name)
+
+    with start_progress(handle, job, changed) as progress:
+        small = {name: file for name, file in changed.items() if file.size <= SMALL}
+        put_many(handle, _payloads(small, progress, refused, describe), **put_options)
+        progress.run(upload, [name for name in changed if name not in small])
+
+
 def _payloads(
     files: dict[str, LocalFile],
-    bar: Bar,
+    progress: FolderProgress,
     refused: list[Skipped],
-    describe: Callable[[str, Path, int], ObjectMeta],
+    describe: _Describe,
 ) -> Iterator[tuple[ObjectMeta, Payload]]:
-    """What to store; a file is read before the next one is asked for."""
-    for name, local in files.items():
+    """What to store, each file read before the next one is asked for."""
+    for name, file in files.items():
         try:
-            file = open_steady(local.path)
-        except PayloadFileError as error:  # it has vanished, or is not ours to read
+            with open_steady(file.path) as opened:
+                now = look_at(file.path) or file
+                content = opened.read()
+                opened.read()  # at its end it is known whether it was changed meanwhile
+        except PayloadFileError as error:
             refused.append(Skipped(name, str(error)))
             continue
-        with file:
-            yield describe(name, local.path, os.fstat(file.fileno()).st_mtime_ns), file
-            bar.update(file.tell())
+        yield describe(name, now), content
+        progress.update(len(content))
+        progress.file_done(name)
+
+
+def _redescribe(
+    handle: BucketHandle, info: ObjectInfo, said: dict[str, str], refused: list[Skipped]
+) -> None:
+    """Say of an object what its file is now, where the content is the same."""
+    changes = {
+        "description": UNSET,
+        "mime": UNSET,
+        "headers": UNSET,
+        "metadata": {**info.metadata, **said},
+    }
+    try:
+        write.update(handle, info.name, None, None, info.revision, **changes)
+    except (RevisionMismatchError, ObjectNotFoundError):
+        refused.append(Skipped(info.name, "was changed meanwhile"))
 
 
 # --- out of it
@@ -193,19 +214,25 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
     root = Path(os.path.expanduser(folder))
     if root.exists() and not root.is_dir():
         raise InvalidOptionError(f"{root} is not a folder")
-    start = job.start
-    found, skipped = _contents(handle, job)
+    start, options = job.start, job.options
+    found, skipped = found_in(handle, job)
     paths, refused = paths_for(root, start, found, folds=folds_case(root))
     here = {name: look_at(path) for name, path in paths.items()}
-    changed = {n: found[n] for n in paths if not is_same(here[n], found[n], job.compare)}
+    changed = {n: found[n] for n in paths if not is_same(here[n], found[n], options.compare)}
+    updated = {name: found[name] for name in paths if name not in changed}
+    updated = {n: o for n, o in updated.items() if says_other(o, here[n], options)}
+    unchanged = len(paths) - len(changed) - len(updated)
     targets = _targets(root, {name: paths[name] for name in changed}, refused)
     _drop(changed, refused)
     gone = _only_here(root, job, set(paths.values()))
-    unchanged = len(paths) - len(changed) - sum(each.name in paths for each in refused)
-    if not job.dry_run:
+    if not options.dry_run:
         root.mkdir(parents=True, exist_ok=True)
-        with job.bar(handle.name, sum(info.size for info in changed.values())) as bar:
-            _write_all(handle, changed, targets, bar, refused)
+        _write_all(handle, job, changed, targets, refused)
+        for name, info in list(updated.items()):
+            restore(paths[name], info.metadata, mode=options.mode)
+            if says_other(info, look_at(paths[name]), options):  # no disk has the year 9999
+                del updated[name]
+                unchanged += 1
         _drop(changed, refused)
         for path in gone.values():
             path.unlink()
@@ -215,22 +242,23 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
         tuple(gone),
         tuple(skipped),
         sum(info.size for info in changed.values()),
-        job.dry_run,
+        options.dry_run,
         tuple(refused),
         tuple(name for name in changed if here[name] is not None),
+        tuple(updated),
     )
 
 
 def _only_here(root: Path, job: Job, wanted: set[Path]) -> dict[str, Path]:
     """The files that are to be deleted, each with the name that its object would have."""
-    if not job.delete or not root.exists():
+    if not job.options.delete or not root.exists():
         return {}
     local = read_folder(root, job.selection).files
     return {job.start + name: file.path for name, file in local.items() if file.path not in wanted}
 
 
-def _contents(handle: BucketHandle, job: Job) -> tuple[dict[str, ObjectInfo], list[Skipped]]:
-    """What each name has, links followed; and the names that have nothing."""
+def found_in(handle: BucketHandle, job: Job) -> tuple[dict[str, ObjectInfo], list[Skipped]]:
+    """Return what each name has, links followed; and the names that have nothing."""
     found: dict[str, ObjectInfo] = {}
     skipped = []
     for info in job.objects(handle):
@@ -279,28 +307,43 @@ def _why_not_in(folder: Path, root: Path, inside: Path) -> str | None:
 
 def _write_all(
     handle: BucketHandle,
+    job: Job,
     changed: dict[str, ObjectInfo],
     targets: dict[str, Target],
-    bar: Bar,
     refused: list[Skipped],
 ) -> None:
+    """Write objects into files: the small ones in one stream, the others several at once."""
     for folder in {targets[name].path.parent for name in changed}:
         folder.mkdir(parents=True, exist_ok=True)
-    small = [name for name, info in changed.items() if info.size <= _SMALL]
-    for name, content in read.get_many(handle, small):
-        if content is None:
-            refused.append(Skipped(name, "was deleted meanwhile"))
-            continue
-        write_file(targets[name], content)
-        restore(targets[name].path, changed[name].metadata)
-        bar.update(len(content))
-    for name, info in changed.items():
-        if info.size <= _SMALL:
-            continue
-        try:
-            now = files.download_to(handle, name, targets[name], True, None)
-        except ObjectNotFoundError:
-            refused.append(Skipped(name, "was deleted meanwhile"))
-            continue
-        restore(targets[name].path, now.metadata)
-        bar.update(info.size)
+    small = [name for name, info in changed.items() if info.size <= SMALL]
+    large = [name for name, info in changed.items() if info.size > SMALL]
+
+    def done(name: str, info: ObjectInfo) -> None:
+        restore(targets[name].path, info.metadata, mode=job.options.mode)
+        progress.file_done(name)
+
+    def download(name: str) -> None:
+        bar = progress.of_one()
+        for attempt in range(TRIES):
+            try:
+                now = files.download_to(handle, name, targets[name], True, bar)
+            except ObjectNotFoundError:
+                refused.append(Skipped(name, "was deleted meanwhile"))
+                return
+            except ObjectChangedError:  # it is another one now
+                if attempt == TRIES - 1:
+                    raise
+                bar.begin_anew()
+            else:
+                done(name, now)
+                return
+
+    with start_progress(handle, job, changed) as progress:
+        for name, content in read.get_many(handle, small):
+            if content is None:
+                refused.append(Skipped(name, "was deleted meanwhile"))
+                continue
+            write_file(targets[name], content)
+            progress.update(len(content))
+            done(name, changed[name])
+        progress.run(download, large)

@@ -19,7 +19,7 @@ from objstore.put.upload import Put
 from objstore.store import write
 from objstore.store.handle import BucketHandle
 
-__all__ = ["put_many"]
+__all__ = ["put_described", "put_many"]
 
 LOG = logging.getLogger("objstore")
 
@@ -53,6 +53,32 @@ def put_many(
     source = iter(items)
     try:
         while _start_next(handle, source, under_way, description, timeout):
+            if under_way.is_full:
+                under_way.make_room()
+        under_way.finish()
+    except BaseException:
+        under_way.abort()
+        raise
+    return under_way.stored
+
+
+def put_described(
+    handle: BucketHandle, items: Iterable[tuple[ObjectInfo, bytes]]
+) -> list[ObjectInfo]:
+    """Store small objects that are described already, in order, many under way at once."""
+    under_way = _UnderWay(handle.jetstream.patience)
+    source = iter(items)
+    try:
+        while True:
+            with under_way.finished_before_failing():
+                item = next(source, None)
+                if item is None:
+                    break
+                info, content = item
+                if info.name in under_way:
+                    under_way.finish()
+                with Source(content) as payload:
+                    _start(handle, info, payload, under_way, None, None)
             if under_way.is_full:
                 under_way.make_room()
         under_way.finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 
 from objstore.errors import (
@@ -136,7 +137,14 @@ def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, 
     # A name alone can be iterated, too: by letters.
     if isinstance(names, (str, bytes)):
         raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
-    return read_many(handle.records, names, partial(_read_or_none, handle))
+    return _each_content(handle, names)
+
+
+def _each_content(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield each name with its content."""
+    with closing(read_many(handle.records, names)) as objects:
+        for name, found in objects:
+            yield name, _read_or_none(handle, name) if found is None else found.content
 
 
 def read_parts(handle: BucketHandle, ranges: Iterable[Range]) -> Iterator[bytes]:

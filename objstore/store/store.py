@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from objstore.model.bucket_config import ObjectStoreStatus
     from objstore.put.options import Payload, PutOptions
     from objstore.put.writer import ObjectWriter, TextWriter
-    from objstore.store.folder_files import Compare
+    from objstore.store.folder_options import FolderKeywords, UploadKeywords
     from objstore.store.folder_report import FolderReport
     from objstore.store.scan import Folder, ScanPage
 
@@ -47,8 +47,8 @@ class ObjectStore(Uncopied):
     - store and read, as a file: ``open``;
     - look what there is: ``info``, ``list``, ``scan``, ``walk``, ``resolve``, ``watch``,
       ``status``;
-    - change: ``update``, ``copy``, ``link``, ``link_store``, ``delete``, ``delete_many``,
-      ``delete_prefix``;
+    - change: ``update``, ``copy``, ``copy_dir``, ``link``, ``link_store``, ``delete``,
+      ``delete_many``, ``delete_prefix``;
     - care: ``verify``, ``collect_garbage``;
     - the whole bucket, for good: ``seal``, ``destroy``.
 
@@ -830,14 +830,7 @@ class ObjectStore(Uncopied):
         self,
         folder: str | os.PathLike[str],
         prefix: str = "",
-        *,
-        include: Iterable[str] = (),
-        exclude: Iterable[str] = (),
-        compare: Compare = "mtime",
-        delete: bool = False,
-        dry_run: bool = False,
-        progress: ProgressOption = None,
-        **put_options: Any,
+        **options: Unpack[UploadKeywords],
     ) -> FolderReport:
         """Store all files of a folder, and of those in it, that differ from what is there.
 
@@ -849,43 +842,31 @@ class ObjectStore(Uncopied):
         Arguments:
             folder: its path; ``~`` is the home directory.
             prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
-            include: globs; only what fits one of them is stored (or deleted). ``"*.txt"`` fits
-                names in any folder below, ``"docs/*.txt"`` paths from the folder on; ``*`` fits no
-                ``/``, ``**`` does. What fits a folder means all in it.
-            exclude: globs of what is neither stored nor deleted.
-            compare: ``"mtime"``: what has the same size and mtime is not read; ``"digest"``: all
-                of the same size is; ``"size"``: nothing is.
-            delete: delete the objects below ``prefix`` that are no files in the folder.
-            dry_run: only tell what would be done.
-            progress: True for a bar, or a function of the bytes done and of all.
-            put_options: ``headers``, ``metadata`` (a mapping), ``ttl`` and ``timeout``, as
-                :meth:`put_many`; ``mime`` is guessed from each file's name unless given.
+            options: see :class:`objstore.FolderOptions`; and of each put ``headers``,
+                ``metadata`` (a mapping), ``ttl`` and ``timeout``, as :meth:`put_many`; ``mime`` is
+                guessed from each file's name unless given.
 
         Returns:
-            What was done. A file that cannot be opened, has vanished, or whose path cannot be an
-            object's name is among its ``refused``, and the rest goes on.
+            What was done. A file that cannot be opened, has vanished, was changed while it was
+            read, or whose path cannot be an object's name is among its ``refused``, and the rest
+            goes on.
 
         Raises:
-            PayloadFileError: the folder cannot be read, or a file was changed while it was read.
+            PayloadFileError: the folder cannot be read.
             InvalidOptionError: an argument cannot be used.
             And as :meth:`put_many`. What was stored before stays.
         """
         from objstore.store import folders
+        from objstore.store.folder_options import Job, split_keywords
 
-        job = folders.Job(prefix, include, exclude, compare, delete, dry_run, progress)
-        return folders.upload_dir(self._handle, folder, job, **put_options)
+        of_folder, of_puts = split_keywords(options)
+        return folders.upload_dir(self._handle, folder, Job(prefix, of_folder), **of_puts)
 
     def download_dir(
         self,
         folder: str | os.PathLike[str],
         prefix: str = "",
-        *,
-        include: Iterable[str] = (),
-        exclude: Iterable[str] = (),
-        compare: Compare = "mtime",
-        delete: bool = False,
-        dry_run: bool = False,
-        progress: ProgressOption = None,
+        **options: Unpack[FolderKeywords],
     ) -> FolderReport:
         """Write all objects below a prefix into files of a folder, where they differ.
 
@@ -899,10 +880,7 @@ class ObjectStore(Uncopied):
         Arguments:
             folder: its path; it is made if it is not there. ``~`` is the home directory.
             prefix: what the names begin with, before a ``/``; the rest is the path in the folder.
-            include, exclude, compare: as :meth:`upload_dir`.
-            delete: delete the files in the folder that are no objects below ``prefix``.
-            dry_run: only tell what would be done.
-            progress: True for a bar, or a function of the bytes done and of all.
+            options: see :class:`objstore.FolderOptions`.
 
         Returns:
             What was done. Among its ``refused`` is what cannot be in the folder, and the rest goes
@@ -916,9 +894,46 @@ class ObjectStore(Uncopied):
             And as :meth:`download_file`. What was written before stays.
         """
         from objstore.store import folders
+        from objstore.store.folder_options import FolderOptions, Job
 
-        job = folders.Job(prefix, include, exclude, compare, delete, dry_run, progress)
+        job = Job(prefix, FolderOptions(**options))
         return folders.download_dir(self._handle, folder, job)
+
+    def copy_dir(
+        self,
+        prefix: str,
+        new_prefix: str,
+        *,
+        target: ObjectStore | None = None,
+        **options: Unpack[FolderKeywords],
+    ) -> FolderReport:
+        """Copy all objects below a prefix that differ from what is there, in content.
+
+        Each copy has all that describes the object, as of :meth:`copy`; links are followed. Many
+        small objects are under way at once.
+
+        Arguments:
+            prefix: what the names begin with, before a ``/``; ``""``: all of the bucket.
+            new_prefix: what the names of the copies begin with instead.
+            target: the bucket that they are stored in; None: this one.
+            options: see :class:`objstore.FolderOptions`.
+
+        Returns:
+            What was done, by the names of the copies.
+
+        Raises:
+            InvalidOptionError: both are in one bucket, and in each other; or an argument cannot be
+                used.
+            And as :meth:`copy`. What was stored before stays.
+        """
+        from objstore.store import folder_copies
+        from objstore.store.folder_options import FolderOptions
+
+        into = self if target is None else target
+        if not isinstance(into, ObjectStore):
+            raise InvalidOptionError(f"target is {target!r}; it must be an ObjectStore")
+        of_folder = FolderOptions(**options)
+        return folder_copies.copy_dir(self._handle, prefix, into._handle, new_prefix, of_folder)
 
     def watch(
         self,

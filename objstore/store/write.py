@@ -58,6 +58,7 @@ __all__ = [
     "begin_put",
     "copy",
     "delete",
+    "described_as",
     "fill_put",
     "find_replaced",
     "largest_chunk",
@@ -284,17 +285,24 @@ def copy(handle: BucketHandle, name: str, into: BucketHandle, new_name: str) -> 
     return take_over(into, records, info, new_name)
 
 
-def take_over(handle: BucketHandle, records: Records, info: ObjectInfo, name: str) -> ObjectInfo:
-    """Store what another record describes, with the chunks that it names."""
+def described_as(info: ObjectInfo, bucket: str, name: str) -> ObjectInfo:
+    """Return the record of a copy that is to be stored."""
     # Without a rename's notes: the copy has chunks of its own.
-    copy = without_notes(info).with_changes(
-        bucket=handle.name, name=name, nuid="", revision=0, mtime=None, deleted=False
+    return without_notes(info).with_changes(
+        bucket=bucket, name=name, nuid="", revision=0, mtime=None, deleted=False
     )
+
+
+def take_over(
+    handle: BucketHandle, records: Records, info: ObjectInfo, name: str, bar: Bar = NO_PROGRESS
+) -> ObjectInfo:
+    """Store what another record describes, with the chunks that it names."""
+    copy = described_as(info, handle.name, name)
     size = choose_chunk_size(info.options.chunk_size, info.size, largest_chunk(handle, copy))
     # Verified on the way: the last chunk comes only after the digest, so a damaged object is never
     # stored anew.
     with closing(chunk_payloads(records, info)) as payloads, Source(payloads) as source:
-        put = begin_put(handle, copy, size, None, None, expected_size=info.size)
+        put = begin_put(handle, copy, size, None, None, bar, expected_size=info.size)
         return fill_put(handle, put, name, source, size)
 
 

@@ -16,10 +16,10 @@ from objstore import (
     ObjectStore,
     PayloadFileError,
 )
-from objstore.model.file_times import mtime_text
+from objstore.model.file_attributes import mtime_text
 from objstore.model.globs import Selection
-from objstore.store.folder_files import Compare
 from objstore.store.folder_names import folds_case, paths_for
+from objstore.store.folder_options import Compare
 from tests.support.streams import write_record
 
 FILES = {
@@ -365,7 +365,7 @@ def test_times_that_others_wrote(said: str, store: ObjectStore, tmp_path: Path) 
     store.put("x", b"x", metadata={"mtime": said})
     assert store.download_dir(tmp_path).transferred == ("x",)
     assert store.download_dir(tmp_path).unchanged == 1
-    assert store.upload_dir(tmp_path).unchanged == 1
+    assert store.upload_dir(tmp_path).transferred == ()
 
 
 # --- what is meant
@@ -432,7 +432,7 @@ def test_a_file_that_vanishes(store: ObjectStore, tmp_path: Path) -> None:
     def remove(*_: object) -> None:
         (tmp_path / "b").unlink(missing_ok=True)
 
-    report = store.upload_dir(tmp_path, progress=remove)
+    report = store.upload_dir(tmp_path, progress=remove, jobs=1)
     assert report.transferred == ("a", "c")
     assert [each.name for each in report.refused] == ["b"]
     assert "cannot read the file" in report.refused[0].reason
@@ -442,6 +442,6 @@ def test_a_file_that_vanishes(store: ObjectStore, tmp_path: Path) -> None:
 def test_an_object_that_vanishes(store: ObjectStore, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         store.put(name, bytes(200_000))
-    report = store.download_dir(tmp_path, progress=lambda *_: store.delete("c"))
+    report = store.download_dir(tmp_path, progress=lambda *_: store.delete("c"), jobs=1)
     assert report.transferred == ("a", "b")
     assert report.refused == (("c", "was deleted meanwhile"),)

@@ -1,4 +1,8 @@
-"""When a file was changed, as an object's metadata say it. Pure."""
+"""When a file was changed, and its mode, as an object's metadata say it. Pure.
+
+The keys and the forms are those of rclone, which reads and writes them in the metadata of other
+object stores.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,17 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
-__all__ = ["MTIME", "mtime_in", "mtime_text"]
+__all__ = ["MODE", "MTIME", "mode_in", "mode_text", "mtime_in", "mtime_text"]
 
-#: The key in an object's metadata.
-MTIME = "mtime"
+#: The keys in an object's metadata.
+MTIME, MODE = "mtime", "mode"
+
+#: What of a file's mode is kept: who may read, write and run it. Not whose rights it runs with
+#: (setuid, setgid), which whoever can write the bucket would give.
+_PERMISSIONS = 0o777
+
+#: A regular file's type, which stands before its permissions.
+_REGULAR = 0o100000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _RFC_3339 = re.compile(
@@ -37,3 +48,14 @@ def mtime_in(metadata: Mapping[str, str]) -> int | None:
         return None
     whole = since.days * 86_400 + since.seconds
     return whole * 1_000_000_000 + int((digits or "0").ljust(9, "0"))
+
+
+def mode_text(mode: int) -> str:
+    """Write a regular file's permissions, in octal, with its type before them."""
+    return f"0{_REGULAR | (mode & _PERMISSIONS):o}"
+
+
+def mode_in(metadata: Mapping[str, str]) -> int | None:
+    """Read a file's permissions; None: they are not said."""
+    text = metadata.get(MODE, "")
+    return int(text, 8) & _PERMISSIONS if re.fullmatch(r"[0-7]{3,7}", text) else None
