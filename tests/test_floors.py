@@ -21,6 +21,7 @@ pytestmark = pytest.mark.newest_server
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    ("cli.screen",),
     ("contrib", "testing"),
     ("",),
     ("local_server",),
@@ -71,7 +72,7 @@ OWN_TEXT = {"$JS.API": "wire.jetstream"}
 #: other meaning. (The command line's own JSON calls a nuid what it is.)
 OWN_WORDS = {
     "max_chunk_size": {"model.record_json"},
-    "nuid": {"model.record_json", "cli.show"},
+    "nuid": {"model.record_json", "cli.screen.show"},
     "next_by_subj": {"wire.jetstream.direct", "wire.jetstream.reads"},
     "last_by_subj": {"wire.jetstream.api", "wire.jetstream.reads"},
     "multi_last": {"wire.jetstream.direct"},

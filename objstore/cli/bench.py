@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import click
 
 from objstore import ObjectStore
-from objstore.cli import show
 from objstore.cli.options import Settings, command, pass_settings
+from objstore.cli.screen import show
 from objstore.cli.values import size
 
 __all__ = ["bench"]

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 import objstore
-from objstore.cli import show
 from objstore.cli.options import Settings, command, pass_settings
 from objstore.cli.places import one_object, place, split_target
+from objstore.cli.screen import show, tables
 from objstore.cli.values import duration, pair, size
 
 # --- info and status
@@ -33,7 +33,7 @@ def info(settings: Settings, words: tuple[str, ...]) -> None:
     where = place(words[0]) if len(words) == 1 else one_object(words)
     with settings.bucket(where.bucket) as store:
         if not where.name:
-            fields, in_bytes = show.bucket_fields(store.status()), show.BYTES_OF_A_BUCKET
+            fields, in_bytes = show.bucket_fields(store.status()), tables.BYTES_OF_A_BUCKET
         else:
             found = store.info(where.name)
             if found is None:
@@ -42,8 +42,8 @@ def info(settings: Settings, words: tuple[str, ...]) -> None:
                     bucket=where.bucket,
                     name=where.name,
                 )
-            fields, in_bytes = show.object_fields(found), show.BYTES_OF_AN_OBJECT
-    show.lines([show.as_json(fields)] if settings.json else show.fields_table(fields, in_bytes))
+            fields, in_bytes = show.object_fields(found), tables.BYTES_OF_AN_OBJECT
+    show.lines([show.as_json(fields)] if settings.json else tables.fields_table(fields, in_bytes))
 
 
 @command()
@@ -72,7 +72,7 @@ def status(settings: Settings, bucket: str) -> None:
     if settings.json:
         show.line(show.as_json(fields))
     else:
-        show.lines(show.fields_table(fields, show.BYTES_OF_A_BUCKET))
+        show.lines(tables.fields_table(fields, tables.BYTES_OF_A_BUCKET))
 
 
 # --- create and edit

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from objstore.cli import show
 from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import one_object, place
+from objstore.cli.screen import show
 
 __all__ = ["fsck"]
 

@@ -6,7 +6,7 @@ import functools
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,28 +17,16 @@ import click
 
 import objstore
 from objstore import FolderReport, ObjectInfo, ObjectStore
-from objstore.cli import show
 from objstore.cli.globs import expand, has_glob
 from objstore.cli.objects import last_part, no_folder, target_file, tell
 from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, check_ends, place_or_path
-from objstore.model.file_attributes import MTIME, mtime_text
-from objstore.model.globs import Selection
-from objstore.store.folder_files import look_at, read_folder, restore
+from objstore.cli.screen import show
+from objstore.cli.screen.bars import Bar
+from objstore.cli.transfer_options import globs_options, transfer_options
+from objstore.store.folder_files import attributes, look_at, read_folder, restore
 
-__all__ = ["cp", "globs_options", "mv", "open_buckets"]
-
-#: Bytes that go to stdout at a time.
-_BLOCK = 1 << 20
-
-
-def globs_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--include`` and ``--exclude``."""
-    for name, text in (("exclude", "Leave out what fits"), ("include", "Take only what fits")):
-        function = click.option(
-            f"--{name}", metavar="GLOB", multiple=True, help=f"{text}; may be repeated."
-        )(function)
-    return function
+__all__ = ["cp", "mv", "open_buckets"]
 
 
 @contextmanager
@@ -52,18 +40,22 @@ def open_buckets(
         yield functools.cache(partial(client.object_store, create=False))
 
 
+def _head(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the arguments and options that cp and mv have."""
+    for option in (
+        pass_settings,
+        transfer_options,
+        globs_options,
+        click.option("-r", "--recursive", is_flag=True, help="Folders, with all in them."),
+        click.argument("words", metavar="SRC... DST", nargs=-1, required=True),
+    ):
+        function = option(function)
+    return function
+
+
 @command()
-@click.argument("words", metavar="SRC... DST", nargs=-1, required=True)
-@click.option("-r", "--recursive", is_flag=True, help="Folders, with all in them.")
-@globs_options
-@pass_settings
-def cp(
-    settings: Settings,
-    words: tuple[str, ...],
-    recursive: bool,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-) -> None:
+@_head
+def cp(settings: Settings, /, words: tuple[str, ...], **options: Any) -> None:
     """Copy files into a bucket, objects into files, or objects to others.
 
     SRC and DST are paths or BUCKET:NAME; one of them has a bucket. A DST that ends in ":" or "/",
@@ -81,21 +73,12 @@ def cp(
       pg_dump shop | objstore cp - backups:shop.sql
     """
     ends = [place_or_path(word) for word in words]
-    _run(settings, words, ends, _Task(settings, recursive, Selection(include, exclude), False))
+    _run(settings, words, ends, _task(settings, False, **options))
 
 
 @command()
-@click.argument("words", metavar="SRC... DST", nargs=-1, required=True)
-@click.option("-r", "--recursive", is_flag=True, help="Folders, with all in them.")
-@globs_options
-@pass_settings
-def mv(
-    settings: Settings,
-    words: tuple[str, ...],
-    recursive: bool,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-) -> None:
+@_head
+def mv(settings: Settings, /, words: tuple[str, ...], **options: Any) -> None:
     """Move or rename files and objects: as cp, and then the source is deleted.
 
     Also BUCKET OLD NEW. The source is deleted when its copy is known to be whole, and only if
@@ -114,7 +97,7 @@ def mv(
         ends = [Place(words[0], words[1]), Place(words[0], words[2])]
     if "-" in ends:
         raise click.UsageError("stdin and stdout (-) cannot be moved: see objstore cp")
-    _run(settings, words, ends, _Task(settings, recursive, Selection(include, exclude), True))
+    _run(settings, words, ends, _task(settings, True, **options))
 
 
 @dataclass(frozen=True)
@@ -123,15 +106,28 @@ class _Task:
 
     Attributes:
         settings: the global options.
-        recursive: whether folders are meant.
-        selection: what of a folder, or of what fits a glob.
         move: whether the source is deleted afterwards.
+        recursive: whether folders are meant.
+        of_folder: as of ``upload_dir``: globs, permissions, jobs.
+        bar: told of all transfers.
+        meant: the same options, checked.
     """
 
     settings: Settings
-    recursive: bool
-    selection: Selection
     move: bool
+    recursive: bool
+    of_folder: dict[str, Any]
+    bar: Bar
+    meant: objstore.FolderOptions
+
+    def means(self, path: str) -> bool:
+        """Whether the globs mean a path in a folder, or a name alone."""
+        return path in self.meant.selection
+
+
+def _task(settings: Settings, move: bool, *, recursive: bool, **of_folder: Any) -> _Task:
+    meant = objstore.FolderOptions(**of_folder)
+    return _Task(settings, move, recursive, of_folder, settings.bar(), meant)
 
 
 def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], task: _Task) -> None:
@@ -152,7 +148,8 @@ def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], ta
             f"{words[-1]!r} is no folder, which several need; try a / at its end"
         )
     whole = True
-    with open_buckets(settings, create=target) as bucket:
+    _expect_files(sources, task)
+    with open_buckets(settings, create=target) as bucket, task.bar:
         for source in sources:
             if isinstance(source, Place):
                 done = _from_bucket(bucket, source, target, task)
@@ -162,6 +159,19 @@ def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], ta
             whole = done and whole
     if not whole:
         raise click.exceptions.Exit(OTHER)
+
+
+def _expect_files(sources: list[Place | str], task: _Task) -> None:
+    """Let the bar be of all files together."""
+    files = [each for each in sources if isinstance(each, str) and os.path.isfile(each)]
+    if len(files) > 1:
+        task.bar.expect(len(files), sum(map(os.path.getsize, files)))
+
+
+def _tell(info: ObjectInfo, task: _Task, label: str | None = None, **more: str) -> None:
+    """Print what became of an object."""
+    with task.bar.aside():
+        tell(info, task.settings, label, **more)
 
 
 def _check_source(source: Place | str, target: Place | str, task: _Task) -> None:
@@ -200,7 +210,8 @@ def _name_in(target: Place, own: str) -> str:
 
 def _shown(done: FolderReport, task: _Task) -> bool:
     """Tell what was done for a folder; whether all of it was."""
-    show.report(done, task.settings.json)
+    with task.bar.aside():
+        show.report(done, task.settings.json)
     return not done.refused
 
 
@@ -213,17 +224,17 @@ def _from_disk(store: ObjectStore, source: str, target: Place, task: _Task) -> b
     own = "" if own in (".", "..") else own
     if os.path.isdir(source):
         return _upload_folder(store, source, _name_in(target, own), task)
-    if own and own not in task.selection:
+    if own and not task.means(own):
         return True
     if source == "-":
-        tell(store.put(target.name, show.binary(sys.stdin)), task.settings)
+        _tell(store.put(target.name, show.binary(sys.stdin)), task)
         return True
     before = look_at(Path(source))
-    metadata = None if before is None else {MTIME: mtime_text(before.mtime)}
+    metadata = None if before is None else attributes(before, mode=task.meant.mode)
     info = store.upload_file(
-        source, _name_in(target, own), metadata=metadata, progress=task.settings.bars
+        source, _name_in(target, own), metadata=metadata, progress=task.bar.of_one()
     )
-    tell(info, task.settings)
+    _tell(info, task)
     if task.move:
         if look_at(Path(source)) != before:
             show.complain(f"{source} was changed meanwhile, and stays")
@@ -233,17 +244,11 @@ def _from_disk(store: ObjectStore, source: str, target: Place, task: _Task) -> b
 
 
 def _upload_folder(store: ObjectStore, source: str, prefix: str, task: _Task) -> bool:
-    upload = partial(
-        store.upload_dir,
-        source,
-        prefix,
-        include=task.selection.include,
-        exclude=task.selection.exclude,
-    )
-    done = upload(progress=task.settings.bars)
+    upload = partial(store.upload_dir, source, prefix, **task.of_folder)
+    done = upload(**task.bar.of_folder)
     if task.move:
         start = f"{prefix.rstrip('/')}/" if prefix else ""
-        files = read_folder(Path(source), task.selection).files
+        files = read_folder(Path(source), task.meant.selection).files
         again = upload(compare="digest", dry_run=True)
         stay = {*again.transferred, *(each.name for each in again.refused)}
         for name, file in files.items():
@@ -275,12 +280,14 @@ def _from_bucket(
             return _download_folder(store, source, str(target), task)
         assert isinstance(target, Place)  # noqa: S101 - or there is no bucket
         return _copy_folder(store, source, into, target, task)
-    found = [info for info in expand(store, name) if last_part(info.name) in task.selection]
+    found = [info for info in expand(store, name) if task.means(last_part(info.name))]
     if [info.name for info in found] != [name] and has_glob(name) and not _keeps_names(target):
         raise click.UsageError(f"{str(target)!r} is no folder, which several objects need")
     names = [last_part(info.name) for info in found]
     if len(set(names)) < len(names) and target != "-":
         raise click.UsageError("two of the objects would have the same name: try -r")
+    if len(found) > 1 and not isinstance(target, Place):
+        task.bar.expect(len(found), sum(info.size for info in found))
     for info, own in zip(found, names, strict=True):
         if isinstance(target, Place):
             assert into is not None  # noqa: S101 - opened above
@@ -295,16 +302,16 @@ def _download(store: ObjectStore, info: ObjectInfo, target: str, task: _Task) ->
         result = store.get(info.name)
         if result is not None:
             with result:
-                shutil.copyfileobj(result, show.binary(sys.stdout), _BLOCK)
+                shutil.copyfileobj(result, show.binary(sys.stdout), show.BLOCK)
             show.binary(sys.stdout).flush()
         return
     path = target_file(info.name, target)
     if task.move and path.exists() and look_at(path) is None:
         raise click.UsageError(f"{str(path)!r} is no regular file, which would keep {info.name!r}")
-    now = store.download_file(info.name, path, progress=task.settings.bars)
+    now = store.download_file(info.name, path, progress=task.bar.of_one())
     if look_at(path) is not None:
-        restore(path, now.metadata)
-    tell(now, task.settings, str(path), path=str(path))
+        restore(path, now.metadata, mode=task.meant.mode)
+    _tell(now, task, str(path), path=str(path))
     if task.move:
         store.delete(info.name, if_revision=info.revision)
 
@@ -315,9 +322,9 @@ def _copy_object(
     if into is store and name == info.name:
         raise click.UsageError(f"{name!r} would be copied onto itself")
     if into is store and task.move:
-        tell(store.update(info.name, new_name=name), task.settings)
+        _tell(store.update(info.name, new_name=name), task)
         return
-    tell(store.copy(info.name, name, target=into), task.settings)
+    _tell(store.copy(info.name, name, target=into), task)
     if task.move:
         store.delete(info.name, if_revision=info.revision)
 
@@ -336,19 +343,43 @@ def _copy_folder(
     start = f"{start.rstrip('/')}/" if start else ""
     if into is store and start.startswith(folder):
         raise click.UsageError(f"{source} would be copied into itself")
-    found = list(store.list(prefix=folder or None))
-    if not found:
+    before = {info.name: info.revision for info in store.list(prefix=folder or None)}
+    if not before:
         raise no_folder(source)
+    if into is store and task.move:
+        return _rename_folder(store, before, len(folder), start, task)
+    copy = partial(store.copy_dir, folder, start, target=into, **task.of_folder)
+    done = copy(**task.bar.of_folder)
+    if task.move:
+        again = copy(compare="digest", dry_run=True)
+        stay = {folder + name[len(start) :] for name in again.transferred}
+        stay |= {each.name for each in again.skipped}
+        _delete_moved(store, before, len(folder), stay, task)
+    return _shown(done, task)
+
+
+def _rename_folder(
+    store: ObjectStore, names: Iterable[str], cut: int, start: str, task: _Task
+) -> bool:
+    """Give objects new names, one by one: no content travels, and links stay links."""
     whole = True
-    for info in found:
-        inside = info.name[len(folder) :]
-        if inside in task.selection:
+    for name in names:
+        if task.means(name[cut:]):
             try:
-                _copy_object(store, info, into, start + inside, task)
-            except (objstore.ObjectNotFoundError, objstore.LinkError) as error:
-                show.complain(f"refused: {info.name}: {error}")
+                _tell(store.update(name, new_name=start + name[cut:]), task)
+            except objstore.ObjectNotFoundError as error:
+                show.complain(f"refused: {name}: {error}")
                 whole = False
     return whole
+
+
+def _delete_moved(
+    store: ObjectStore, revisions: dict[str, int], cut: int, stay: set[str], task: _Task
+) -> None:
+    """Delete what was copied, unless somebody has changed it meanwhile."""
+    for name, revision in revisions.items():
+        if name not in stay and task.means(name[cut:]):
+            store.delete(name, if_revision=revision)
 
 
 def _download_folder(store: ObjectStore, source: Place, target: str, task: _Task) -> bool:
@@ -361,19 +392,11 @@ def _download_folder(store: ObjectStore, source: Place, target: str, task: _Task
     before = {info.name: info.revision for info in store.list(prefix=folder or None)}
     if not before:
         raise no_folder(source)
-    download = partial(
-        store.download_dir,
-        root,
-        folder,
-        include=task.selection.include,
-        exclude=task.selection.exclude,
-    )
-    done = download(progress=task.settings.bars)
+    download = partial(store.download_dir, root, folder, **task.of_folder)
+    done = download(**task.bar.of_folder)
     if task.move:
         again = download(compare="digest", dry_run=True)
         refused = (each.name for each in (*again.refused, *again.skipped))
         stay = {*again.transferred, *refused}
-        for name, revision in before.items():
-            if name not in stay and name[len(folder) :] in task.selection:
-                store.delete(name, if_revision=revision)
+        _delete_moved(store, before, len(folder), stay, task)
     return _shown(done, task)

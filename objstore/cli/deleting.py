@@ -6,10 +6,10 @@ import click
 
 import objstore
 from objstore import ObjectNotFoundError, ObjectStore
-from objstore.cli import show
 from objstore.cli.globs import expand, has_glob
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
 from objstore.cli.places import Place, objects, place
+from objstore.cli.screen import show
 from objstore.cli.values import duration
 
 _force = click.option("-f", "--force", is_flag=True, help="Ask nothing.")

@@ -15,8 +15,9 @@ import click
 
 import objstore
 from objstore import DigestMismatchError, ObjectStore
-from objstore.cli import show
 from objstore.cli.options import Settings, command, pass_settings
+from objstore.cli.screen import show, tables
+from objstore.cli.screen.tables import Column
 
 _BUCKET = "demo"
 _MIB = 1 << 20
@@ -125,7 +126,7 @@ def _show_table(batches: list[_Batch], settings: Settings) -> None:
         show.note(show.as_json({"batches": [batch.fields() for batch in batches]}))
         return
     rows = [["", "files", "bytes", "MB/s put", "MB/s get"], *(each.row() for each in batches)]
-    for line in show.table(rows, right=[1, 2, 3, 4]):
+    for line in tables.lines(rows, [Column(), *[Column(right=True)] * 4]):
         show.note(line)
 
 
@@ -162,8 +163,9 @@ def _large_file(folder: Path, mib: int) -> _Batch:
 
 def _put_all(store: ObjectStore, batch: _Batch, settings: Settings) -> None:
     def put(name: str) -> object:
-        bar = settings.bars and len(batch.files) == 1
-        return store.upload_file(batch.files[name], name, progress=bar)
+        with settings.bar(name) as bar:
+            progress = bar.of_one() if len(batch.files) == 1 else None
+            return store.upload_file(batch.files[name], name, progress=progress)
 
     for name in batch.files:
         _, seconds = _timed(put, name)
@@ -192,12 +194,13 @@ def _get_all(store: ObjectStore, batch: _Batch, settings: Settings) -> None:
 
     def digest(name: str) -> str | None:
         hasher = hashlib.sha256()
-        result = store.get(name, progress=settings.bars and len(batch.files) == 1)
-        if result is None:
-            return None
-        with result:
-            for chunk in result.data:
-                hasher.update(chunk)
+        with settings.bar(name) as bar:
+            result = store.get(name, progress=bar.of_one() if len(batch.files) == 1 else None)
+            if result is None:
+                return None
+            with result:
+                for chunk in result.data:
+                    hasher.update(chunk)
         return hasher.hexdigest()
 
     for name, expected in batch.digests.items():

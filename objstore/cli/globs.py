@@ -9,7 +9,7 @@ import click
 from objstore import InvalidOptionError, ObjectInfo, ObjectNotFoundError, ObjectStore
 from objstore.model import globs
 
-__all__ = ["expand", "has_glob", "literal_prefix", "pattern"]
+__all__ = ["expand", "has_glob", "literal_prefix", "names_of", "pattern"]
 
 _SPECIAL = re.compile(r"[*?\[]")
 
@@ -34,6 +34,16 @@ def pattern(glob: str) -> re.Pattern[str]:
         return globs.pattern(glob)
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from None
+
+
+def names_of(store: ObjectStore, name: str) -> list[str]:
+    """Find the names that a name or a glob means, in order; one name is not asked for.
+
+    Raises:
+        ObjectNotFoundError: nothing fits the glob.
+        click.UsageError: it is no pattern.
+    """
+    return [info.name for info in expand(store, name)] if has_glob(name) else [name]
 
 
 def expand(store: ObjectStore, name: str) -> list[ObjectInfo]:

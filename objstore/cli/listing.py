@@ -10,10 +10,11 @@ import click
 
 import objstore
 from objstore import ObjectInfo, ObjectStore, ObjectStoreStatus
-from objstore.cli import show
 from objstore.cli.globs import has_glob, literal_prefix, pattern
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
 from objstore.cli.places import Place, place
+from objstore.cli.screen import show, tables
+from objstore.cli.screen.tables import Column
 from objstore.cli.values import duration, size
 
 _where = click.argument("where", metavar="BUCKET[:PREFIX]")
@@ -81,14 +82,22 @@ def _list_buckets(client: objstore.Client, settings: Settings, long: bool) -> No
     if settings.json:
         show.lines(show.as_json(show.bucket_fields(status)) for status in buckets)
     elif long:
-        show.lines(show.table([_bucket_row(status) for status in buckets], right=[0]))
+        show.lines(tables.lines([_bucket_row(status) for status in buckets], _OF_BUCKETS))
     else:
         show.lines(status.bucket for status in buckets)
 
 
+#: Size, storage, name, description.
+_OF_BUCKETS = [Column(right=True), Column(style=show.DETAIL), Column(style=show.BUCKET), Column()]
+
+
 def _bucket_row(status: ObjectStoreStatus) -> list[str]:
-    name = f"{status.bucket}  {show.shown(status.description)}".rstrip()
-    return [show.human_size(status.bytes), status.storage.value, name]
+    return [
+        show.human_size(status.bytes),
+        status.storage.value,
+        status.bucket,
+        show.shown(status.description),
+    ]
 
 
 def _show(folders: list[str], objects: list[ObjectInfo], settings: Settings, long: bool) -> None:
@@ -96,20 +105,38 @@ def _show(folders: list[str], objects: list[ObjectInfo], settings: Settings, lon
         show.lines(show.as_json({"prefix": folder}) for folder in folders)
         show.lines(show.as_json(show.object_fields(info)) for info in objects)
     elif long:
-        rows = [["-", "-", "-", show.shown(folder)] for folder in folders]
+        rows: list[list[tables.Cell]] = [["-", "-", "-", _folder(each)] for each in folders]
         rows += [_object_row(info) for info in objects]
-        show.lines(show.table(rows, right=[0]))
+        show.lines(tables.lines(rows, _OF_OBJECTS))
     else:
-        show.lines(map(show.shown, folders))
-        show.lines(show.shown(info.name) for info in objects)
+        show.lines(show.styled(*_folder(folder)) for folder in folders)
+        show.lines(show.styled(show.shown(info.name), _style(info)) for info in objects)
 
 
-def _object_row(info: ObjectInfo) -> list[str]:
+#: Size, time, media type, name.
+_OF_OBJECTS = [
+    Column(right=True),
+    Column(style=show.DETAIL),
+    Column(style=show.DETAIL, cut=True),
+    Column(),
+]
+
+
+def _folder(name: str) -> tuple[str, str]:
+    """The cell of a folder's name."""
+    return show.shown(name), show.FOLDER
+
+
+def _style(info: ObjectInfo) -> str:
+    return "" if info.link is None else show.LINK
+
+
+def _object_row(info: ObjectInfo) -> list[tables.Cell]:
     return [
         show.human_size(info.size),
         show.local_time(info.mtime),
         show.shown(info.mime or "-"),
-        show.shown(_with_target(info.name, info)),
+        (show.shown(_with_target(info.name, info)), _style(info)),
     ]
 
 
@@ -145,18 +172,13 @@ def tree(settings: Settings, where: str, level: int | None) -> None:
     if settings.json:
         _show([], objects, settings, long=False)
         return
-    show.line(show.shown(str(found)))
+    show.line(show.styled(show.shown(str(found)), show.BUCKET))
     show.lines(_branches(_as_tree(objects, len(folder)), "", level))
     folders = {
         info.name[: at + 1] for info in objects for at, c in enumerate(info.name) if c == "/"
     }
     total = show.human_size(sum(info.size for info in objects))
     show.line(f"{len(objects):,} objects in {len(folders):,} folders, {total}")
-
-
-def _ends_of_folders(name: str) -> Iterator[int]:
-    """Where the folders of a name end."""
-    return (at + 1 for at, character in enumerate(name) if character == "/")
 
 
 def _as_tree(objects: Iterable[ObjectInfo], skipped: int) -> dict[str, Any]:
@@ -178,7 +200,8 @@ def _branches(inside: dict[str, Any], before: str, level: int | None) -> Iterato
         last = name == names[-1]
         below = inside[name]
         text = name if isinstance(below, dict) else _with_target(name, below)
-        yield f"{before}{'└── ' if last else '├── '}{show.shown(text)}"
+        style = show.FOLDER if isinstance(below, dict) else _style(below)
+        yield f"{before}{'└── ' if last else '├── '}{show.styled(show.shown(text), style)}"
         if isinstance(below, dict) and level != 1:
             deeper = None if level is None else level - 1
             yield from _branches(below, before + ("    " if last else "│   "), deeper)
@@ -227,8 +250,12 @@ def _show_sums(rows: list[tuple[str, list[int]]], where: Place, settings: Settin
             fields = {"bucket": where.bucket, "prefix": name, "bytes": size_, "objects": count}
             show.line(show.as_json(fields))
         return
-    cells = [[show.human_size(b), f"{n:,}", show.shown(name)] for name, (b, n) in rows]
-    show.lines(show.table(cells, right=[0, 1]))
+    cells: list[list[tables.Cell]] = [
+        [show.human_size(b), f"{n:,}", _folder(name)] for name, (b, n) in rows[:-1]
+    ]
+    name, (size_, count) = rows[-1]
+    cells.append([show.human_size(size_), f"{count:,}", (show.shown(name), show.BUCKET)])
+    show.lines(tables.lines(cells, [Column(right=True), Column(right=True), Column()]))
 
 
 # --- find

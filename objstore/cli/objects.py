@@ -12,16 +12,21 @@ from typing import Any, BinaryIO
 import click
 
 import objstore
-from objstore import ObjectInfo, ObjectResult, ObjectStore
-from objstore.cli import show
-from objstore.cli.globs import expand, has_glob
+from objstore import ObjectInfo, ObjectMeta, ObjectResult, ObjectStore
+from objstore.cli.globs import expand, has_glob, names_of
 from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, objects, one_object
 from objstore.cli.places import place as read_place
+from objstore.cli.screen import show
+from objstore.cli.screen.bars import Bar, Progress
+from objstore.cli.transfer_options import transfer_options
 from objstore.cli.values import ByteRange, byte_range, duration, header, size
 
-#: Bytes that ``cat`` reads and writes at a time.
-_BLOCK = 1 << 20
+#: Files up to this size, in bytes, go together; larger ones have a progress of their own.
+_SMALL = 128 << 10
+
+#: How many of them before their lines are printed.
+_TOGETHER = 256
 
 
 def tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more: str) -> None:
@@ -85,11 +90,18 @@ def put(
     place = read_place(where)
     planned = _plan(files, *_folder_and_name(place, name), recursive)
     options = {key: value for key, value in options.items() if value is not None}
-    options.update(headers=_header_lists(headers), progress=settings.bars)
+    options.update(headers=_header_lists(headers))
     create = create or settings.embedded is not None
-    with settings.bucket(place.bucket, create=create) as store:
-        for object_name, file in planned.items():
-            tell(_put(store, file, object_name, options), settings)
+    title = next(iter(planned)) if len(planned) == 1 else ""
+    with settings.bucket(place.bucket, create=create) as store, settings.bar(title) as bar:
+        sizes = {name: _size_of(file) for name, file in planned.items()}
+        if len(planned) > 1:
+            bar.expect(len(planned), sum(sizes.values()))
+        for names in _grouped(sizes):
+            infos = _put_group(store, {each: planned[each] for each in names}, options, bar)
+            with bar.aside():
+                for info in infos:
+                    tell(info, settings)
 
 
 def _folder_and_name(place: Place, name: str | None) -> tuple[str, str | None]:
@@ -156,6 +168,45 @@ def _named(file: str, name: str | None, recursive: bool) -> Iterator[tuple[str, 
                 yield (inside if top in ("", ".", "..") else f"{top}/{inside}"), path
 
 
+def _size_of(file: str) -> int:
+    return 0 if file == "-" else os.stat(file).st_size
+
+
+def _grouped(sizes: dict[str, int]) -> Iterator[list[str]]:
+    """Put small objects that follow each other together, and leave the others alone."""
+    group: list[str] = []
+    for name, size_ in sizes.items():
+        if group and (size_ > _SMALL or len(group) == _TOGETHER):
+            yield group
+            group = []
+        if size_ > _SMALL:
+            yield [name]
+        else:
+            group.append(name)
+    if group:
+        yield group
+
+
+def _put_group(
+    store: ObjectStore, planned: dict[str, str], options: dict[str, Any], bar: Bar
+) -> list[ObjectInfo]:
+    """Store some files: one, or several small ones, which are under way together."""
+    if len(planned) == 1:
+        ((name, file),) = planned.items()
+        return [_put(store, file, name, {**options, "progress": bar.of_one()})]
+
+    def items() -> Iterator[tuple[ObjectMeta, Path]]:
+        for name, file in planned.items():
+            told = bar.of_one()
+            mime = options.get("mime") or mimetypes.guess_type(file)[0]
+            yield ObjectMeta(name, mime=mime), Path(file)
+            if told is not None:
+                told(_size_of(file), None)
+
+    rest = {key: value for key, value in options.items() if key != "mime"}
+    return store.put_many(items(), **rest)
+
+
 def _header_lists(headers: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
     lists: dict[str, list[str]] = {}
     for name, value in headers:
@@ -185,8 +236,16 @@ def _put(store: ObjectStore, file: str, name: str, options: dict[str, Any]) -> O
     help="Where to; - is stdout. [default: ./ and the last part of NAME]",
 )
 @click.option("-r", "--recursive", is_flag=True, help="A folder, with all in it.")
+@transfer_options
 @pass_settings
-def get(settings: Settings, words: tuple[str, ...], output: str | None, recursive: bool) -> None:
+def get(
+    settings: Settings,
+    /,
+    words: tuple[str, ...],
+    output: str | None,
+    recursive: bool,
+    **options: Any,
+) -> None:
     """Write an object into a file.
 
     Also BUCKET NAME; a name may be a glob, in quotes, and --output a directory then. The file
@@ -204,15 +263,15 @@ def get(settings: Settings, words: tuple[str, ...], output: str | None, recursiv
     """
     place, output = _source(words, output, recursive)
     if recursive:
-        _get_folder(settings, place, output)
+        _get_folder(settings, place, output, **options)
     elif output == "-" or (output is not None and show.is_stdout(output)):
         _get_to_stdout(settings, place)
     elif has_glob(place.name):
         _get_all(settings, place, output)
     else:
         target = target_file(place.name, output)
-        with settings.bucket(place.bucket) as store:
-            _download(settings, store, place.name, target)
+        with settings.bucket(place.bucket) as store, settings.bar(place.name) as bar:
+            _download(settings, store, place.name, target, bar)
 
 
 def _source(
@@ -237,29 +296,33 @@ def _source(
 
 def _get_to_stdout(settings: Settings, place: Place) -> None:
     stdout = show.binary(sys.stdout)
-    bars = settings.bars and not stdout.isatty()
-    with settings.bucket(place.bucket) as store, _open(store, place.name, bars) as result:
-        _copy(result, stdout, 0, result.info.size)
+    bar = Bar(settings.bars and not stdout.isatty(), place.name)
+    with settings.bucket(place.bucket) as store, bar:
+        result = _open(store, place.name, bar.of_one())
+        with result:
+            _copy(result, stdout, 0, result.info.size)
 
 
 def _get_all(settings: Settings, place: Place, output: str | None) -> None:
     """Write what fits a glob into a directory; if it is an object's name, that one alone."""
-    with settings.bucket(place.bucket) as store:
-        names = [info.name for info in expand(store, place.name)]
+    with settings.bucket(place.bucket) as store, settings.bar() as bar:
+        found = expand(store, place.name)
+        names = [info.name for info in found]
         if names != [place.name] and output is not None and not os.path.isdir(output):
             raise click.UsageError(f"{output!r} is no directory, which several objects need")
         targets = [target_file(name, output) for name in names]
         if len(set(targets)) < len(targets):
             raise click.UsageError("two of the objects would be the same file: try -r")
+        bar.expect(len(found), sum(info.size for info in found))
         for name, target in zip(names, targets, strict=True):
-            _download(settings, store, name, target)
+            _download(settings, store, name, target, bar)
 
 
-def _get_folder(settings: Settings, place: Place, output: str | None) -> None:
+def _get_folder(settings: Settings, place: Place, output: str | None, **options: Any) -> None:
     name = place.name.rstrip("/")
     folder = Path(output or ".", last_part(name) if name else "")
-    with settings.bucket(place.bucket) as store:
-        report = store.download_dir(folder, name, progress=settings.bars)
+    with settings.bucket(place.bucket) as store, settings.bar() as bar:
+        report = store.download_dir(folder, name, **options, **bar.of_folder)
     if not report.transferred and not report.unchanged:
         raise no_folder(place)
     show.report(report, settings.json)
@@ -275,9 +338,10 @@ def no_folder(place: Place) -> objstore.ObjectNotFoundError:
     )
 
 
-def _download(settings: Settings, store: ObjectStore, name: str, target: Path) -> None:
-    info = store.download_file(name, target, progress=settings.bars)
-    tell(info, settings, str(target), path=str(target))
+def _download(settings: Settings, store: ObjectStore, name: str, target: Path, bar: Bar) -> None:
+    info = store.download_file(name, target, progress=bar.of_one())
+    with bar.aside():
+        tell(info, settings, str(target), path=str(target))
 
 
 def target_file(name: str, output: str | None) -> Path:
@@ -310,7 +374,7 @@ def last_part(name: str) -> str:
     return last
 
 
-def _open(store: ObjectStore, name: str, progress: bool = False) -> ObjectResult:
+def _open(store: ObjectStore, name: str, progress: Progress | None = None) -> ObjectResult:
     result = store.get(name, progress=progress)
     if result is None:
         raise objstore.ObjectNotFoundError(
@@ -323,7 +387,7 @@ def _copy(result: ObjectResult, target: BinaryIO, start: int, stop: int) -> None
     """Write a part of an object; what stands before it is read and dropped."""
     while result.tell() < stop:
         here = result.tell()
-        block = result.read1(min(_BLOCK, (start if here < start else stop) - here))
+        block = result.read1(min(show.BLOCK, (start if here < start else stop) - here))
         if here >= start:
             target.write(block)
     target.flush()
@@ -362,6 +426,6 @@ def cat(settings: Settings, words: tuple[str, ...], part: ByteRange | None) -> N
     with settings.buckets() as bucket:
         for place in places:
             store = bucket(place.bucket)
-            for info in expand(store, place.name):
-                with _open(store, info.name) as result:
+            for name in names_of(store, place.name):
+                with _open(store, name) as result:
                     _copy(result, stdout, *(part or whole).within(result.info.size))

@@ -19,8 +19,9 @@ from typing import Any
 import click
 
 import objstore
-from objstore.cli import show
 from objstore.cli.hints import remember, unknown_command
+from objstore.cli.screen import show
+from objstore.cli.screen.bars import Bar
 
 OK, NOT_FOUND, USAGE, CONNECTION, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -106,6 +107,10 @@ class Settings:
     def bars(self) -> bool:
         """Whether progress bars are shown: to people only."""
         return not self.json and sys.stderr is not None and sys.stderr.isatty()
+
+    def bar(self, title: str = "") -> Bar:
+        """Make the one bar of a command; of one object, with its title."""
+        return Bar(self.bars, title)
 
     def connect(self) -> objstore.Client:
         """Connect to the server that the options name, or start the embedded one."""

@@ -9,8 +9,8 @@ from types import FrameType
 import click
 
 import objstore
-from objstore.cli import show
 from objstore.cli.options import Settings, command, pass_settings
+from objstore.cli.screen import show
 
 __all__ = ["server"]
 

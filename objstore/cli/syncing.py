@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
 
 import objstore
-from objstore import FolderReport, ObjectInfo, ObjectStore, Skipped
-from objstore.cli import show
-from objstore.cli.copying import globs_options, open_buckets
+from objstore import FolderReport, ObjectStore, Skipped
+from objstore.cli.changes import changes_of_bucket, changes_of_folder
+from objstore.cli.copying import open_buckets
 from objstore.cli.objects import no_folder
 from objstore.cli.options import NOT_FOUND, OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, check_ends, place_or_path
-from objstore.model.globs import Selection
+from objstore.cli.screen import show
+from objstore.cli.transfer_options import globs_options, transfer_options
 
 __all__ = ["check", "sync"]
 
@@ -37,6 +40,8 @@ def _compare_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "--max-delete", metavar="N", type=click.IntRange(0), help="Do nothing if it were more than N."
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("-w", "--watch", is_flag=True, help="Go on with each change of SRC, until Ctrl-C.")
+@transfer_options
 @_compare_options
 @pass_settings
 def sync(
@@ -44,9 +49,9 @@ def sync(
     /,
     source: str,
     target: str,
-    delete: bool,
     max_delete: int | None,
     dry_run: bool,
+    watch: bool,
     **options: Any,
 ) -> None:
     """Make DST as SRC is: the contents of a folder or of a bucket.
@@ -59,6 +64,9 @@ def sync(
     A GLOB with a "/" fits paths from the folder on, another one names in any folder below. What
     is left out by globs is not deleted either.
 
+    --watch hears of changes of a bucket as they happen. A folder on the disk is looked through
+    once a second, or heard of, where watchdog is installed (pip install "nats-objstore[watch]").
+
     \b
     Examples:
       objstore sync site web:
@@ -66,20 +74,20 @@ def sync(
       objstore sync web:v2 site --exclude '*.tmp' --exclude cache/
       objstore sync photos: archive:photos          bucket to bucket
       objstore sync site web: --delete --max-delete 20
+      objstore sync site web: --watch               as long as you work on it
     """
-    if max_delete is not None and not delete:
+    if max_delete is not None and not options["delete"]:
         raise click.UsageError("--max-delete goes together with --delete")
+    if watch and dry_run:
+        raise click.UsageError("--watch goes on for ever: a plan (--dry-run) is made once")
     job = _job(settings, source, target, options)
     with open_buckets(settings, create=None if dry_run else job.target) as bucket:
-        if max_delete is not None:
-            plan = job.run(bucket, delete=True, dry_run=True)
-            if len(plan.deleted) > max_delete:
-                show.complain(
-                    f"{len(plan.deleted):,} would be deleted, more than --max-delete "
-                    f"{max_delete:,}: nothing was done"
-                )
-                raise click.exceptions.Exit(OTHER)
-        report = job.run(bucket, delete=delete, dry_run=dry_run)
+        if watch:
+            _follow(job, bucket, max_delete)
+            return
+        report = job.run_within(bucket, max_delete, dry_run=dry_run)
+    if report is None:
+        raise click.exceptions.Exit(OTHER)
     _tell(report, settings)
     if report.refused:
         raise click.exceptions.Exit(OTHER)
@@ -102,18 +110,22 @@ def check(settings: Settings, /, source: str, target: str, **options: Any) -> No
       objstore check web:v2 site --checksum
       objstore check photos:2026 archive:2026 --exclude '*.tmp'
     """
-    job = _job(settings, source, target, options)
+    job = _job(settings, source, target, {**options, "delete": True, "mode": False, "jobs": 1})
     with open_buckets(settings, create=None) as bucket:
-        report = job.run(bucket, delete=True, dry_run=True)
+        report = job.run(bucket, dry_run=True)
     replaced = set(report.replaced)
+    same = report.unchanged + len(report.updated)
     rows = [("differs", name) for name in sorted(report.replaced)]
     rows += [("only in SRC", name) for name in sorted({*report.transferred} - replaced)]
     rows += [("only in DST", name) for name in sorted(report.deleted)]
     if settings.json:
         show.lines(show.as_json({"name": name, "difference": what}) for what, name in rows)
     else:
-        show.lines(f"{what:<11}  {show.shown(name)}" for what, name in rows)
-        show.line(f"{len(rows):,} differ, {report.unchanged:,} are the same")
+        show.lines(
+            f"{show.styled(f'{what:<11}', _DIFFERENCES[what])}  {show.shown(name)}"
+            for what, name in rows
+        )
+        show.line(f"{len(rows):,} differ, {same:,} are the same")
     _complain(report)
     if rows or report.refused:
         raise click.exceptions.Exit(NOT_FOUND)
@@ -121,28 +133,43 @@ def check(settings: Settings, /, source: str, target: str, **options: Any) -> No
 
 # --- what is printed
 
+_DIFFERENCES = {"differs": show.CHANGED, "only in SRC": show.GOOD, "only in DST": show.BAD}
+
 
 def _tell(report: FolderReport, settings: Settings) -> None:
     """Print what was done: for people each thing of a plan, and a sentence."""
-    done = list(_actions(report))
     if settings.json:
-        for action, name in done:
-            fields = {"action": action, "name": name, "reason": None}
-            show.note(show.as_json({**fields, "dry_run": report.dry_run}))
-        for action, each in _left(report):
-            fields = {"action": action, "name": each.name, "reason": each.reason}
-            show.note(show.as_json({**fields, "dry_run": report.dry_run}))
+        _tell_each(report, settings)
         return
     if report.dry_run:
-        for action, name in done:
-            show.note(f"{action:<7}  {show.shown(name)}")
+        _tell_each(report, settings)
     show.report(report, False)
+
+
+def _tell_each(report: FolderReport, settings: Settings) -> None:
+    """Print a line for each thing that was done, or would be."""
+    for action, name in _actions(report):
+        if settings.json:
+            fields = {"action": action, "name": name, "reason": None}
+            show.note(show.as_json({**fields, "dry_run": report.dry_run}))
+        else:
+            show.note(f"{show.styled(f'{action:<7}', _STYLES[action])}  {show.shown(name)}")
+    for action, each in _left(report) if settings.json else ():
+        fields = {"action": action, "name": each.name, "reason": each.reason}
+        show.note(show.as_json({**fields, "dry_run": report.dry_run}))
+
+
+_STYLES = {
+    "copy": show.GOOD, "replace": show.CHANGED, "update": show.CHANGED, "delete": show.BAD
+}  # fmt: skip
 
 
 def _actions(report: FolderReport) -> Iterator[tuple[str, str]]:
     replaced = set(report.replaced)
     for name in sorted(report.transferred):
         yield ("replace" if name in replaced else "copy"), name
+    for name in sorted(report.updated):
+        yield "update", name
     for name in sorted(report.deleted):
         yield "delete", name
 
@@ -171,101 +198,43 @@ class _Job:
     Attributes:
         settings: the global options.
         source, target: the two sides.
-        selection: what of them is meant.
-        compare: as of ``ObjectStore.upload_dir``.
+        options: as of ``ObjectStore.upload_dir``.
     """
 
     settings: Settings
     source: Place | str
     target: Place | str
-    selection: Selection
-    compare: Literal["mtime", "digest", "size"]
+    options: dict[str, Any]
 
-    def run(
-        self, bucket: Callable[[str], ObjectStore], *, delete: bool, dry_run: bool
-    ) -> FolderReport:
+    def run(self, bucket: Callable[[str], ObjectStore], *, dry_run: bool) -> FolderReport:
         """Do it, or only find out what is to be done."""
         source, target = self.source, self.target
-        options: dict[str, Any] = {
-            "include": self.selection.include,
-            "exclude": self.selection.exclude,
-            "compare": self.compare,
-            "delete": delete,
-            "dry_run": dry_run,
-            "progress": self.settings.bars and not dry_run,
-        }
-        if isinstance(source, str):
-            assert isinstance(target, Place)  # noqa: S101 - _job has seen to it
-            return bucket(target.bucket).upload_dir(source, target.name, **options)
-        store = bucket(source.bucket)
-        if source.name and next(store.list(prefix=_start(source)), None) is None:
-            raise no_folder(source)  # rather than delete all of DST for a slip of the pen
-        if isinstance(target, str):
-            return store.download_dir(target, source.name, **options)
-        return self._between(store, bucket(target.bucket), delete, dry_run)
+        with self.settings.bar() as bar:
+            options = {**self.options, "dry_run": dry_run, **({} if dry_run else bar.of_folder)}
+            if isinstance(source, str):
+                assert isinstance(target, Place)  # noqa: S101 - _job has seen to it
+                return bucket(target.bucket).upload_dir(source, target.name, **options)
+            store = bucket(source.bucket)
+            if source.name and next(store.list(prefix=_start(source)), None) is None:
+                raise no_folder(source)  # rather than delete all of DST for a slip of the pen
+            if isinstance(target, str):
+                return store.download_dir(target, source.name, **options)
+            into = bucket(target.bucket)
+            return store.copy_dir(source.name, target.name, target=into, **options)
 
-    def _between(
-        self, store: ObjectStore, into: ObjectStore, delete: bool, dry_run: bool
-    ) -> FolderReport:
-        """Bucket to bucket."""
-        assert isinstance(self.source, Place)  # noqa: S101
-        assert isinstance(self.target, Place)  # noqa: S101
-        start = _start(self.target)
-        found, skipped = self._contents(store, _start(self.source))
-        listed = self._listed(into, start)
-        changed = {
-            inside: info
-            for inside, info in found.items()
-            if inside not in listed or not self._is_same(info, listed[inside])
-        }
-        gone = [start + inside for inside in listed if inside not in found] if delete else []
-        unchanged = len(found) - len(changed)
-        refused: list[Skipped] = []
-        if not dry_run:
-            for inside in list(changed):
-                try:
-                    store.copy(_start(self.source) + inside, start + inside, target=into)
-                except objstore.ObjectNotFoundError:
-                    del changed[inside]
-                    refused.append(Skipped(start + inside, "was deleted meanwhile"))
-            into.delete_many(gone)
-        return FolderReport(
-            tuple(start + inside for inside in changed),
-            unchanged,
-            tuple(gone),
-            tuple(skipped),
-            sum(info.size for info in changed.values()),
-            dry_run,
-            tuple(refused),
-            tuple(start + inside for inside in changed if inside in listed),
-        )
-
-    def _listed(self, store: ObjectStore, start: str) -> dict[str, ObjectInfo]:
-        """The objects that are meant, by their paths from a folder on."""
-        found = {info.name[len(start) :]: info for info in store.list(prefix=start or None)}
-        return {inside: info for inside, info in found.items() if inside in self.selection}
-
-    def _contents(
-        self, store: ObjectStore, start: str
-    ) -> tuple[dict[str, ObjectInfo], list[Skipped]]:
-        """What each name has, links followed; and those that have nothing."""
-        found: dict[str, ObjectInfo] = {}
-        skipped = []
-        for inside, info in self._listed(store, start).items():
-            content: ObjectInfo | None = info
-            if info.link is not None:
-                content = store.resolve(info.name) if info.link.name else None
-            if content is None:
-                skipped.append(Skipped(info.name, "a link that leads to no object"))
-            else:
-                found[inside] = content
-        return found, skipped
-
-    def _is_same(self, info: ObjectInfo, other: ObjectInfo) -> bool:
-        """Whether two objects have the same content; both have a digest, so no time is asked."""
-        if other.link is not None or info.size != other.size:
-            return False
-        return self.compare == "size" or (bool(info.digest) and info.sha256 == other.sha256)
+    def run_within(
+        self, bucket: Callable[[str], ObjectStore], max_delete: int | None, *, dry_run: bool
+    ) -> FolderReport | None:
+        """Do it, unless more would be deleted than may be; then nothing is done."""
+        if max_delete is not None:
+            plan = self.run(bucket, dry_run=True)
+            if len(plan.deleted) > max_delete:
+                show.complain(
+                    f"{len(plan.deleted):,} would be deleted, more than --max-delete "
+                    f"{max_delete:,}: nothing was done"
+                )
+                return None
+        return self.run(bucket, dry_run=dry_run)
 
 
 def _start(place: Place) -> str:
@@ -279,7 +248,8 @@ def _job(settings: Settings, source: str, target: str, options: dict[str, Any]) 
     Raises:
         click.UsageError: it makes no sense.
     """
-    if options["checksum"] and options["size_only"]:
+    checksum, size_only = options.pop("checksum"), options.pop("size_only")
+    if checksum and size_only:
         raise click.UsageError("--checksum and --size-only do not go together")
     if "-" in (source, target):
         raise click.UsageError("stdin and stdout (-) are no folders: see objstore cp")
@@ -290,8 +260,55 @@ def _job(settings: Settings, source: str, target: str, options: dict[str, Any]) 
         starts = _start(one), _start(other)
         if starts[0].startswith(starts[1]) or starts[1].startswith(starts[0]):
             raise click.UsageError(f"{source!r} and {target!r} are in each other")
-    selection = Selection(options["include"], options["exclude"])
     compare: Literal["mtime", "digest", "size"] = "mtime"
-    if options["checksum"] or options["size_only"]:
-        compare = "digest" if options["checksum"] else "size"
-    return _Job(settings, one, other, selection, compare)
+    if checksum or size_only:
+        compare = "digest" if checksum else "size"
+    objstore.FolderOptions(**options)  # refuses bad globs before anything is asked for
+    return _Job(settings, one, other, {**options, "compare": compare})
+
+
+# --- what goes on
+
+#: What a server that is away is given to come back before the next try, in seconds.
+_PAUSE = 1.0
+
+
+def _follow(job: _Job, bucket: Callable[[str], ObjectStore], max_delete: int | None) -> None:
+    """Do it now, and with each change of the source again, until Ctrl-C.
+
+    Each time all is compared: one change that was not heard of, or could not be done, is made up
+    for by the next. (10,000 files take 2 s, or what a listing and a look through a folder take.)
+    """
+    first = True
+    with closing(_changes(job, bucket)) as changes:
+        for _ in changes:
+            report = _until_done(job, bucket, max_delete)
+            if report is not None:
+                (_tell if first else _tell_change)(report, job.settings)
+                first = False
+
+
+def _until_done(
+    job: _Job, bucket: Callable[[str], ObjectStore], max_delete: int | None
+) -> FolderReport | None:
+    """Do it, also if the server is away for longer than its connection waits."""
+    while True:
+        try:
+            return job.run_within(bucket, max_delete, dry_run=False)
+        except (objstore.ConnectionLostError, objstore.RequestTimeoutError) as error:
+            show.complain(f"{error}; trying again")
+            time.sleep(_PAUSE)
+
+
+def _tell_change(report: FolderReport, settings: Settings) -> None:
+    """Print what became of a change; the links and pipes that stay out were told of at first."""
+    _tell_each(report, settings)
+    for each in report.refused:
+        show.complain(f"refused: {each.name}: {each.reason}")
+
+
+def _changes(job: _Job, bucket: Callable[[str], ObjectStore]) -> Generator[None, None, None]:
+    """Yield at once, and whenever the source has changed."""
+    if isinstance(job.source, str):
+        return changes_of_folder(job.source)
+    return changes_of_bucket(bucket(job.source.bucket), _start(job.source))

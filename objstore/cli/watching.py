@@ -8,9 +8,9 @@ import subprocess
 import click
 
 from objstore import ObjectInfo
-from objstore.cli import show
 from objstore.cli.options import Settings, command, pass_settings
 from objstore.cli.places import place
+from objstore.cli.screen import show
 
 __all__ = ["watch"]
 
@@ -49,7 +49,9 @@ def _print(info: ObjectInfo, settings: Settings) -> None:
         show.line(show.as_json({"event": event, **show.object_fields(info)}))
         return
     size = "-" if info.deleted else show.human_size(info.size)
-    show.line(f"{show.local_time(info.mtime)}  {event:6}  {size:>10}  {show.shown(info.name)}")
+    when = show.styled(show.local_time(info.mtime), show.DETAIL)
+    what = show.styled(f"{event:6}", show.BAD if info.deleted else show.GOOD)
+    show.line(f"{when}  {what}  {size:>10}  {show.shown(info.name)}")
 
 
 def _event(info: ObjectInfo) -> str:

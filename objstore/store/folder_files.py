@@ -136,10 +136,10 @@ def _has_digest(path: Path, digest: str) -> bool:
 # --- what is kept of a file beside its content
 
 
-def attributes(file: LocalFile, options: FolderOptions) -> dict[str, str]:
-    """Return what an object's metadata say of its file."""
+def attributes(file: LocalFile, *, mode: bool) -> dict[str, str]:
+    """Return what an object's metadata say of its file; the permissions only where asked."""
     said = {MTIME: mtime_text(file.mtime)}
-    if options.mode:
+    if mode:
         said[MODE] = mode_text(file.mode)
     return said
 

@@ -62,8 +62,10 @@ class FolderOptions:
     jobs: int = 4
     progress: ProgressOption = None
     on_file: Callable[[str, int, int], object] | None = None
+    _selection: Selection = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_selection", Selection(self.include, self.exclude))
         check_progress(self.progress)
         if self.compare not in ("mtime", "digest", "size"):
             raise InvalidOptionError(
@@ -75,6 +77,11 @@ class FolderOptions:
             raise InvalidOptionError(
                 f"on_file is a function of a name and two numbers, not {self.on_file!r}"
             )
+
+    @property
+    def selection(self) -> Selection:
+        """What of a folder ``include`` and ``exclude`` mean: ``path in options.selection``."""
+        return self._selection
 
 
 class FolderKeywords(TypedDict, total=False):
@@ -108,20 +115,16 @@ class Job:
     Attributes:
         prefix: what the names begin with, before a ``/``.
         options: what else was said of it.
-        selection: what of the folder is meant.
 
     Raises:
-        InvalidOptionError: an argument makes no sense.
+        InvalidOptionError: the prefix is none.
     """
 
     prefix: str
     options: FolderOptions
-    selection: Selection = field(init=False)
 
     def __post_init__(self) -> None:
         check_plain("prefix", self.prefix)
-        selection = Selection(self.options.include, self.options.exclude)
-        object.__setattr__(self, "selection", selection)
 
     @property
     def start(self) -> str:
@@ -130,9 +133,9 @@ class Job:
 
     def objects(self, handle: BucketHandle) -> Iterator[ObjectInfo]:
         """List the objects that are meant."""
-        start = self.start
+        start, meant = self.start, self.options.selection
         for info in read.list_objects(handle, prefix=start):
-            if info.name[len(start) :] in self.selection:
+            if info.name[len(start) :] in meant:
                 yield info
 
 

@@ -64,7 +64,7 @@ def upload_dir(
     """Store all files of a folder, and of those in it, that differ from what is there."""
     start, options = job.start, job.options
     describe = _descriptions(options, put_options)
-    content = read_folder(Path(os.path.expanduser(folder)), job.selection)
+    content = read_folder(Path(os.path.expanduser(folder)), options.selection)
     skipped = [Skipped(start + each.name, each.reason) for each in content.skipped]
     local, refused = _nameable(handle, {start + name: file for name, file in content.files.items()})
     there = {info.name: info for info in job.objects(handle)}
@@ -80,7 +80,7 @@ def upload_dir(
     if not options.dry_run:
         _upload_all(handle, job, changed, refused, describe, put_options)
         for name, file in updated.items():
-            _redescribe(handle, there[name], attributes(file, options), refused)
+            _redescribe(handle, there[name], attributes(file, mode=options.mode), refused)
         _drop(changed, refused)
         _drop(updated, refused)
         delete_many(handle, gone)
@@ -135,7 +135,7 @@ def _descriptions(folder_options: FolderOptions, put_options: dict[str, Any]) ->
         metadata = metadata_dict(put_options.pop("metadata", None))
 
     def describe(name: str, file: LocalFile) -> ObjectMeta:
-        said = {**attributes(file, folder_options), **(metadata or {})}
+        said = {**attributes(file, mode=folder_options.mode), **(metadata or {})}
         return ObjectMeta(name, mime=mime or guess_mime(file.path.name), metadata=said)
 
     return describe
@@ -253,7 +253,7 @@ def _only_here(root: Path, job: Job, wanted: set[Path]) -> dict[str, Path]:
     """The files that are to be deleted, each with the name that its object would have."""
     if not job.options.delete or not root.exists():
         return {}
-    local = read_folder(root, job.selection).files
+    local = read_folder(root, job.options.selection).files
     return {job.start + name: file.path for name, file in local.items() if file.path not in wanted}
 
 

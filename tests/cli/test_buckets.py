@@ -13,6 +13,7 @@ import pytest
 import objstore
 from objstore import Client, LocalServer, ObjectInfo, ObjectLink, ObjectMetaOptions, ObjectStore
 from objstore.cli import listing
+from objstore.cli.screen import show
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.newest_server
@@ -102,7 +103,7 @@ def test_ls_long_is_aligned(run: Run, store: ObjectStore) -> None:
 def test_links_and_unknown_times() -> None:
     options = ObjectMetaOptions(link=ObjectLink("other", "x"))
     row = listing._object_row(ObjectInfo("b", "link", options=options))
-    assert row == ["0 B", "-", "-", "link -> other:x"]
+    assert row == ["0 B", "-", "-", ("link -> other:x", show.LINK)]
     whole = ObjectMetaOptions(link=ObjectLink("other"))
     assert listing._object_row(ObjectInfo("b", "l", options=whole))[-1] == "l -> other:"
 

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 import objstore
 from objstore import LocalServer, ObjectStore
-from objstore.cli import cli, objects, show
+from objstore.cli import cli, objects
 from objstore.cli.options import Settings, _exit_code
+from objstore.cli.screen import show
 from tests.cli.conftest import Run, run_alone
 
 pytestmark = pytest.mark.newest_server

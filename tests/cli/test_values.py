@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 
 import click
 import pytest
 
-from objstore.cli import show
+from objstore.cli.screen import show, tables
+from objstore.cli.screen.tables import Column
 from objstore.cli.values import ByteRange, byte_range, duration, header, pair, size
 
 pytestmark = pytest.mark.newest_server
@@ -123,7 +125,44 @@ def test_escaped_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tables() -> None:
-    assert show.table([]) == []
-    rows = [["1", "a", "x "], ["22", "bbb", "yyyy"]]
-    assert show.table(rows, right=[0]) == [" 1  a    x ", "22  bbb  yyyy"]
-    assert show.table(rows, right=[2]) == ["1   a      x ", "22  bbb  yyyy"]
+    columns = [Column(right=True), Column(style="red", cut=True), Column()]
+    assert list(tables.lines([], columns)) == []
+    rows: list[list[tables.Cell]] = [["1", "a", "x "], ["22", "bbb", ("yyyy", "blue")]]
+    assert list(tables.lines(rows, columns)) == [" 1  a    x ", "22  bbb  yyyy"]
+    columns = [Column(), Column(), Column(right=True)]
+    assert list(tables.lines(rows, columns)) == ["1   a      x ", "22  bbb  yyyy"]
+    assert list(tables.lines([["x"]], [Column()])) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({}, False),
+    ],
+)
+def test_tables_on_a_terminal(
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wide characters align, what may be cut is, the last column is not."""
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**environment, "COLUMNS": "24"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    rows: list[list[tables.Cell]] = [
+        ["1", "application/pdf", "a"],
+        ["22", "猫猫猫猫猫猫", ("bbb", "bold blue")],
+        ["3", "🎉", "a name that is long"],
+    ]
+    lines = list(tables.lines(rows, [Column(True), Column(style="dim", cut=True), Column()]))
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert plain == [
+        " 1  applica…  a",
+        "22  猫猫猫 …  bbb",
+        " 3  🎉        a name that is long",
+    ]
+    assert (lines != plain) is coloured

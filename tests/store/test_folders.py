@@ -275,7 +275,7 @@ def test_bad_input(store: ObjectStore, tmp_path: Path) -> None:
         with pytest.raises(InvalidOptionError, match="no pattern"):
             act(tmp_path, exclude=["[z-a]"])
     with pytest.raises(InvalidOptionError, match="metadata"):
-        store.upload_dir(tmp_path, metadata=7)
+        store.upload_dir(tmp_path, metadata=7)  # type: ignore[arg-type]
     assert list(store) == []
 
 

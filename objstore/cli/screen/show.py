@@ -1,4 +1,4 @@
-"""What the command line prints: lines, tables and JSON, safe on a terminal."""
+"""What the command line prints: lines and JSON, safe on a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -21,10 +21,43 @@ from objstore.readable import UNSAFE
 from objstore.readable import human_size as human_size
 from objstore.readable import printable as printable
 
+#: Bytes of content that are read and written at a time.
+BLOCK = 1 << 20
+
 
 def shown(text: str) -> str:
     """A text as it goes to stdout: escaped on a terminal, as it is in a pipe or a file."""
-    return printable(text) if sys.stdout is not None and sys.stdout.isatty() else text
+    return printable(text) if is_terminal() else text
+
+
+def is_terminal() -> bool:
+    """Whether what goes to stdout is seen by a person at once."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """A text in a colour, where its terminal has colours and its user wants them.
+
+    Arguments:
+        text: safe to print.
+        style: colours and ``bold``, ``dim``, in words: ``"bold blue"``; ``""``: none.
+        stream: where it goes; None: stdout.
+    """
+    stream = sys.stdout if stream is None else stream
+    # https://no-color.org: set, and not empty.
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    if not style or plain or stream is None or not stream.isatty():
+        return text
+    *attributes, colour = style.split()
+    if colour in ("bold", "dim"):
+        return click.style(text, **dict.fromkeys((*attributes, colour), True))
+    return click.style(text, fg=colour, **dict.fromkeys(attributes, True))
+
+
+#: Of what stands in many lines.
+FOLDER, LINK, BUCKET, DETAIL, GOOD, CHANGED, BAD = (
+    "bold blue", "cyan", "bold", "dim", "green", "yellow", "red",
+)  # fmt: skip
 
 
 def line(text: str) -> None:
@@ -60,7 +93,8 @@ def note(text: str) -> None:
 def complain(text: str) -> None:
     """Print one line on stderr, whatever the text holds."""
     one_line = " ".join(part.strip() for part in text.splitlines() if part.strip())
-    click.echo(f"objstore: {printable(one_line)}".encode(), err=True)
+    name = styled("objstore:", BAD, sys.stderr)
+    click.echo(f"{name} {printable(one_line)}".encode(), err=True)
 
 
 def binary(stream: TextIO | None) -> BinaryIO:
@@ -106,25 +140,6 @@ def as_json(fields: Mapping[str, Any]) -> str:
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
-    """Lines with aligned columns.
-
-    Arguments:
-        rows: the cells.
-        right: the columns that are aligned at their right end.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if widths and len(widths) - 1 not in right:
-        widths[-1] = 0  # nothing is put behind the last cell
-    return [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-
-
 def local_time(time: datetime | None) -> str:
     """A time for people, by their own clock."""
     return "-" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -161,7 +176,7 @@ def bucket_fields(status: ObjectStoreStatus) -> dict[str, Any]:
         "total_size": status.total_size,
         "bytes": status.bytes,
         "description": status.description,
-        "ttl": status.ttl.total_seconds(),
+        "ttl": status.ttl.total_seconds() or None,
         "storage": status.storage.value,
         "replicas": status.replicas,
         "compression": status.compression.value,
@@ -169,34 +184,6 @@ def bucket_fields(status: ObjectStoreStatus) -> dict[str, Any]:
         "max_object_size": status.max_object_size,
         "metadata": dict(status.metadata),
     }
-
-
-#: Fields of an object, and of a bucket, that are numbers of bytes.
-BYTES_OF_AN_OBJECT: Sequence[str] = ("size", "chunk_size")
-BYTES_OF_A_BUCKET: Sequence[str] = ("total_size", "bytes", "max_object_size")
-
-
-def fields_table(fields: Mapping[str, Any], in_bytes: Sequence[str]) -> list[str]:
-    """Lines for people: one for each field that says something.
-
-    Arguments:
-        fields: what to show.
-        in_bytes: which of them are numbers of bytes.
-    """
-    rows = []
-    for name, value in fields.items():
-        if value is None or value == "" or value == {}:
-            continue
-        if name in in_bytes:
-            text = f"{human_size(value)} ({value:,} bytes)"
-        elif isinstance(value, bool):
-            text = "yes" if value else "no"
-        elif isinstance(value, dict):
-            text = as_json(value)
-        else:
-            text = str(value)
-        rows.append([name.replace("_", " "), shown(text)])
-    return table(rows)
 
 
 def report(done: FolderReport, as_lines_of_json: bool) -> None:
@@ -207,6 +194,8 @@ def report(done: FolderReport, as_lines_of_json: bool) -> None:
         would = "would be " if done.dry_run else ""
         parts = [f"{len(done.transferred):,} {would}copied ({human_size(done.bytes)})"]
         parts.append(f"{done.unchanged:,} unchanged")
+        if done.updated:
+            parts.append(f"{len(done.updated):,} {would}updated (time or mode)")
         if done.deleted:
             parts.append(f"{len(done.deleted):,} {would}deleted")
         note(", ".join(parts))
