@@ -21,7 +21,7 @@ pytestmark = pytest.mark.newest_server
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("cli.screen",),
+    ("cli.completion", "cli.screen"),
     ("contrib", "testing"),
     ("",),
     ("local_server",),

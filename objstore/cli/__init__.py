@@ -7,12 +7,15 @@ objstore's public face (globs, files' times and readable texts apart), and raise
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from objstore.cli import (
     bench,
     buckets,
     checking,
+    completing,
     copying,
     deleting,
     demo,
@@ -81,6 +84,7 @@ for _command in (
     checking.fsck,
     deleting.gc,
     serving.server,
+    completing.completion,
     bench.bench,
     demo.demo,
 ):
@@ -89,4 +93,8 @@ for _command in (
 
 def main() -> None:
     """Run the command line; ends the process."""
+    if "_OBJSTORE_COMPLETE" in os.environ:  # Tab was pressed
+        from objstore.cli.completion.shells import register
+
+        register()
     cli.main()

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import objstore
+from objstore.cli.completion import words as complete
 from objstore.cli.options import Settings, command, pass_settings
 from objstore.cli.places import one_object, place, split_target
 from objstore.cli.screen import show, tables
@@ -17,7 +18,13 @@ from objstore.cli.values import duration, pair, size
 
 
 @command()
-@click.argument("words", metavar="BUCKET[:NAME]", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="BUCKET[:NAME]",
+    nargs=-1,
+    required=True,
+    shell_complete=complete.bucket_or_words,
+)
 @pass_settings
 def info(settings: Settings, words: tuple[str, ...]) -> None:
     """Show all about an object, or about a bucket.
@@ -47,7 +54,7 @@ def info(settings: Settings, words: tuple[str, ...]) -> None:
 
 
 @command()
-@click.argument("bucket")
+@click.argument("bucket", shell_complete=complete.bucket)
 @pass_settings
 def status(settings: Settings, bucket: str) -> None:
     """Show how a bucket is, and how its stream is on the server.
@@ -132,7 +139,7 @@ def create(settings: Settings, /, bucket: str, **options: Any) -> None:
 
 
 @command()
-@click.argument("bucket")
+@click.argument("bucket", shell_complete=complete.bucket)
 @_settings
 @pass_settings
 def edit(settings: Settings, /, bucket: str, **options: Any) -> None:
@@ -156,7 +163,13 @@ def edit(settings: Settings, /, bucket: str, **options: Any) -> None:
 
 
 @command()
-@click.argument("words", metavar="BUCKET:NAME TARGET", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="BUCKET:NAME TARGET",
+    nargs=-1,
+    required=True,
+    shell_complete=complete.place,
+)
 @pass_settings
 def link(settings: Settings, words: tuple[str, ...]) -> None:
     """Make a name lead to another object, or to a whole bucket.

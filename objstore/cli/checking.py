@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from objstore.cli.completion import words as complete
 from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import one_object, place
 from objstore.cli.screen import show
@@ -12,7 +13,13 @@ __all__ = ["fsck"]
 
 
 @command()
-@click.argument("words", metavar="BUCKET[:NAME]", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="BUCKET[:NAME]",
+    nargs=-1,
+    required=True,
+    shell_complete=complete.bucket_or_words,
+)
 @pass_settings
 def fsck(settings: Settings, words: tuple[str, ...]) -> None:
     """Read a whole bucket, or one object, and compare it with what was stored.

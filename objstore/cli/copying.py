@@ -17,6 +17,7 @@ import click
 
 import objstore
 from objstore import FolderReport, ObjectInfo, ObjectStore
+from objstore.cli.completion import words as complete
 from objstore.cli.globs import expand, has_glob
 from objstore.cli.objects import last_part, no_folder, target_file, tell
 from objstore.cli.options import OTHER, Settings, command, pass_settings
@@ -47,7 +48,13 @@ def _head(function: Callable[..., Any]) -> Callable[..., Any]:
         transfer_options,
         globs_options,
         click.option("-r", "--recursive", is_flag=True, help="Folders, with all in them."),
-        click.argument("words", metavar="SRC... DST", nargs=-1, required=True),
+        click.argument(
+            "words",
+            metavar="SRC... DST",
+            nargs=-1,
+            required=True,
+            shell_complete=complete.any_place,
+        ),
     ):
         function = option(function)
     return function

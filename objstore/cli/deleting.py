@@ -6,6 +6,7 @@ import click
 
 import objstore
 from objstore import ObjectNotFoundError, ObjectStore
+from objstore.cli.completion import words as complete
 from objstore.cli.globs import expand, has_glob
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
 from objstore.cli.places import Place, objects, place
@@ -19,7 +20,13 @@ _force = click.option("-f", "--force", is_flag=True, help="Ask nothing.")
 
 
 @command()
-@click.argument("words", metavar="BUCKET:NAME...", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="BUCKET:NAME...",
+    nargs=-1,
+    required=True,
+    shell_complete=complete.bucket_or_words,
+)
 @click.option("-r", "--recursive", is_flag=True, help="All below a folder.")
 @_force
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
@@ -102,7 +109,9 @@ def _delete_found(store: ObjectStore, names: list[str], settings: Settings) -> N
 
 
 @command()
-@click.argument("buckets", metavar="BUCKET...", nargs=-1, required=True)
+@click.argument(
+    "buckets", metavar="BUCKET...", nargs=-1, required=True, shell_complete=complete.bucket
+)
 @_force
 @pass_settings
 def rmb(settings: Settings, buckets: tuple[str, ...], force: bool) -> None:
@@ -153,7 +162,7 @@ def _bucket_alone(word: str) -> str:
 
 
 @command()
-@click.argument("bucket")
+@click.argument("bucket", shell_complete=complete.bucket)
 @_force
 @pass_settings
 def seal(settings: Settings, bucket: str, force: bool) -> None:
@@ -171,7 +180,7 @@ def seal(settings: Settings, bucket: str, force: bool) -> None:
 
 
 @command()
-@click.argument("bucket")
+@click.argument("bucket", shell_complete=complete.bucket)
 @click.option(
     "--min-age",
     metavar="TIME",

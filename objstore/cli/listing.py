@@ -10,6 +10,7 @@ import click
 
 import objstore
 from objstore import ObjectInfo, ObjectStore, ObjectStoreStatus
+from objstore.cli.completion import words as complete
 from objstore.cli.globs import has_glob, literal_prefix, pattern
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
 from objstore.cli.places import Place, place
@@ -17,14 +18,14 @@ from objstore.cli.screen import show, tables
 from objstore.cli.screen.tables import Column
 from objstore.cli.values import duration, size
 
-_where = click.argument("where", metavar="BUCKET[:PREFIX]")
+_where = click.argument("where", metavar="BUCKET[:PREFIX]", shell_complete=complete.place)
 
 
 # --- ls
 
 
 @command()
-@click.argument("where", metavar="[BUCKET[:PREFIX]]", required=False)
+@click.argument("where", metavar="[BUCKET[:PREFIX]]", required=False, shell_complete=complete.place)
 @click.option("-l", "--long", is_flag=True, help="Size, time and media type too.")
 @click.option("-r", "--recursive", is_flag=True, help="All below folders too.")
 @pass_settings

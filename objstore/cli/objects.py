@@ -13,6 +13,7 @@ import click
 
 import objstore
 from objstore import ObjectInfo, ObjectMeta, ObjectResult, ObjectStore
+from objstore.cli.completion import words as complete
 from objstore.cli.globs import expand, has_glob, names_of
 from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, objects, one_object
@@ -42,7 +43,7 @@ def tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more:
 
 
 @command()
-@click.argument("where", metavar="BUCKET[:NAME]")
+@click.argument("where", metavar="BUCKET[:NAME]", shell_complete=complete.place)
 @click.argument(
     "files",
     metavar="FILE...",
@@ -228,7 +229,13 @@ def _put(store: ObjectStore, file: str, name: str, options: dict[str, Any]) -> O
 
 
 @command()
-@click.argument("words", metavar="BUCKET:NAME [FILE|DIR|-]", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="BUCKET:NAME [FILE|DIR|-]",
+    nargs=-1,
+    required=True,
+    shell_complete=complete.object_or_file,
+)
 @click.option(
     "-o",
     "--output",
@@ -397,7 +404,13 @@ def _copy(result: ObjectResult, target: BinaryIO, start: int, stop: int) -> None
 
 
 @command()
-@click.argument("words", metavar="BUCKET:NAME...", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="BUCKET:NAME...",
+    nargs=-1,
+    required=True,
+    shell_complete=complete.bucket_or_words,
+)
 @click.option(
     "--range",
     "part",

@@ -112,11 +112,17 @@ class Settings:
         """Make the one bar of a command; of one object, with its title."""
         return Bar(self.bars, title)
 
-    def connect(self) -> objstore.Client:
+    def connect(self, *, timeout: float = 5.0, reconnect_timeout: float = 60.0) -> objstore.Client:
         """Connect to the server that the options name, or start the embedded one."""
         if self.embedded is not None:
             return objstore.local(self.embedded)
-        return objstore.connect(self.server, credentials=self.creds, context=self.context)
+        return objstore.connect(
+            self.server,
+            credentials=self.creds,
+            context=self.context,
+            timeout=timeout,
+            reconnect_timeout=reconnect_timeout,
+        )
 
     @contextmanager
     def bucket(self, name: str, *, create: bool = False) -> Iterator[objstore.ObjectStore]:

@@ -13,6 +13,7 @@ import click
 import objstore
 from objstore import FolderReport, ObjectStore, Skipped
 from objstore.cli.changes import changes_of_bucket, changes_of_folder
+from objstore.cli.completion import words as complete
 from objstore.cli.copying import open_buckets
 from objstore.cli.objects import no_folder
 from objstore.cli.options import NOT_FOUND, OTHER, Settings, command, pass_settings
@@ -33,8 +34,8 @@ def _compare_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @command()
-@click.argument("source", metavar="SRC")
-@click.argument("target", metavar="DST")
+@click.argument("source", metavar="SRC", shell_complete=complete.any_place)
+@click.argument("target", metavar="DST", shell_complete=complete.any_place)
 @click.option("--delete", is_flag=True, help="Delete in DST what SRC has not.")
 @click.option(
     "--max-delete", metavar="N", type=click.IntRange(0), help="Do nothing if it were more than N."
@@ -94,8 +95,8 @@ def sync(
 
 
 @command()
-@click.argument("source", metavar="SRC")
-@click.argument("target", metavar="DST")
+@click.argument("source", metavar="SRC", shell_complete=complete.any_place)
+@click.argument("target", metavar="DST", shell_complete=complete.any_place)
 @_compare_options
 @pass_settings
 def check(settings: Settings, /, source: str, target: str, **options: Any) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import click
 
 from objstore import ObjectInfo
+from objstore.cli.completion import words as complete
 from objstore.cli.options import Settings, command, pass_settings
 from objstore.cli.places import place
 from objstore.cli.screen import show
@@ -16,7 +17,7 @@ __all__ = ["watch"]
 
 
 @command()
-@click.argument("where", metavar="BUCKET[:PREFIX]")
+@click.argument("where", metavar="BUCKET[:PREFIX]", shell_complete=complete.place)
 @click.option("--all", "existing", is_flag=True, help="First what is there already.")
 @click.option("--exec", "line", metavar="CMD", help="A shell command, run for each change.")
 @pass_settings

@@ -1,0 +1,1 @@
+"""What the Tab key gives: the shells' side, and the words that can be meant."""
