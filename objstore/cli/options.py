@@ -112,17 +112,16 @@ class Settings:
         """Make the one bar of a command; of one object, with its title."""
         return Bar(self.bars, title)
 
-    def connect(self, *, timeout: float = 5.0, reconnect_timeout: float = 60.0) -> objstore.Client:
-        """Connect to the server that the options name, or start the embedded one."""
+    def connect(self, **limits: Any) -> objstore.Client:
+        """Connect to the server that the options name, or start the embedded one.
+
+        Arguments:
+            limits: ``timeout`` and ``reconnect_timeout``, as of ``objstore.connect``.
+        """
         if self.embedded is not None:
             return objstore.local(self.embedded)
-        return objstore.connect(
-            self.server,
-            credentials=self.creds,
-            context=self.context,
-            timeout=timeout,
-            reconnect_timeout=reconnect_timeout,
-        )
+        login: dict[str, Any] = {"credentials": self.creds, "context": self.context}
+        return objstore.connect(self.server, **login, **limits)
 
     @contextmanager
     def bucket(self, name: str, *, create: bool = False) -> Iterator[objstore.ObjectStore]:

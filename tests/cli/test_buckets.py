@@ -105,7 +105,10 @@ def test_links_and_unknown_times() -> None:
     row = listing._object_row(ObjectInfo("b", "link", options=options))
     assert row == ["0 B", "-", "-", ("link -> other:x", show.LINK)]
     whole = ObjectMetaOptions(link=ObjectLink("other"))
-    assert listing._object_row(ObjectInfo("b", "l", options=whole))[-1] == "l -> other:"
+    assert listing._object_row(ObjectInfo("b", "l", options=whole))[-1] == (
+        "l -> other:",
+        show.LINK,
+    )
 
 
 # --- info
