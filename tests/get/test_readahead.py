@@ -116,6 +116,19 @@ def test_what_is_wanted_at_once_is_asked_for_at_once(monkeypatch: pytest.MonkeyP
     assert read.chunks.log == [("take", 0, 8)]  # all that may be
 
 
+def test_a_read_of_many_chunks_asks_for_no_more_than_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long it is; the next one asks ahead for as many as this one took."""
+    read = reading(EVEN, monkeypatch, full=20)
+    read.at(0)
+    for position in range(1000, 2000, CHUNK):
+        read.at(position, 2000 - position)
+    assert read.chunks.asked == 20
+    read.at(2000, 2 * CHUNK)
+    assert read.chunks.asked == 30
+
+
 def test_a_jump_asks_for_no_more_than_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the last chunk proves, once, that all are of one size."""
     read = reading([*EVEN, 7], monkeypatch)
