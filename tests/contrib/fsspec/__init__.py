@@ -1,0 +1,1 @@
+"""Buckets as fsspec sees them."""

@@ -1,0 +1,19 @@
+"""A file system for each test, and the bucket that it looks at."""
+
+from __future__ import annotations
+
+import pytest
+
+from objstore import LocalServer, ObjectStore
+from objstore.contrib.fsspec import ObjectFileSystem
+
+
+@pytest.fixture
+def fs(server: LocalServer) -> ObjectFileSystem:
+    return ObjectFileSystem(server.url)
+
+
+@pytest.fixture
+def root(store: ObjectStore) -> str:
+    """The path of the test's bucket."""
+    return store.name
