@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from objstore.contrib.ranges import MAX_RANGES, Answer, answer
 
@@ -240,3 +243,23 @@ def test_other_methods_know_no_304_and_no_ranges() -> None:
     assert ask("PUT", if_modified_since=DATE).status == 200
     answered = ask("PUT", if_match='"a"', range="bytes=0-4")
     assert (answered.status, answered.pieces) == (200, ())
+
+
+PLACE = st.sampled_from(["", *map(str, range(12))])
+
+
+@given(
+    st.lists(st.tuples(PLACE, PLACE).map("-".join), max_size=5).map(
+        lambda x: f"bytes={','.join(x)}"
+    ),
+    st.integers(0, 10),
+)
+@settings(max_examples=50)
+def test_whatever_is_asked_for_is_answered(asked: str, size: int) -> None:
+    """With bytes that are there, none of them twice, and as many as are announced."""
+    answered = ask(size=size, range=asked)
+    assert answered.status in (200, 206, 416)
+    found = sorted(pieces(answered))
+    assert all(0 <= start < end <= size for start, end in found) or found == [(0, size)]
+    assert all(one[1] < other[0] for one, other in pairwise(found))
+    assert dict(answered.headers)["Content-Length"] == str(answered.length)
