@@ -43,7 +43,7 @@ def web(run: Run) -> None:
     """Small ones and parts by the second, large ones by their bytes; who is asked in turns."""
     folder = run.ground.folder / "web"
     folder.mkdir()
-    requests = run.scale.pick(2000, 200)
+    requests = run.scale.pick(800, 200)
     with run.ground.bucket() as store, contextlib.ExitStack() as ending:
         for name, size in (("small", 1 << 10), ("large", LARGE)):
             store.put(name, run.data(size))
@@ -57,9 +57,9 @@ def web(run: Run) -> None:
         since = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
         work = {
             "1 KiB": ("small", {}, (200, 1 << 10), requests),
-            "1 KiB of 64 MiB": ("large", range_, (206, 1 << 10), requests),
+            "1 KiB of 64 MiB": ("large", range_, (206, 1 << 10), requests // 4),
             "not modified": ("small", since, (304, 0), requests),
-            "64 MiB": ("large", {}, (200, LARGE), run.scale.pick(8, 4)),
+            "64 MiB": ("large", {}, (200, LARGE), 4),
         }
         contenders = {
             (who, what): Contender(f"{who}, {what}", partial(_ask, port, path + name, *rest))
