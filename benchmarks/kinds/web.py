@@ -1,4 +1,4 @@
-"""Objects by HTTP, beside files of the disk: gunicorn with Flask, and nginx."""
+"""Objects by HTTP, beside files of the disk: gunicorn with Flask and Django, and nginx."""
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ def _gunicorn(run: Run, folder: Path, bucket: str) -> Iterator[dict[str, tuple[i
     with _running(command, port, {**os.environ, **ours, "HOME": str(folder)}):
         yield {
             "send_object": (port, "/send_object/"),
+            "object_response": (port, "/object_response/"),
             "Flask's send_file, a file": (port, "/send_file/"),
         }
 
