@@ -243,21 +243,20 @@ class Records:
         return parse_expected(stored.header)
 
     def start_publish(
-        self, info: ObjectInfo, expected: int, encoded: bytes | None = None
+        self, info: ObjectInfo, expected: int, encoded: bytes | None = None, *, along: bool = False
     ) -> PendingAck:
         """Publish a record in place of the one with revision ``expected`` (0: none).
 
         Arguments:
             info: what it says.
             expected: the revision to replace.
-            encoded: the same, by :func:`~objstore.model.record_json.encode_info`, where that is
-                at hand.
+            encoded: the same as it is stored, where that is at hand.
+            along: whether it may wait for what is sent next.
 
         Returns:
             What the acknowledgement is to be taken from, and with it the record's revision. It
             raises RevisionMismatchError where another record is stored, RequestTimeoutError and
-            ConnectionLostError where it is unknown whether it was stored, and other errors where
-            it was not.
+            ConnectionLostError where that is unknown, and other errors where it was not stored.
 
         Raises:
             InvalidOptionError: it is larger than a message may be.
@@ -274,12 +273,12 @@ class Records:
                 meta_subject(self.bucket, info.name),
                 encoded,
                 what,
-                # ADR-20: one record for each name; without it those before stay.
-                rollup=True,
+                rollup=True,  # ADR-20: one record for each name; without it those before stay
                 expected_sequence=expected,
                 ttl=info.ttl,
                 states_ttl=True,
                 facts=facts,
+                along=along,
             )
         except ObjStoreError as error:
             about(**facts).tell(error)

@@ -31,6 +31,7 @@ class ChunkChannel:
         stored: how many chunks are stored already.
         sequence: of the last of them.
         timeout: for one acknowledgement, in seconds.
+        along: whether a small chunk may wait for what is sent next.
     """
 
     def __init__(
@@ -41,11 +42,14 @@ class ChunkChannel:
         stored: int,
         sequence: int,
         timeout: float,
+        *,
+        along: bool = False,
     ) -> None:
         self._records = records
         self._raw = check_subject(subject)
         self._base = stored
         self._header = header
+        self._along = along
         self._window = AckWindow(subject, timeout, stored, sequence)
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
@@ -102,6 +106,8 @@ class ChunkChannel:
         parts = encode_publish(self._raw, chunk, reply, self._header)
         # Before it is sent: the reader thread may have the answer before transmit returns.
         window.add(len(chunk))
+        if self._along and len(parts) == 1 and self._session.piggyback(parts[0], window):
+            return
         self._session.transmit(parts, window)
 
     def finish(self) -> None:
@@ -111,7 +117,14 @@ class ChunkChannel:
             ObjStoreError: it is not.
         """
         window = self._window
+        if window.stored < window.sent:
+            self._flush()
         window.wait(lambda: window.stored == window.sent)
+
+    def _flush(self) -> None:
+        """Send the chunks that wait for what is sent next, since their answers are waited for."""
+        if self._along:
+            self._session.flush_piggybacked()
 
     def _deliver(self, message: Message) -> None:
         """Take an acknowledgement; its subject ends in the chunk's number."""
@@ -138,6 +151,7 @@ class ChunkChannel:
         The server stores from a queue, past which a purge would slip: chunks would be stored
         after they were to be removed.
         """
+        self._flush()
         self._window.settle(self._is_answered)
 
     def recover(self, kept: Mapping[int, Buffer]) -> tuple[int, int]:

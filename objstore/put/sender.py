@@ -83,9 +83,18 @@ class ChunkSender:
         subject: of the chunks.
         header: of each.
         timeout: for one acknowledgement, in seconds.
+        along: whether small chunks may wait for what is sent next, see :class:`ChunkChannel`.
     """
 
-    def __init__(self, records: Records, subject: str, header: bytes, timeout: float) -> None:
+    def __init__(
+        self,
+        records: Records,
+        subject: str,
+        header: bytes,
+        timeout: float,
+        *,
+        along: bool = False,
+    ) -> None:
         self._records = records
         self._subject = subject
         self._header = header
@@ -97,12 +106,12 @@ class ChunkSender:
         self._state = State.SMOOTH
         self._failing_since = 0.0  # when it last began to make no progress
         self._made_room = False  # in a bucket full of tombstones, once
-        self._channel = self._new_channel(0, 0)
+        self._channel = self._new_channel(0, 0, along=along)
 
-    def _new_channel(self, stored: int, sequence: int) -> ChunkChannel:
+    def _new_channel(self, stored: int, sequence: int, *, along: bool = False) -> ChunkChannel:
         """Open a channel that goes on after so many chunks."""
         return ChunkChannel(
-            self._records, self._subject, self._header, stored, sequence, self._timeout
+            self._records, self._subject, self._header, stored, sequence, self._timeout, along=along
         )
 
     @property

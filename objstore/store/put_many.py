@@ -18,6 +18,7 @@ from objstore.put.source import Source, choose_chunk_size
 from objstore.put.upload import Put
 from objstore.store import write
 from objstore.store.handle import BucketHandle
+from objstore.wire.jetstream.api import JetStream
 
 __all__ = ["put_described", "put_many"]
 
@@ -26,9 +27,10 @@ LOG = logging.getLogger("objstore")
 #: How many objects are under way at once, and how many of these with their metadata.
 AHEAD, PUBLISHED = 64, 32
 
-#: On one machine this stores as fast as single puts, or up to 2.3 times: about half of its
-#: time go into sending each message by itself, for the reader thread takes the interpreter
-#: meanwhile (152 µs for a send that takes 5). Gathering the commands of a window would help.
+#: The messages of so many objects are sent at once: after a send of its own for each of them this
+#: thread had to wait until the reader thread gave the interpreter back. It takes 0.8 of the
+#: processor time.
+GATHERED = 16
 
 #: The largest object that takes part, in bytes, and how many are under way at once. Larger ones
 #: go one by one, which fills the connection anyway.
@@ -49,7 +51,7 @@ def put_many(
             f"items are an iterable of pairs (name, payload), not {type(items).__name__}{hint}"
         )
     timeout = check_timeout(timeout)
-    under_way = _UnderWay(handle.jetstream.patience)
+    under_way = _UnderWay(handle.jetstream)
     source = iter(items)
     try:
         while _start_next(handle, source, under_way, description, timeout):
@@ -132,7 +134,7 @@ def _start(
         info.options.chunk_size, source.size, write.largest_chunk(handle, info)
     )
     put = write.begin_put(
-        handle, info, size, None, None, timeout=timeout, expected_size=source.size
+        handle, info, size, None, None, timeout=timeout, expected_size=source.size, along=True
     )
     put.finish_description = finish
     under_way.add(put, source.size or 0)
@@ -140,6 +142,7 @@ def _start(
         with _about(put):
             for chunk in source.chunks(size):
                 put.send(chunk)
+        under_way.send_some()
     except Exception:
         under_way.drop_last()
         put.abort()
@@ -154,15 +157,15 @@ class _UnderWay:
     """Objects whose chunks were sent, in order; of the first ones the metadata, too.
 
     Arguments:
-        patience: how long :meth:`abort` tries, in seconds.
+        jetstream: the account.
 
     Attributes:
         stored: those that are done.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, jetstream: JetStream) -> None:
         self.stored: list[ObjectInfo] = []
-        self._patience = patience
+        self._jetstream = jetstream
         self._puts: deque[tuple[Put, int]] = deque()
         self._names: set[str] = set()
         self._bytes = 0
@@ -186,27 +189,29 @@ class _UnderWay:
         self._names.add(put.described.name)
         self._bytes += size
 
+    def send_some(self) -> None:
+        """Send what waits to be sent together, if it is enough. Never fails."""
+        if len(self._puts) % GATHERED == 0:
+            self.send()
+
     def drop_last(self) -> None:
         """Drop the put that was added last."""
         put, size = self._puts.pop()
         self._names.discard(put.described.name)
         self._bytes -= size
 
+    def send(self) -> None:
+        """Send what waits to be sent together. Never fails."""
+        self._jetstream.connection.session.flush_piggybacked()
+
     def step(self) -> None:
-        """Publish the metadata of some, and wait until the first one is stored.
+        """Publish the metadata of some, if it is their turn, and wait until one more is stored.
 
         Raises:
             Exception: it could not be.
         """
-        while self._published < min(len(self._puts), PUBLISHED) and self._failure is None:
-            put, _ = self._puts[self._published]
-            try:
-                with _about(put):
-                    put.publish()
-            except Exception as error:  # noqa: BLE001 - raised when those before are stored
-                self._failure = error
-            else:
-                self._published += 1
+        if self._published <= PUBLISHED - GATHERED:
+            self._publish()
         if self._failure is not None and not self._published:
             raise self._failure
         put, size = self._puts[0]
@@ -216,6 +221,19 @@ class _UnderWay:
         self._names.discard(put.described.name)
         self._bytes -= size
         self._published -= 1
+
+    def _publish(self) -> None:
+        """Publish the metadata of the next ones, until one fails."""
+        while self._published < min(len(self._puts), PUBLISHED) and self._failure is None:
+            put, _ = self._puts[self._published]
+            try:
+                with _about(put):
+                    put.publish()
+            except Exception as error:  # noqa: BLE001 - raised when those before are stored
+                self._failure = error
+            else:
+                self._published += 1
+        self.send()
 
     def make_room(self) -> None:
         """Wait until half of the puts are stored.
@@ -252,7 +270,8 @@ class _UnderWay:
 
         Where the server does not answer, this ends after one patience, not one for each.
         """
-        deadline = time.monotonic() + self._patience
+        self.send()
+        deadline = time.monotonic() + self._jetstream.patience
         left = 0
         for put, _ in self._puts:
             if time.monotonic() < deadline:

@@ -159,6 +159,8 @@ def begin_put(
     bar: Bar = NO_PROGRESS,
     timeout: float | None = None,
     expected_size: int | None = None,
+    *,
+    along: bool = False,
 ) -> Put:
     """Start a put of what ``info`` describes, with a nuid of its own."""
     info = _prepare(handle, info, chunk_size)
@@ -166,7 +168,7 @@ def begin_put(
     # With if_revision nobody decides: another revision is an error.
     if on_conflict is None and if_revision is None:
         on_conflict = _last_one_wins(info)
-    return _new_put(handle, info, current, on_conflict, bar, timeout, expected_size)
+    return _new_put(handle, info, current, on_conflict, bar, timeout, expected_size, along=along)
 
 
 def _prepare(handle: BucketHandle, info: ObjectInfo, chunk_size: int) -> ObjectInfo:
@@ -201,6 +203,8 @@ def _new_put(
     bar: Bar,
     timeout: float | None,
     expected_size: int | None,
+    *,
+    along: bool = False,
 ) -> Put:
     return Put(
         handle.records,
@@ -211,6 +215,7 @@ def _new_put(
         progress=bar.update,
         timeout=timeout,
         expected_size=expected_size,
+        along=along,
     )
 
 

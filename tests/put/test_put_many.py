@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from objstore import (
     PayloadFileError,
     StorageFullError,
 )
-from objstore.store.put_many import AHEAD, SMALL
+from objstore.store.put_many import AHEAD, GATHERED, SMALL
 from tests.support.proxy import Proxy, chunks_of, metadata_of, nth
 from tests.support.streams import orphans
 
@@ -49,6 +50,50 @@ def test_in_order(store: ObjectStore) -> None:
         assert stored is not None
         assert stored == info
     assert store.verify().ok
+
+
+def test_small_messages_go_together(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as fewer objects than are gathered were taken, nothing of them is sent."""
+    link: Any = store._handle.jetstream.connection.session._link
+    send, mine = link.transport.send, threading.get_ident()
+    sent: list[bytes] = []
+    taken: list[int] = []
+
+    def noted(parts: Any) -> None:
+        if threading.get_ident() == mine:  # the reader thread answers PINGs
+            sent.append(b"".join(parts))
+        send(parts)
+
+    def items() -> Iterator[tuple[str, bytes]]:
+        for item in numbered(GATHERED):
+            taken.append(len(sent))
+            yield item
+
+    monkeypatch.setattr(link.transport, "send", noted)
+    store.put_many(items())
+    assert taken == [0] * GATHERED
+    assert sent[0].count(b"PUB $O.") == GATHERED  # the chunks, and between them questions
+    assert contents(store) == dict(numbered(GATHERED))
+
+
+def test_a_payload_fails_behind_a_chunk(store: ObjectStore, shared_client: Client) -> None:
+    """That chunk had not been sent; it goes, and is removed."""
+
+    class Failing:
+        """A file of four bytes, of which two can be read."""
+
+        size, reads = 4, iter([b"12"])
+
+        def read(self, _size: int) -> bytes:
+            for data in self.reads:
+                return data
+            raise OSError("no more")
+
+    description = ObjectMeta("failing", max_chunk_size=2)
+    with pytest.raises(OSError, match="no more"):
+        store.put_many([("before", b"stored"), (description, Failing())])
+    assert contents(store) == {"before": b"stored"}
+    assert orphans(shared_client, store) == set()
 
 
 def test_nothing(store: ObjectStore) -> None:

@@ -47,11 +47,14 @@ class ScriptedChannel:
     faults: deque[Fault | None]
     late_faults: deque[Fault]
 
-    def __init__(self, records: Any, _subject: str, header: bytes, *place: Any) -> None:
+    def __init__(
+        self, records: Any, _subject: str, header: bytes, *place: Any, along: bool
+    ) -> None:
         self.bucket: ScriptedBucket = records
         stored, sequence, timeout = place
         self.position: tuple[int, int] = stored, sequence
         self.options = header, timeout
+        self.along = along
         self.sent: list[bytes] = []
         self.closed = self.settled = self.has_unanswered = False
         self.made.append(self)

@@ -199,18 +199,23 @@ class Inbox:
             raise
         return reply
 
-    def start_piggybacked(self, subject: str, payload: bytes) -> PendingReply:
-        """Start a short request, as :meth:`start`, that travels with whatever is sent next.
+    def start_piggybacked(
+        self, subject: str, payload: Buffer, *, header: bytes = b""
+    ) -> PendingReply:
+        """Start a request, as :meth:`start`, that travels with whatever is sent next.
 
         A system call and a change of threads less. What is sent next should come soon, from this
-        thread; :meth:`PendingReply.flush_piggybacked` is for the case that it does not.
+        thread; :meth:`PendingReply.flush_piggybacked` is for the case that it does not. A large
+        one is sent at once.
         """
         raw, session = check_subject(subject), self._session
+        if len(payload) + len(header) > session.max_payload:  # as in start
+            check_size(session, len(payload) + len(header))
         reply = self._new_reply(self, session, subject)
         reply.address = self.open(reply.deliver)
         try:
-            parts = encode_publish(raw, payload, reply.address.encode())
-            if not session.piggyback(parts[0], reply):
+            parts = encode_publish(raw, payload, reply.address.encode(), header)
+            if len(parts) > 1 or not session.piggyback(parts[0], reply):
                 session.transmit(parts, reply)
         except BaseException:
             reply.close()
@@ -304,7 +309,8 @@ class PendingReply:
 
     def flush_piggybacked(self) -> None:
         """Send the request now, if it still waits for something to go along with. Never fails."""
-        self._session.flush_piggybacked()
+        if self._message is None and self.error is None:  # else it has gone
+            self._session.flush_piggybacked()
 
     def __enter__(self) -> PendingReply:
         return self

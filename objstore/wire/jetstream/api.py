@@ -442,12 +442,14 @@ class JetStream:
         ttl: timedelta | None = None,
         states_ttl: bool = False,
         facts: Mapping[str, str] | None = None,
+        along: bool = False,
     ) -> PendingAck:
         """Publish one message; the acknowledgement is taken later. Otherwise as :meth:`publish`.
 
         Arguments:
             states_ttl: say the life time in our own header, too: delete markers lengthen it.
             facts: attributes for the error, if it is one.
+            along: whether it may wait for what is sent next, see :meth:`Inbox.start_piggybacked`.
 
         Raises:
             InvalidNameError, InvalidOptionError, ConnectionLostError: nothing was sent.
@@ -456,7 +458,9 @@ class JetStream:
             header = ROLLUP_OVER % expected_sequence  # every record's, but for those that expire
         else:
             header = publish_header(rollup, expected_sequence, ttl, states_ttl=states_ttl)
-        pending = self.connection.inbox.start(subject, payload, header=header)
+        inbox = self.connection.inbox
+        start = inbox.start_piggybacked if along else inbox.start
+        pending = start(subject, payload, header=header)
         return PendingAck(pending, what, facts or {}, self.timeout)
 
     def read(self, request: ReadRequest) -> StoredMessage | None:
