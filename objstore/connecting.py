@@ -7,11 +7,10 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from objstore.client import Client
 from objstore.errors import InvalidOptionError, MissingDependencyError
-from objstore.events import Event
 from objstore.wire.connection.arguments import inbox_prefix as check_inbox_prefix
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.connection import Connection
@@ -19,6 +18,9 @@ from objstore.wire.connection.contexts import ContextSettings, load_settings
 from objstore.wire.connection.requests import INBOX_PREFIX
 from objstore.wire.connection.servers import parse_servers
 from objstore.wire.jetstream.prefix import make_prefix
+
+if TYPE_CHECKING:
+    from objstore.events import Event
 
 __all__ = ["ConnectOptions", "connect"]
 

@@ -88,8 +88,8 @@ class Retry(Event, frozen=True):
     Attributes:
         operation: what is tried again: ``"request"``, ``"put"`` (chunks are sent again),
             ``"commit"`` (the record of an object) or ``"get"``.
-        bucket, name: of the object; ``""``: it belongs to a request, whose subject is known.
-        subject: of that request, else ``""``.
+        bucket, name: of the object; ``""`` where only the subject is known.
+        subject: where a request goes, or chunks; else ``""``.
         error: why.
     """
 
@@ -102,6 +102,9 @@ class Retry(Event, frozen=True):
 
 class SlowServer(Event, frozen=True):
     """An answer has not come for a second, and is awaited further.
+
+    Of a large put's chunks this is not told: where none is acknowledged for one time-out, there is
+    a :class:`Retry`.
 
     Attributes:
         subject: where the question went.

@@ -23,7 +23,7 @@ from objstore.events import (
     Retry,
     SlowServer,
 )
-from objstore.wire.connection import requests
+from objstore.wire.connection import observer
 from tests.support.proxy import Proxy, calls, chunks_of, metadata_of
 from tests.support.striking import Strikes, inner_calls, outer_calls
 from tests.support.waiting import PATIENCE, eventually
@@ -177,7 +177,7 @@ def test_a_slow_server(
     proxy: Proxy, store: ObjectStore, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told while the call still waits; an answer that never comes, with the request."""
-    monkeypatch.setattr(requests, "SLOW", 0.05)
+    monkeypatch.setattr(observer, "SLOW", 0.05)
     with objstore.connect(proxy.url, timeout=PATIENCE, on_event=seen.note) as client:
         far = client.object_store(store.name, create=False)
         rule = proxy.down.hold(proxy.answers(metadata_of(store.name)))

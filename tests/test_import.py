@@ -16,7 +16,10 @@ pytestmark = pytest.mark.newest_server
 
 #: Each takes 5 ms or more to import: of Python's own, of others, and our rooms for rare work.
 DEAR = ["asyncio", "click", "email", "http", "importlib.metadata", "subprocess", "tqdm", "urllib3"]
-RARE = ["care", "cli", "local_server", "store.folders", "store.maintenance", "model.stream_info"]
+RARE = [
+    "care", "cli", "events", "local_server", "model.stream_info", "store.folders",
+    "store.maintenance", "wire.connection.observer",
+]  # fmt: skip
 
 
 def printed(code: str) -> str:

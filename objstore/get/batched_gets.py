@@ -22,7 +22,6 @@ from objstore.errors import (
     PermissionDeniedError,
     RequestTimeoutError,
 )
-from objstore.events import Retry, SlowServer
 from objstore.get.integrity import Payload, check_count, why_incomplete
 from objstore.get.layout import Layout
 from objstore.get.whole_buffer import WholeObjectBuffer
@@ -263,7 +262,7 @@ class BatchedGets:
             raise
         except ConnectionLostError as error:
             if (observer := self._jetstream.observer) is not None:
-                observer.tell(Retry("get", self._info.bucket, self._info.name, error=error))
+                observer.retry("get", error, bucket=self._info.bucket, name=self._info.name)
             self._broke()
             return _Ended(error)
         except PermissionDeniedError:
@@ -272,8 +271,7 @@ class BatchedGets:
             return None
         if message is None:
             if (observer := self._jetstream.observer) is not None:
-                seconds = time.monotonic() - silent_since
-                observer.tell(SlowServer(batch.get.subject, seconds))
+                observer.slow(batch.get.subject, time.monotonic() - silent_since)
             self.close()
             self._resize()  # maybe only one answer arrives
             if time.monotonic() - silent_since >= max(timeout, self._election):

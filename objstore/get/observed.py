@@ -78,4 +78,4 @@ def tell_got(
         error: why not all were; None: they were.
     """
     seconds = time.monotonic() - begun
-    observer.tell(GetDone(bucket, name, size, seconds, observer.server, error))
+    observer.tell_from_anywhere(GetDone(bucket, name, size, seconds, observer.server, error))

@@ -27,7 +27,6 @@ from objstore.errors import (
     StorageFullError,
     is_transient,
 )
-from objstore.events import Retry
 from objstore.metadata.current import own_record
 from objstore.metadata.records import Records
 from objstore.metadata.tombstones import make_room
@@ -215,7 +214,6 @@ class _Attempts:
         self._overtaken = 0
         self._before = Before.NOTHING
         self._lost: ObjStoreError | None = None  # the last answer that did not come
-        self._failed: ObjStoreError | None = None  # why the last attempt is not the last
         self._made_room = False
         self._stored: ObjectInfo | None = None  # what is in the record's place
 
@@ -231,7 +229,7 @@ class _Attempts:
             self._take(step, outcome)
             if (observer := self._records.jetstream.observer) is not None:
                 info = self._info
-                observer.tell(Retry("commit", info.bucket, info.name, error=self._failed))
+                observer.retry("commit", self._failed, bucket=info.bucket, name=info.name)
             before = self._before
             outcome = self._attempt()
 

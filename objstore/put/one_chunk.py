@@ -18,7 +18,6 @@ from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest, options_for
 from objstore.model.record_json import encode_info
 from objstore.put.sender import LONG
-from objstore.put.telling import tell_stored_at_once
 from objstore.put.upload import Put, remove_replaced
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import parse_pub_ack
@@ -135,6 +134,8 @@ class OneChunk:
         if stored is None:
             return self._go_on(chunk, failed)
         if (observer := records.jetstream.observer) is not None:
+            from objstore.put.telling import tell_stored_at_once
+
             tell_stored_at_once(observer, stored, self._begun)
         return stored
 

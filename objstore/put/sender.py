@@ -19,7 +19,6 @@ from objstore.errors import (
     StorageFullError,
     is_transient,
 )
-from objstore.events import Retry
 from objstore.metadata.records import Records
 from objstore.metadata.tombstones import make_room
 from objstore.put.channel import ChunkChannel
@@ -264,7 +263,7 @@ class ChunkSender:
                 raise cause
             if (observer := self._records.jetstream.observer) is not None:
                 bucket = self._records.bucket
-                observer.tell(Retry("put", bucket, subject=self._subject, error=error))
+                observer.retry("put", error, bucket=bucket, subject=self._subject)
             try:
                 if isinstance(error, RequestTimeoutError):  # or NoRespondersError
                     self._records.known.check_after_fault()

@@ -33,11 +33,11 @@ def read_part(
         error = None  # else it would hold this frame, which holds it
 
 
-def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Read whole objects, in the order of their names, and tell of each who wants to know."""
-    found = read.get_many(handle, names)
-    observer = handle.jetstream.observer
-    return found if observer is None else _told(handle, observer, found)
+def get_many(
+    handle: BucketHandle, observer: Observer, names: Iterable[str]
+) -> Iterator[tuple[str, bytes | None]]:
+    """Read whole objects, in the order of their names, and tell the observer of each."""
+    return _told(handle, observer, read.get_many(handle, names))
 
 
 def _told(
@@ -55,11 +55,10 @@ def _told(
         raise
 
 
-def read_parts(handle: BucketHandle, ranges: Iterable[Range]) -> Iterator[bytes]:
-    """Read parts of objects, in order, and tell of each who wants to know."""
-    observer = handle.jetstream.observer
-    if observer is None:
-        return read.read_parts(handle, ranges)
+def read_parts(
+    handle: BucketHandle, observer: Observer, ranges: Iterable[Range]
+) -> Iterator[bytes]:
+    """Read parts of objects, in order, and tell the observer of each."""
     check_ranges(ranges)
     names: deque[str] = deque()
     parts = read.read_parts(handle, _noted(ranges, names))

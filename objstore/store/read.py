@@ -13,9 +13,7 @@ from objstore.errors import (
     ObjectChangedError,
     ObjStoreError,
 )
-from objstore.events import Retry
 from objstore.get.chunks import only_chunk
-from objstore.get.observed import observed_result
 from objstore.get.ranges import Range, check_ranges, read_ranges
 from objstore.get.read_many import read_many
 from objstore.get.reader import ObjectResult
@@ -89,6 +87,8 @@ def get(
         return None
     if observer is None:
         return _open(*found, start, end, progress)
+    from objstore.get.observed import observed_result
+
     opening = partial(observed_result, observer=observer, begun=begun)
     return _open(*found, start, end, progress, opening)
 
@@ -129,7 +129,7 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
 def _tell_retry(handle: BucketHandle, name: str, error: ObjStoreError) -> None:
     """Tell whoever wants to know that an object is read again."""
     if (observer := handle.jetstream.observer) is not None:
-        observer.tell(Retry("get", handle.name, name, error=error))
+        observer.retry("get", error, bucket=handle.name, name=name)
 
 
 def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:

@@ -357,9 +357,11 @@ class ObjectStore(Uncopied):
             InvalidOptionError: one name was given, not several.
             As :meth:`read_bytes`, for the first object that fails.
         """
-        from objstore.store import observed
+        if (observer := self._handle.jetstream.observer) is not None:
+            from objstore.store import observed
 
-        return observed.get_many(self._handle, names)
+            return observed.get_many(self._handle, observer, names)
+        return read.get_many(self._handle, names)
 
     def read_bytes(self, name: str) -> bytes:
         """Read a whole object. One that is overwritten meanwhile is read again.
@@ -442,9 +444,11 @@ class ObjectStore(Uncopied):
 
         Source: ADR-31 for the direct gets.
         """
-        from objstore.store import observed
+        if (observer := self._handle.jetstream.observer) is not None:
+            from objstore.store import observed
 
-        return observed.read_parts(self._handle, ranges)
+            return observed.read_parts(self._handle, observer, ranges)
+        return read.read_parts(self._handle, ranges)
 
     def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
         """Return the record of an object; links are not followed.

@@ -7,10 +7,9 @@ import ssl
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from objstore.errors import ConnectionClosedError, InvalidOptionError
-from objstore.events import Event
 from objstore.pynats2_compat import NATSClient, NATSSubscription
 from objstore.uncopied import Uncopied
 from objstore.wire.codec.commands import check_subject, encode_publish
@@ -24,11 +23,14 @@ from objstore.wire.connection.callbacks import CallbackThread
 from objstore.wire.connection.dial import DialOptions, program_name
 from objstore.wire.connection.first_use import FirstUse, FromFirstUse
 from objstore.wire.connection.messages import Msg
-from objstore.wire.connection.observer import Observer
 from objstore.wire.connection.requests import INBOX_PREFIX, Inbox, check_size
 from objstore.wire.connection.servers import DEFAULT_URL, Server, ServerPool, parse_servers
 from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Handler, Subscription
+
+if TYPE_CHECKING:
+    from objstore.events import Event
+    from objstore.wire.connection.observer import Observer
 
 __all__ = ["Connection", "Msg"]
 
@@ -129,7 +131,7 @@ class Connection(Uncopied, NATSClient):
         tls_options = TLSOptions(*files, verify=tls_verify, first=tls_first, context=own)
         tls_options.validate()
         super().__init__(servers[0].url, name=name, workers=workers)
-        self.observer = None if on_event is None else Observer(on_event)
+        self.observer = None if on_event is None else _observer(on_event)
         # pynats2's attributes: its _vhost() puts the prefix before subjects.
         self._vhost_name, self._vhost_len = servers[0].prefix, len(servers[0].prefix)
         self._dial_options = DialOptions(
@@ -176,9 +178,12 @@ class Connection(Uncopied, NATSClient):
             replace(self._dial_options),
             reconnect_timeout=self.reconnect_timeout,
             ping_interval=self._interval,
-            observer=self.observer,
+            hearer=self.observer,
         )
-        inbox = Inbox(session, self._vhost(self._inbox_prefix), self.observer)
+        new_reply = None
+        if self.observer is not None:
+            self.observer.session, new_reply = session, self.observer.new_reply
+        inbox = Inbox(session, self._vhost(self._inbox_prefix), new_reply)
         try:
             session.start()
             # close() came while this dialled, and found no session to close.
@@ -464,6 +469,13 @@ class _UserSubscription(NamedTuple):
     public: NATSSubscription
     wire: Subscription
     before: int
+
+
+def _observer(on_event: Callable[[Event], object]) -> Observer:
+    # Imported here: most programs have none.
+    from objstore.wire.connection.observer import Observer
+
+    return Observer(on_event)
 
 
 def _flat(payload: Buffer) -> Buffer:

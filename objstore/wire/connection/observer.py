@@ -7,44 +7,32 @@ connection is told on a thread of its own, for the reader thread must never run 
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Protocol
 
 from objstore.errors import InvalidOptionError
-from objstore.events import Disconnected, Event, Reconnected
+from objstore.events import Disconnected, Event, Reconnected, Request, Retry, SlowServer
+from objstore.wire.codec.protocol import Message
 from objstore.wire.connection.callbacks import CallbackThread
-from objstore.wire.connection.dial import Link
+from objstore.wire.connection.requests import Inbox, PendingReply
+from objstore.wire.connection.session import Session
 
-__all__ = ["Observer", "Outages"]
+__all__ = ["ObservedReply", "Observer"]
 
 LOG = logging.getLogger("objstore")
 
-#: What happens again and again is logged so often, in seconds: that the events' function fails,
-#: and that there is no connection.
+#: A function that fails with each event is logged so often, in seconds.
 LOG_EVERY = 60.0
 
-#: A connection that lasts no longer is lost again, in seconds: that too is logged so often.
-HASTY = 1.0
+#: An answer that takes longer is told of as slow, in seconds.
+SLOW = 1.0
 
 #: What the events' function does itself is not told: it would go round in a circle. A context
 #: variable, not a thread's: greenlets take turns in one thread.
 _telling: ContextVar[bool] = ContextVar("objstore_telling", default=False)
-
-
-class Told(Protocol):
-    """What an observer wants to know of a session."""
-
-    @property
-    def is_reentrant(self) -> bool:
-        """Whether this thread must not wait for the server."""
-
-    @property
-    def server_url(self) -> str | None:
-        """Address of the server connected to, or None."""
 
 
 class Observer:
@@ -60,7 +48,7 @@ class Observer:
         InvalidOptionError: it cannot be called.
     """
 
-    session: Told | None = None
+    session: Session | None = None
 
     def __init__(self, callback: Callable[[Event], object]) -> None:
         if not callable(callback):
@@ -85,20 +73,41 @@ class Observer:
         """The address of the server connected to, or ``""``."""
         return "" if self.session is None else self.session.server_url or ""
 
-    def tell(self, event: Event) -> None:
-        """Call the function in this thread; in the events' thread where it could not wait.
+    def tell_from_anywhere(self, event: Event) -> None:
+        """Call the function in this thread, or in the events' thread where it could not wait.
 
-        That is where a finalizer or a signal handler has interrupted a call of the client.
+        That is where a finalizer or a signal handler has interrupted a call of the client. (What
+        has asked the server something just now is in no such place, and spares itself the look.)
         """
         if self.session is not None and self.session.is_reentrant:
             self.tell_later(event)
         else:
-            self._call(event)
+            self.tell(event)
 
     def tell_later(self, event: Event) -> None:
         """Call the function in the events' thread, after all that was told there before."""
         if not _telling.get():
-            self._thread.put(self._call, event, 0)
+            self._thread.put(self.tell, event, 0)
+
+    def new_reply(self, inbox: Inbox, session: Session, subject: str) -> PendingReply:
+        """Make what waits for a reply and tells when it has come."""
+        return ObservedReply(self, inbox, session, subject)
+
+    def retry(
+        self,
+        operation: str,
+        error: BaseException,
+        *,
+        bucket: str = "",
+        name: str = "",
+        subject: str = "",
+    ) -> None:
+        """Tell that something is tried again; as :class:`~objstore.events.Retry`."""
+        self.tell(Retry(operation, bucket, name, subject, error))
+
+    def slow(self, subject: str, seconds: float) -> None:
+        """Tell that an answer is late."""
+        self.tell(SlowServer(subject, seconds))
 
     def disconnected(self, server: str, error: BaseException | None) -> None:
         """Tell of the end of a connection; never blocks."""
@@ -108,7 +117,8 @@ class Observer:
         """Tell of a connection's return; never blocks."""
         self.tell_later(Reconnected(server, seconds))
 
-    def _call(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
+        """Call the function in this thread, which holds no lock of the connection."""
         if _telling.get():
             return
         token = _telling.set(True)
@@ -132,61 +142,54 @@ class Observer:
             self._logged, self._failures = now, 0
 
 
-class Outages:
-    """Logs, and tells an observer, that a connection is lost, still away, and back.
-
-    Only the reader thread calls it.
+class ObservedReply(PendingReply):
+    """A request under way that an observer is told of: when it is done, and where that is slow.
 
     Arguments:
-        observer: is told; None: nobody is.
-        patience: how long calls wait for the connection, in seconds.
+        observer: that.
+        inbox, session, subject: as of :class:`~objstore.wire.connection.requests.PendingReply`.
     """
 
-    def __init__(self, observer: Observer | None, patience: float) -> None:
+    __slots__ = ("_begun", "_came", "_observer")
+
+    def __init__(self, observer: Observer, inbox: Inbox, session: Session, subject: str) -> None:
+        super().__init__(inbox, session, subject)
         self._observer = observer
-        self._patience = patience
-        self._since = 0.0
-        self._said = self._returned = -LOG_EVERY
-        self._level = logging.WARNING
+        self._begun = time.monotonic()
+        self._came: float | None = None
 
-    def begin(self, link: Link, cause: BaseException | None) -> None:
-        """Note that a connection was lost."""
-        self._since = now = time.monotonic()
-        # A server that takes connections only to end them must not fill the log.
-        again = now - self._returned < HASTY and now - self._said < LOG_EVERY
-        # At the interpreter's exit its own server goes, and nobody waits any more.
-        is_exit = not threading.main_thread().is_alive()
-        is_news = not (again or is_exit or link.ended_here)
-        self._level = logging.WARNING if is_news else logging.INFO
-        self._said = now if is_news else self._said
-        meanwhile = f"wait up to {self._patience:g} s for it" if self._patience else "fail"
-        LOG.log(
-            self._level,
-            "lost the connection to %s: %s; reconnecting, and meanwhile calls %s",
-            link.server.url,
-            cause,
-            meanwhile,
-        )
-        if self._observer is not None:
-            self._observer.disconnected(link.server.url, cause)
+    def deliver(self, message: Message) -> None:
+        """Take the reply, and note when it came: it may be looked at much later."""
+        if self._came is None:
+            self._came = time.monotonic()
+        super().deliver(message)
 
-    def go_on(self, cause: BaseException) -> None:
-        """Note that one more attempt to connect has failed; the log says so once a minute."""
-        LOG.debug("reconnecting: %s", cause)
-        now = time.monotonic()
-        if now - max(self._since, self._said) >= LOG_EVERY:
-            self._said = now
-            LOG.warning(
-                "no connection for %.0f s: %s; see whether the server runs and takes this login",
-                now - self._since,
-                cause,
-            )
+    def result(self, timeout: float) -> Message:
+        """Wait for the reply, and tell the observer; as the base class."""
+        error: BaseException | None = None
+        try:
+            self._await(timeout)
+            return super().result(timeout)
+        except BaseException as failure:
+            self.close()
+            error = failure
+            raise
+        finally:
+            seconds = (self._came or time.monotonic()) - self._begun
+            self._observer.tell(Request(self.subject, seconds, error))
+            error = None  # else it would hold this frame, which holds it
 
-    def end(self, server: str) -> None:
-        """Note that there is a connection again."""
-        self._returned = time.monotonic()
-        seconds = self._returned - self._since
-        message = "reconnected to %s after %.1f s; calls that waited go on"
-        LOG.log(self._level, message, server, seconds)
-        if self._observer is not None:
-            self._observer.reconnected(server, seconds)
+    def _await(self, timeout: float) -> None:
+        """Wait for the reply, and tell where it is slow.
+
+        Raises:
+            RequestTimeoutError: it did not come.
+        """
+        if not self._lock.acquire(timeout=min(SLOW, timeout)):
+            if timeout >= SLOW:
+                self._observer.slow(self.subject, time.monotonic() - self._begun)
+            if not self._lock.acquire(timeout=max(0.0, timeout - SLOW)):
+                raise self._timed_out(timeout)
+        # For whoever takes the result; the other of two that come at a time may have released it.
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()

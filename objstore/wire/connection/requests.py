@@ -7,10 +7,9 @@ one in, and no subscription of its own.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
-import time
+from collections.abc import Callable
 
 from objstore.errors import (
     InvalidOptionError,
@@ -18,23 +17,14 @@ from objstore.errors import (
     ObjStoreError,
     RequestTimeoutError,
 )
-from objstore.events import Request, SlowServer
 from objstore.wire.codec.commands import check_subject, encode_publish
 from objstore.wire.codec.protocol import Buffer, Message
 from objstore.wire.connection import forks
 from objstore.wire.connection.nuid import next_nuid
-from objstore.wire.connection.observer import Observer
 from objstore.wire.connection.session import Session
 from objstore.wire.connection.subscriptions import Handler, PlaceOf, RunHandler, Subscription
 
-__all__ = [
-    "INBOX_PREFIX",
-    "NO_RESPONDERS",
-    "Inbox",
-    "ObservedReply",
-    "PendingReply",
-    "check_size",
-]
+__all__ = ["INBOX_PREFIX", "NO_RESPONDERS", "Inbox", "PendingReply", "check_size"]
 
 #: What the subjects of replies begin with, unless another prefix is chosen.
 INBOX_PREFIX = "_INBOX"
@@ -43,8 +33,8 @@ INBOX_PREFIX = "_INBOX"
 #: header block of that answer begins.
 NO_RESPONDERS, _NO_RESPONDERS = 503, b"NATS/1.0 503"
 
-#: An answer that takes longer is told of as slow, in seconds.
-SLOW = 1.0
+
+NewReply = Callable[["Inbox", Session, str], "PendingReply"]
 
 
 class Inbox:
@@ -53,18 +43,17 @@ class Inbox:
     Arguments:
         session: carries the requests.
         prefix: what its subjects begin with, ``_INBOX`` unless the account demands another.
-        observer: is told of each request; None: nobody is.
+        new_reply: makes what waits for a reply; None: a :class:`PendingReply`.
     """
 
     def __init__(
-        self, session: Session, prefix: str = INBOX_PREFIX, observer: Observer | None = None
+        self, session: Session, prefix: str = INBOX_PREFIX, new_reply: NewReply | None = None
     ) -> None:
         check_subject(prefix, "inbox prefix")
         self._session = session
         self._prefix = prefix
-        self.observer = observer
-        # Another class, so that who observes nothing pays nothing, not even for a look.
-        self._new_reply = PendingReply if observer is None else ObservedReply
+        # Of another class where it is observed: who observes nothing does not even pay for a look.
+        self._new_reply: NewReply = new_reply or PendingReply
         self.after_fork()
         forks.register(self)
 
@@ -324,57 +313,6 @@ class PendingReply:
         inbox = self._inbox
         # Not Inbox.close(): it looks into three tables, and a request is in this one only.
         inbox._handlers.pop(self.address[inbox._skip :], None)
-
-
-class ObservedReply(PendingReply):
-    """A request under way that an observer is told of: when it is done, and where that is slow.
-
-    Arguments: as of :class:`PendingReply`; the inbox has the observer.
-    """
-
-    __slots__ = ("_begun", "_came")
-
-    def __init__(self, inbox: Inbox, session: Session, subject: str) -> None:
-        super().__init__(inbox, session, subject)
-        self._begun = time.monotonic()
-        self._came: float | None = None
-
-    def deliver(self, message: Message) -> None:
-        """Take the reply, and note when it came: it may be looked at much later."""
-        if self._came is None:
-            self._came = time.monotonic()
-        super().deliver(message)
-
-    def result(self, timeout: float) -> Message:
-        """Wait for the reply, and tell the observer; as :meth:`PendingReply.result`."""
-        error: BaseException | None = None
-        try:
-            self._await(timeout)
-            return super().result(timeout)
-        except BaseException as failure:
-            self.close()
-            error = failure
-            raise
-        finally:
-            if (observer := self._inbox.observer) is not None:
-                seconds = (self._came or time.monotonic()) - self._begun
-                observer.tell(Request(self.subject, seconds, error))
-            error = None  # else it would hold this frame, which holds it
-
-    def _await(self, timeout: float) -> None:
-        """Wait for the reply, and tell where it is slow.
-
-        Raises:
-            RequestTimeoutError: it did not come.
-        """
-        if not self._lock.acquire(timeout=min(SLOW, timeout)):
-            if timeout >= SLOW and (observer := self._inbox.observer) is not None:
-                observer.tell(SlowServer(self.subject, time.monotonic() - self._begun))
-            if not self._lock.acquire(timeout=max(0.0, timeout - SLOW)):
-                raise self._timed_out(timeout)
-        # For whoever takes the result; the other of two that come at a time may have released it.
-        with contextlib.suppress(RuntimeError):
-            self._lock.release()
 
 
 def check_size(session: Session, size: int) -> None:

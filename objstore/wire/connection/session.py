@@ -46,7 +46,7 @@ from objstore.wire.connection.dial import (
     error_of,
     no_connection,
 )
-from objstore.wire.connection.observer import Observer, Outages
+from objstore.wire.connection.outages import Hearer, Outages
 from objstore.wire.connection.outbox import Outbox
 from objstore.wire.connection.servers import ServerPool
 from objstore.wire.connection.subscribing import Subscribing
@@ -77,7 +77,7 @@ class Session(Subscribing):
         reconnect_timeout: how long an operation waits for a lost connection, in seconds.
         ping_interval: after how much silence the server is asked for a sign of life, in
             seconds; after twice that without one it counts as lost.
-        observer: is told of losses and returns; None: nobody is.
+        hearer: is told of losses and returns; None: nobody is.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class Session(Subscribing):
         *,
         reconnect_timeout: float,
         ping_interval: float,
-        observer: Observer | None = None,
+        hearer: Hearer | None = None,
     ) -> None:
         self._pool = pool
-        self._outages = Outages(observer, reconnect_timeout)
+        self._outages = Outages(hearer, reconnect_timeout)
         self._options = options
         self._reconnect_timeout = reconnect_timeout
         self._ping_interval = ping_interval
@@ -103,8 +103,6 @@ class Session(Subscribing):
         #: How many connections there have been, this one included.
         self.connects = 0
         self._prepare()
-        if observer is not None:
-            observer.session = self
         forks.register(self)
 
     def _prepare(self) -> None:

@@ -27,7 +27,6 @@ from objstore.errors import (
     is_transient,
     violates_limit,
 )
-from objstore.events import Retry
 from objstore.wire.codec.commands import check_subject
 from objstore.wire.codec.protocol import Buffer, Message
 from objstore.wire.connection.connection import Connection
@@ -256,7 +255,7 @@ class JetStream:
             else:
                 raise failed
             if self.observer is not None:
-                self.observer.tell(Retry("request", subject=subject, error=failed))
+                self.observer.retry("request", failed, subject=subject)
             try:
                 return parse(self.connection.inbox.start(subject, payload).result(wait))
             except (ConnectionLostError, RequestTimeoutError, APIError) as error:

@@ -797,8 +797,8 @@ class TestNonsense:
 class TestErrors:
     """-ERR, and what it explains."""
 
-    def test_explains_a_close(self) -> None:
-        """-ERR and a close: whoever waits learns the reason."""
+    def test_explains_a_close(self, caplog: pytest.LogCaptureFixture) -> None:
+        """-ERR and a close: whoever waits learns the reason, and one line of the log has it."""
 
         def script(peer: Peer) -> None:
             peer.accept()
@@ -810,9 +810,13 @@ class TestErrors:
                 connection.ping()
             assert caught.value.__cause__ is not None
             assert caught.value.__cause__.description == "Slow Consumer"  # type: ignore[attr-defined]
+            eventually(lambda: caplog.records)
+        said = [each for each in caplog.records if "Slow Consumer" in each.getMessage()]
+        assert len(said) == 1
+        assert said[0].getMessage().startswith("lost the connection to nats://127.0.0.1:")
 
-    def test_explains_nothing_later(self) -> None:
-        """An -ERR after which the server went on does not explain the next loss."""
+    def test_explains_nothing_later(self, caplog: pytest.LogCaptureFixture) -> None:
+        """An -ERR after which the server went on does not explain the next loss; it is logged."""
 
         def script(peer: Peer) -> None:
             peer.accept()
@@ -831,6 +835,9 @@ class TestErrors:
             with pytest.raises(ConnectionLostError, match="closed the connection") as caught:
                 ping.get()
             assert "Invalid Subject" not in str(caught.value)
+        first = caplog.records[0]
+        assert first.levelno == logging.WARNING
+        assert first.getMessage() == "the server complains, and goes on: Invalid Subject"
 
     def test_expired(self) -> None:
         """'User Authentication Expired', and the login is refused from then on: whoever was
