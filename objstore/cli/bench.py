@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +15,6 @@ from objstore.cli.screen import show
 from objstore.cli.values import size
 
 __all__ = ["bench"]
-
-#: Of the content, in bytes: read again and again for large objects, so that memory stays flat.
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def bench(settings: Settings, large: int, small: int, count: int, replicas: int)
       objstore bench --size 1G --count 5000 --replicas 3
       objstore bench --json
     """
-    name = f"objstore-bench-{secrets.token_hex(6)}"
+    name = f"objstore-bench-{os.urandom(6).hex()}"
     with settings.connect() as client:
         store = client.object_store(name, replicas=replicas)
         try:
@@ -86,18 +82,18 @@ def bench(settings: Settings, large: int, small: int, count: int, replicas: int)
 
 
 def _figures(store: ObjectStore, large: int, small: int, count: int) -> Iterator[_Figure]:
-    block = os.urandom(_BLOCK)
-    content = block[:small] if small <= _BLOCK else os.urandom(small)
+    block = os.urandom(show.BLOCK)  # again and again: memory stays flat
+    content = block[:small] if small <= show.BLOCK else os.urandom(small)
     names = [f"small/{number:06}.bin" for number in range(count)]
     mime = "application/octet-stream"
 
     def blocks() -> Iterator[bytes]:
-        for at in range(0, large, _BLOCK):
+        for at in range(0, large, show.BLOCK):
             yield block[: large - at]
 
     def read() -> None:
         with store.open("large/object.bin") as file:
-            while file.read(_BLOCK):
+            while file.read(show.BLOCK):
                 pass
 
     def put_large() -> None:

@@ -10,7 +10,7 @@ import click
 import objstore
 from objstore.cli.completion import words as complete
 from objstore.cli.options import Settings, command, pass_settings
-from objstore.cli.places import one_object, place, split_target
+from objstore.cli.places import bucket_alone, one_object, place, split_target
 from objstore.cli.screen import show, tables
 from objstore.cli.values import duration, pair, size
 
@@ -64,7 +64,7 @@ def status(settings: Settings, bucket: str) -> None:
       objstore status photos
       objstore status photos --json
     """
-    with settings.bucket(bucket) as store:
+    with settings.bucket(bucket_alone(bucket)) as store:
         found = store.status()
     state, created = found.stream_info.state, found.stream_info.created
     fields = {
@@ -134,8 +134,9 @@ def create(settings: Settings, /, bucket: str, **options: Any) -> None:
       objstore create cache --ttl 1h --storage memory
       objstore create backups --max-bytes 1G --compress --metadata team=db
     """
+    name = bucket_alone(bucket)
     with settings.connect() as client:
-        _show_bucket(client.object_store(bucket, **_given(options)), settings)
+        _show_bucket(client.object_store(name, **_given(options)), settings)
 
 
 @command()
@@ -155,8 +156,9 @@ def edit(settings: Settings, /, bucket: str, **options: Any) -> None:
     given = _given(options)
     if not given:
         raise click.UsageError("nothing is to be changed: give a setting, such as --ttl 1h")
+    name = bucket_alone(bucket)
     with settings.connect() as client:
-        _show_bucket(client.update_store(bucket, **given), settings)
+        _show_bucket(client.update_store(name, **given), settings)
 
 
 # --- link

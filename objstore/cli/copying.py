@@ -147,7 +147,7 @@ def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], ta
     *sources, target = ends
     if not sources:
         raise click.UsageError(f"where to? {words[0]!r} stands alone")
-    check_ends(words, sources, target)
+    check_ends(sources, target)
     for source in sources:
         _check_source(source, target, task)
     if len(sources) > 1 and not _keeps_names(target):

@@ -9,7 +9,7 @@ from objstore import ObjectNotFoundError, ObjectStore
 from objstore.cli.completion import words as complete
 from objstore.cli.globs import expand, has_glob
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
-from objstore.cli.places import Place, objects, place
+from objstore.cli.places import Place, bucket_alone, objects, place
 from objstore.cli.screen import show
 from objstore.cli.values import duration
 
@@ -125,7 +125,7 @@ def rmb(settings: Settings, buckets: tuple[str, ...], force: bool) -> None:
       objstore rmb old-photos
       objstore rmb -f cache-1 cache-2
     """
-    names = [_bucket_alone(word) for word in buckets]
+    names = [bucket_alone(word) for word in buckets]
     missing = False
     with settings.connect() as client:
         for name in names:
@@ -149,18 +149,6 @@ def _question(client: objstore.Client, name: str) -> str:
     return f"Delete bucket {name} with its {status.size:,} objects ({size})?"
 
 
-def _bucket_alone(word: str) -> str:
-    """A bucket's name, where no object is meant.
-
-    Raises:
-        click.UsageError: an object's name follows.
-    """
-    found = place(word)
-    if found.name:
-        raise click.UsageError(f"{word!r} is an object, not a bucket: objstore rm deletes those")
-    return found.bucket
-
-
 @command()
 @click.argument("bucket", shell_complete=complete.bucket)
 @_force
@@ -172,7 +160,7 @@ def seal(settings: Settings, bucket: str, force: bool) -> None:
     Examples:
       objstore seal archive-2025
     """
-    name = _bucket_alone(bucket)
+    name = bucket_alone(bucket)
     with settings.bucket(name) as store:
         settings.confirm(f"Seal bucket {name} for ever?", force=force)
         status = store.seal()
@@ -201,7 +189,7 @@ def gc(settings: Settings, bucket: str, min_age: float, dry_run: bool) -> None:
       objstore gc photos --dry-run
       objstore gc photos --min-age 1d
     """
-    with settings.bucket(_bucket_alone(bucket)) as store:
+    with settings.bucket(bucket_alone(bucket)) as store:
         report = store.collect_garbage(min_age=min_age, dry_run=dry_run)
     if settings.json:
         show.note(show.as_json(show.fields_of(report)))

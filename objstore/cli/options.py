@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 not found, 2 usage, 3 connection, 4 any other error, 130 Ctr
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shlex
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 import click
 
 import objstore
-from objstore.cli.hints import remember, unknown_command
+from objstore.cli.hints import remember, unknown_command, unknown_option, without_h
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
 
@@ -146,6 +147,11 @@ class Settings:
         if not click.confirm(show.printable(question), err=True):
             raise click.exceptions.Exit(OTHER)
 
+    @property
+    def says_where(self) -> bool:
+        """Whether it was said where the server is."""
+        return any((self.server, self.context, self.embedded, os.environ.get("NATS_URL")))
+
     def line_to_create(self, bucket: str) -> str:
         """The command line that creates a bucket where these options lead, without secrets."""
         words = ["objstore"]
@@ -196,6 +202,21 @@ class Command(click.Command):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.params.extend(_global_options())
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the line; other tools' options for the same get a hint.
+
+        Raises:
+            click.UsageError: it cannot be read.
+        """
+        try:
+            return super().parse_args(ctx, without_h(self.name, args))
+        except click.NoSuchOption as error:
+            name = "-name" if "-name" in args else error.option_name
+            hint = unknown_option(name)
+            if hint is None:
+                raise
+            raise click.UsageError(hint, ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, if the options make sense."""
@@ -285,6 +306,8 @@ def _message(error: Exception, settings: Settings) -> str:
         return f"{error.format_message()} (`{path} --help` says more)"
     if isinstance(error, objstore.BucketNotFoundError) and error.bucket:
         return f"{error}; create it with: {settings.line_to_create(error.bucket)}"
+    if isinstance(error, objstore.ConnectionLostError) and not settings.says_where:
+        return f"{error}; --server URL says where one is, and --embedded DIR needs none"
     if isinstance(error, objstore.ObjStoreError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from objstore.cli.hints import line_like
 
 __all__ = [
     "Place",
+    "bucket_alone",
     "check_ends",
     "objects",
     "one_object",
@@ -61,11 +61,29 @@ def place(text: str) -> Place:
         raise click.UsageError(f"{text!r}: an object is BUCKET:NAME here; try: {line_like()}")
     bucket, _, name = text.partition(":")
     if "/" in bucket:
+        line = line_like({text: _as_place(text)})
         raise click.UsageError(
-            f"{text!r} names no bucket; an object is BUCKET:NAME, such as "
-            f"{bucket.strip('/').replace('/', ':', 1)!r}"
+            f"{text!r} names no bucket; an object is BUCKET:NAME: did you mean: {line}"
         )
     return Place(bucket, name)
+
+
+def bucket_alone(word: str) -> str:
+    """Read a bucket's name, where no object is meant.
+
+    Raises:
+        click.UsageError: an object's name follows.
+    """
+    found = place(word)
+    if found.name:
+        raise click.UsageError(f"{word!r} is an object, and a bucket is meant: {found.bucket}")
+    return found.bucket
+
+
+def _as_place(text: str) -> str:
+    """Write ``bucket/name`` as it is written here."""
+    found = _LIKE_A_PATH.fullmatch(text)
+    return (f"{found[1]}:{found[2]}" if found[2] else found[1]) if found else "BUCKET:"
 
 
 def objects(words: Sequence[str]) -> list[Place]:
@@ -130,7 +148,7 @@ def place_or_path(text: str) -> Place | str:
     return place(text) if _URL.match(text) or _PLACE.match(text) else text
 
 
-def check_ends(words: Sequence[str], sources: Sequence[Place | str], target: Place | str) -> None:
+def check_ends(sources: Sequence[Place | str], target: Place | str) -> None:
     """See that a bucket is at one end at least.
 
     Raises:
@@ -138,15 +156,15 @@ def check_ends(words: Sequence[str], sources: Sequence[Place | str], target: Pla
     """
     if isinstance(target, Place):
         return
-    for number, source in enumerate(sources):
+    for source in sources:
         if isinstance(source, str):
-            away = source != "-" and not os.path.lexists(source)
-            meant = list(words)
-            at = number if away and "/" in source else -1
-            found = _LIKE_A_PATH.fullmatch(meant[at])
-            meant[at] = f"{found[1]}:{found[2]}" if found else "BUCKET:"
-            name = click.get_current_context().info_name or ""
+            away = source != "-" and not os.path.lexists(source) and "/" in source
+            changes = {source: _as_place(source)} if away else {}
+            # Of two that are not there the other is in a bucket, too: mv docs/a docs/b.
+            if not away or ("/" in target.strip("./") and not os.path.lexists(target)):
+                meant = _as_place(target)
+                changes[target] = meant if ":" in meant else f"{meant}:"
             raise click.UsageError(
                 f"{source!r} and {target!r} are both on this disk; an object is BUCKET:NAME: "
-                f"did you mean: {shlex.join(['objstore', name, *meant])}"
+                f"did you mean: {line_like(changes)}"
             )

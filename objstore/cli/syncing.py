@@ -255,7 +255,7 @@ def _job(settings: Settings, source: str, target: str, options: dict[str, Any]) 
     if "-" in (source, target):
         raise click.UsageError("stdin and stdout (-) are no folders: see objstore cp")
     ends = place_or_path(source), place_or_path(target)
-    check_ends([source, target], ends[:1], ends[1])
+    check_ends(ends[:1], ends[1])
     one, other = ends
     if isinstance(one, Place) and isinstance(other, Place) and one.bucket == other.bucket:
         starts = _start(one), _start(other)

@@ -16,9 +16,21 @@ def globs_options(function: _F) -> _F:
     """Give a command ``--include`` and ``--exclude``."""
     for name, text in (("exclude", "Leave out what fits"), ("include", "Take only what fits")):
         function = click.option(
-            f"--{name}", metavar="GLOB", multiple=True, help=f"{text}; may be repeated."
-        )(function)
+            f"--{name}", metavar="GLOB", multiple=True, callback=_check_globs,
+            help=f"{text}; may be repeated.",
+        )(function)  # fmt: skip
     return function
+
+
+def _check_globs(
+    ctx: click.Context, param: click.Parameter, globs: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse what aws has for "only these": here it would leave all out."""
+    if param.name == "exclude" and {"*", "**"} & set(globs):
+        raise click.UsageError(
+            f"--exclude {globs[0]!r} leaves all out; --include GLOB alone takes only what fits"
+        )
+    return globs
 
 
 def transfer_options(function: _F) -> _F:

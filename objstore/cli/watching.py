@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import click
 
@@ -70,6 +69,8 @@ def _run(line: str, info: ObjectInfo) -> None:
     }
     # A NUL cannot be in an environment; no file's name has one either.
     env = {f"OBJSTORE_{name}": value.replace("\0", "") for name, value in facts.items()}
+    import subprocess  # here: the other commands need none of it
+
     done = subprocess.run(line, shell=True, env={**os.environ, **env}, check=False)  # noqa: S602 - the user's own
     if done.returncode:
         show.complain(f"{info.name!r}: the command ended with {done.returncode}")

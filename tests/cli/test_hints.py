@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import run_alone
+from objstore import ObjectStore
+from tests.cli.conftest import Run, run_alone
 
 pytestmark = pytest.mark.newest_server
 
@@ -18,6 +19,18 @@ pytestmark = pytest.mark.newest_server
         (["ls", "s3://photos/pets/"], "objstore ls photos:pets/"),
         (["upload", "photos", "cat.jpg"], "objstore put photos cat.jpg"),
         (["statsu", "photos"], "objstore status photos"),
+        (["s3", "ls", "s3://photos/"], "objstore ls photos:"),
+        (["s3api", "head-object", "--bucket", "b", "--key", "k"], "objstore info b:k"),
+        (["list-buckets"], "objstore ls"),
+        (["mirror", "--overwrite", "--remove", "a", "b:"], "objstore sync --delete a b:"),
+        (["help", "ls"], "objstore ls --help"),
+        (["create", "s3://photos"], "objstore create photos:"),
+        (["ls", "photos/pets/"], "objstore ls photos:pets/"),
+        (["status", "photos/"], "objstore status photos"),
+        (["cp", "-r", "site", "web/v1"], "objstore cp -r site web:v1"),
+        (["cp", "web/cat.jpg", "."], "objstore cp web:cat.jpg ."),
+        (["mv", "web/cat.jpg", "web/dog.jpg"], "objstore mv web:cat.jpg web:dog.jpg"),
+        (["sync", "site", "web", "--delete"], "objstore sync site web: --delete"),
     ],
 )
 def test_a_word_of_another_tool(words: list[str], line: str) -> None:
@@ -25,6 +38,33 @@ def test_a_word_of_another_tool(words: list[str], line: str) -> None:
     assert result.exit_code == 2
     assert f": {line} (" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["pipe", "b:x"], "objstore put BUCKET:NAME -"),
+        (["presign", "b:x"], "no addresses of their own"),
+        (["ls", "-R", "b"], "no option -R: here it is -r"),
+        (["sync", "a", "b:", "--dryrun"], "here it is --dry-run"),
+        (["ls", "--human-readable"], "sizes are always readable"),
+        (["find", "b", "-name", "x"], "write --name"),
+        (["sync", "a", "b:", "--no-such-option"], "No such option"),
+        (["sync", "a", "b:", "--exclude", "*", "--include", "*.jpg"], "leaves all out"),
+        (["seal", "b:x"], "a bucket is meant: b"),
+    ],
+)
+def test_what_others_have(words: list[str], told: str) -> None:
+    """Commands and options that there are none of are answered by what there is."""
+    result = run_alone(*words)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_readable_sizes_may_be_asked_for(run: Run, store: ObjectStore) -> None:
+    store.put("x", bytes(2048))
+    assert run("ls", "-lh", store.name).stdout == run("ls", "-l", store.name).stdout
+    assert run("du", "-sh", store.name).stdout == run("du", "-s", store.name).stdout
 
 
 def test_a_word_of_none() -> None:
