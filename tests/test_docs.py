@@ -5,18 +5,21 @@ from __future__ import annotations
 import doctest
 import re
 import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 import objstore
-from objstore import LocalServer
+from objstore import LocalServer, shared
 
 pytestmark = pytest.mark.newest_server
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.rst"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.rst"))]
+#: What it shows needs more packages, and runs with the tests that have them.
+ECOSYSTEM = ROOT / "docs" / "guides" / "pandas.rst"
+PAGES = [README, *sorted({*(ROOT / "docs").rglob("*.rst")} - {ECOSYSTEM})]
 TEST_COMMAND = (
     'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest'
 )
@@ -31,10 +34,14 @@ def blocks(text: str, language: str) -> list[str]:
     return [textwrap.dedent(block) for _, block in found]
 
 
-def examples() -> list[tuple[str, str]]:
+def examples(pages: Iterable[Path]) -> list[tuple[str, str]]:
     """Every Python block with its place. Each is a program of its own."""
-    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in PAGES}
-    texts["objstore/__init__.py"] = objstore.__doc__ or ""
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in pages}
+    return examples_of(texts)
+
+
+def examples_of(texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """As :func:`examples`, of texts by their places."""
     return [
         (f"{name}-{number}", block)
         for name, text in texts.items()
@@ -42,17 +49,22 @@ def examples() -> list[tuple[str, str]]:
     ]
 
 
-EXAMPLES = examples()
+EXAMPLES = examples(PAGES) + examples_of({"objstore/__init__.py": objstore.__doc__ or ""})
 
 
 @pytest.fixture
-def somewhere(server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def somewhere(
+    server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """The folder in which the examples run, with the files that they store."""
+    clients = shared._SharedClients()
+    monkeypatch.setattr(shared, "_clients", clients)
     monkeypatch.setenv("NATS_URL", server.url)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "setup.py").write_bytes(b"a file")
     (tmp_path / "cat.jpg").write_bytes(b"not really a cat")
-    return tmp_path
+    yield tmp_path
+    clients.close()
 
 
 @pytest.mark.parametrize(("place", "example"), EXAMPLES, ids=[place for place, _ in EXAMPLES])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from objstore import Client, LocalServer, ObjectStore
+from objstore import Client, LocalServer, ObjectStore, shared
 from objstore.contrib.fsspec import ObjectFileSystem
 
 _numbers = itertools.count(1)
@@ -29,9 +29,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture
-def connected(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def connected(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As users have it: nothing but the environment says where the server is."""
+    clients = shared._SharedClients()  # which end with the test
+    monkeypatch.setattr(shared, "_clients", clients)
     monkeypatch.setenv("NATS_URL", server.url)
+    yield
+    clients.close()
 
 
 @pytest.fixture

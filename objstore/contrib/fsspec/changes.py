@@ -32,12 +32,14 @@ class ChangedBuckets(ListedBuckets):
         Arguments:
             path: of the bucket or folder.
             create_parents: False: the bucket of a folder must be there.
-            kwargs: the options of a bucket, as :meth:`objstore.Client.object_store`.
+            kwargs: the options of a bucket, as :meth:`objstore.Client.object_store`; a ``mode`` of
+                permissions is not used.
 
         Raises:
             FileExistsError: there is such a bucket.
             BucketNotFoundError: there is none to have the folder.
         """
+        kwargs.pop("mode", None)  # of files' permissions, which some give
         bucket, name = self._split(path)
         try:
             self.client.object_store(bucket, create=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from objstore import LocalServer, ObjectStore
+from objstore import ObjectStore
 from objstore.contrib.fsspec import ObjectFileSystem
 
 
 @pytest.fixture
-def fs(server: LocalServer) -> ObjectFileSystem:
-    return ObjectFileSystem(server.url)
+def fs(nats: str) -> ObjectFileSystem:
+    return ObjectFileSystem(nats)
 
 
 @pytest.fixture

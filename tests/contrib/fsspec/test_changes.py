@@ -29,7 +29,7 @@ def other(client: Client, root: str) -> Iterator[str]:
 def test_buckets_are_made_and_removed(fs: ObjectFileSystem, client: Client, other: str) -> None:
     with pytest.raises(objstore.BucketNotFoundError, match="no bucket"):
         fs.pipe_file(f"{other}/a", b"a")
-    fs.mkdir(f"natsobj://{other}", description="made by fsspec")
+    fs.mkdir(f"natsobj://{other}", description="made by fsspec", mode=0o777)
     assert client.object_store(other).status().description == "made by fsspec"
     fs.pipe_file(f"{other}/a", b"a")
     with pytest.raises(FileExistsError):
@@ -84,7 +84,9 @@ def test_copies(fs: ObjectFileSystem, client: Client, tree: str, other: str) -> 
         fs.cp_file(f"{tree}/absent", f"{tree}/b")
 
 
-def test_moves_in_a_bucket_send_no_bytes(proxy: Proxy, store: ObjectStore, tree: str) -> None:
+def test_moves_in_a_bucket_send_no_bytes(
+    nats: str, proxy: Proxy, store: ObjectStore, tree: str
+) -> None:
     fs = ObjectFileSystem(proxy.url)
     sent: list[str] = []
     proxy.up.observe(lambda line: sent.append(line.subject))
@@ -94,7 +96,6 @@ def test_moves_in_a_bucket_send_no_bytes(proxy: Proxy, store: ObjectStore, tree:
         "moved/b/three", "moved/b/two", "moved/one", "top",
     ]  # fmt: skip
     assert fs.cat_file(f"{tree}/moved/one") == b"a/one"
-    fs.client.close()
 
 
 def test_moves(fs: ObjectFileSystem, tree: str, other: str) -> None:

@@ -15,7 +15,7 @@ import fsspec
 import pytest
 
 import objstore
-from objstore import Client, LocalServer, ObjectStore
+from objstore import Client, ObjectStore
 from objstore.contrib.fsspec import ObjectFileSystem
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE
@@ -39,13 +39,13 @@ def test_fsspec_finds_it_by_the_protocol() -> None:
     assert ObjectFileSystem._strip_protocol(["/bucket/a", "natsobj://"]) == ["bucket/a", ""]
 
 
-def test_instances_are_told_apart_by_their_options(server: LocalServer) -> None:
-    fs = ObjectFileSystem(server.url, timeout=7.0)
-    assert ObjectFileSystem(server.url, timeout=7.0) is fs
-    assert ObjectFileSystem(server.url, timeout=8.0) != fs
+def test_instances_are_told_apart_by_their_options(nats: str) -> None:
+    fs = ObjectFileSystem(nats, timeout=7.0)
+    assert ObjectFileSystem(nats, timeout=7.0) is fs
+    assert ObjectFileSystem(nats, timeout=8.0) != fs
     assert pickle.loads(pickle.dumps(fs)) is fs
     with ThreadPoolExecutor(1) as thread:  # where fsspec makes another one of the same options
-        other = thread.submit(lambda: ObjectFileSystem(server.url, timeout=7.0)).result()
+        other = thread.submit(lambda: ObjectFileSystem(nats, timeout=7.0)).result()
     assert other is not fs
     assert other == fs
     assert hash(other) == hash(fs)
@@ -53,10 +53,10 @@ def test_instances_are_told_apart_by_their_options(server: LocalServer) -> None:
     assert repr(other) == repr(fs)
 
 
-def test_neither_its_id_nor_its_text_tell_secrets(server: LocalServer) -> None:
-    fs = ObjectFileSystem(server.url, user="me", password="secret", lazy=True)
+def test_neither_its_id_nor_its_text_tell_secrets(nats: str) -> None:
+    fs = ObjectFileSystem(nats, user="me", password="secret", lazy=True)
     assert "secret" not in f"{fs!r} {fs.fsid}"
-    assert fs.fsid == ObjectFileSystem(server.url, user="me", password="other", lazy=True).fsid
+    assert fs.fsid == ObjectFileSystem(nats, user="me", password="other", lazy=True).fsid
     assert fs.fsid != ObjectFileSystem("nats://elsewhere").fsid
 
 
@@ -66,7 +66,7 @@ def test_a_login_in_the_url_is_refused_unseen(fs: ObjectFileSystem) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_threads_share_one_connection(proxy: Proxy, root: str) -> None:
+def test_threads_share_one_connection(nats: str, proxy: Proxy, root: str) -> None:
     dialled: list[str] = []
     proxy.up.observe(lambda line: dialled.append(line.verb))
     together = threading.Barrier(16)
@@ -80,17 +80,16 @@ def test_threads_share_one_connection(proxy: Proxy, root: str) -> None:
     with ThreadPoolExecutor(16) as threads:
         assert list(threads.map(work, range(16))) == [str(n).encode() for n in range(16)]
     assert dialled.count("CONNECT") == 1
-    ObjectFileSystem(proxy.url).client.close()
 
 
-def test_a_closed_connection_is_followed_by_another(server: LocalServer, root: str) -> None:
-    fs = ObjectFileSystem(server.url, name="closed-once")
+def test_a_closed_connection_is_followed_by_another(nats: str, root: str) -> None:
+    fs = ObjectFileSystem(nats, name="closed-once")
     fs.pipe_file(f"{root}/a", b"a")
     fs.client.close()
     assert fs.cat_file(f"{root}/a") == b"a"
 
 
-def test_a_forked_child_has_a_connection_of_its_own(server: LocalServer, root: str) -> None:
+def test_a_forked_child_has_a_connection_of_its_own(nats: str, root: str) -> None:
     program = """
 import os, sys
 from objstore.contrib.fsspec import ObjectFileSystem
@@ -107,7 +106,7 @@ assert fs.cat_file(sys.argv[2] + "/b") == b"b"
     done = subprocess.run(
         [
             *(sys.executable, "-W", "ignore:This process:DeprecationWarning"),
-            *("-c", program, server.url, root),
+            *("-c", program, nats, root),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -173,7 +172,7 @@ def test_kinds(fs: ObjectFileSystem, tree: str) -> None:
         assert not fs.isdir(absent)
 
 
-def test_a_lost_connection_is_no_absent_file(server: LocalServer) -> None:
+def test_a_lost_connection_is_no_absent_file(nats: str) -> None:
     fs = ObjectFileSystem("nats://127.0.0.1:9", reconnect_timeout=0.0, timeout=0.2)
     with pytest.raises(objstore.ConnectionLostError):
         fs.exists("bucket/name")
@@ -238,7 +237,7 @@ def test_find_and_glob(fs: ObjectFileSystem, tree: str) -> None:
     assert fs.du(f"{tree}/c", total=False) == {f"{tree}/c/four": 6}
 
 
-def test_a_walk_is_one_look(proxy: Proxy, store: ObjectStore, root: str) -> None:
+def test_a_walk_is_one_look(nats: str, proxy: Proxy, store: ObjectStore, root: str) -> None:
     """However many folders there are."""
     store.put_many((f"{number}/{number}", b"") for number in range(50))
     fs = ObjectFileSystem(proxy.url)
@@ -248,7 +247,6 @@ def test_a_walk_is_one_look(proxy: Proxy, store: ObjectStore, root: str) -> None
     assert len(list(fs.walk(root))) == 51
     assert len(fs.glob(f"{root}/*/1*")) == 11
     assert len(asked) < 25
-    fs.client.close()
 
 
 def test_links(fs: ObjectFileSystem, store: ObjectStore, tree: str) -> None:
@@ -303,9 +301,9 @@ def test_a_cache_on_disk_notices_changes(fs: ObjectFileSystem, root: str, tmp_pa
     assert cached.cat_file(f"{root}/a") == b"two"
 
 
-def test_sign(server: LocalServer) -> None:
+def test_sign(nats: str) -> None:
     def link(base_url: str | None) -> str:
-        fs = ObjectFileSystem(server.url, base_url=base_url)
+        fs = ObjectFileSystem(nats, base_url=base_url)
         signed: str = fs.sign("natsobj://photos/my cat.jpg")
         return signed
 
