@@ -68,7 +68,7 @@ def put_described(
     handle: BucketHandle, items: Iterable[tuple[ObjectInfo, bytes]]
 ) -> list[ObjectInfo]:
     """Store small objects that are described already, in order, many under way at once."""
-    under_way = _UnderWay(handle.jetstream.patience)
+    under_way = _UnderWay(handle.jetstream)
     source = iter(items)
     try:
         while True:
