@@ -58,7 +58,7 @@ class Scene(ScriptedBucket):
         return self.store(subject, encode_info(info))
 
     def start_publish(
-        self, info: ObjectInfo, expected: int, encoded: bytes | None = None
+        self, info: ObjectInfo, expected: int, encoded: bytes | None = None, *, along: bool = False
     ) -> Answer:
         self.log.append(f"publish {info.nuid} over {expected}")
         if self.script:

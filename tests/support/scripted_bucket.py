@@ -168,7 +168,7 @@ class ScriptedBucket:
         return set()
 
     def start_publish(
-        self, info: ObjectInfo, expected: int, encoded: bytes | None = None
+        self, info: ObjectInfo, expected: int, encoded: bytes | None = None, *, along: bool = False
     ) -> Answer:
         """Store a record over a revision. A fault of ``publish`` comes before, of ``ack`` after."""
         self._note("publish", info)
