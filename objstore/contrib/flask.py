@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import objstore
-from objstore.contrib.filenames import plain_name
+from objstore.contrib.filenames import plain_name, safe_media_type
 from objstore.contrib.serving import RETRY_AFTER, UNAVAILABLE, serve, web_client
 
 try:
@@ -55,6 +55,10 @@ READ = 256 << 10
 #: What of a body that nobody wants is read all the same: a connection that is closed with bytes
 #: unread is reset, and the client may never see the answer.
 LEFT_OVER = 1 << 20
+
+#: The most bytes that the fields before a file may have, where the application says nothing:
+#: werkzeug's own number, which it has since 3.1.
+FIELDS = 500_000
 
 _BROKE_OFF = "the upload broke off; nothing was stored"
 
@@ -170,7 +174,8 @@ def receive_object(
     Raises:
         werkzeug.exceptions.RequestEntityTooLarge: the object is larger than the bucket or the
             application takes.
-        werkzeug.exceptions.BadRequest: the body broke off, or the form has no such file.
+        werkzeug.exceptions.BadRequest: the body broke off, the form has no such file, or there can
+            be no object of that name.
         werkzeug.exceptions.ServiceUnavailable: NATS does not answer.
         ObjStoreError: as :meth:`objstore.ObjectStore.put`.
     """
@@ -180,12 +185,14 @@ def receive_object(
             upload, payload = _open_form(request, file_field)
         else:
             upload, payload = Upload("", request.content_type or None), _Body(request)
-        put_options.setdefault("mime", upload.mime)
+        put_options.setdefault("mime", upload.mime and safe_media_type(upload.mime))
         return store.put(name if isinstance(name, str) else name(upload), payload, **put_options)
     except objstore.ObjectTooLargeError as error:
         raise RequestEntityTooLarge(str(error)) from error
     except objstore.IncompletePayloadError as error:
         raise BadRequest(_BROKE_OFF) from error
+    except objstore.InvalidNameError as error:
+        raise BadRequest(str(error)) from error
     except UNAVAILABLE as error:
         raise _unavailable(error) from error
     finally:
@@ -253,7 +260,7 @@ def _open_form(request: Request, file_field: str) -> tuple[Upload, Iterator[byte
     boundary = request.mimetype_params.get("boundary", "")
     events = _events(request, boundary.encode("latin-1", "replace"))
     fields: dict[str, str] = {}
-    room = request.max_form_memory_size or LEFT_OVER
+    room = request.max_form_memory_size or FIELDS
     for event in events:
         if isinstance(event, File) and event.name == file_field:
             upload = Upload(plain_name(event.filename), event.headers.get("Content-Type"), fields)

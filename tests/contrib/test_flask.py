@@ -441,6 +441,16 @@ def test_too_large(web: FlaskClient, nats: str, store: objstore.ObjectStore) -> 
     assert [info.name for info in store] == ["a"]
 
 
+def test_uploads_with_hostile_names_and_types(
+    web: FlaskClient, store: objstore.ObjectStore
+) -> None:
+    assert web.put(f"/{'x' * 3000}", data=b"x").status_code == 400
+    assert web.put("/a", data=b"x", content_type="text/html; a=\x7f").status_code == 201
+    info = store.info("a")
+    assert info is not None
+    assert info.mime == "application/octet-stream"
+
+
 def test_an_upload_that_breaks_off(web: FlaskClient, store: objstore.ObjectStore) -> None:
     store.put("a", b"old")
     environ = {"wsgi.input": io.BytesIO(LARGE[:1_000_000]), "CONTENT_LENGTH": str(len(LARGE))}
