@@ -298,7 +298,7 @@ def test_what_is_damaged_is_an_error_and_no_answer_that_breaks_off(
 def test_away(proxy: Proxy, nats: str, store: objstore.ObjectStore) -> None:
     """503 at once or after the time that is configured, in every kind of view; then it is back."""
     store.put("a", b"content")
-    app = make_app(proxy.url, store.name, reconnect_timeout=0.1, timeout=1.0)
+    app = make_app(proxy.url, store.name, reconnect_timeout=0.1)
     web = app.test_client()
     proxy.refusing = True  # from the beginning: the application starts all the same
     for _ in range(2):
