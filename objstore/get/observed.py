@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from objstore.events import Chunk, GetDone
+from objstore.get.ranges import Range, check_ranges
 from objstore.get.readahead import Piece
 from objstore.get.reader import ObjectResult
 from objstore.wire.connection.observer import Observer
 
-__all__ = ["observed_result", "tell_got"]
+__all__ = ["observed_result", "told", "told_objects", "told_parts"]
 
 
 def observed_result(*what: Any, observer: Observer, begun: float) -> ObjectResult:
@@ -57,10 +60,64 @@ class _ObservedResult(ObjectResult):
         super().close()
         if is_first and "_failure" in self.__dict__:  # else it was never made
             info, error = self.info, self._failure
-            tell_got(self._observer, info.bucket, info.name, self._given, self._begun, error)
+            _tell_got(self._observer, info.bucket, info.name, self._given, self._begun, error)
 
 
-def tell_got(
+def told(observer: Observer, bucket: str, name: str, read: Callable[[], bytes]) -> bytes:
+    """Read an object or a part of it, and tell the observer that it is done, or why not."""
+    begun, size = time.monotonic(), 0
+    error: BaseException | None = None
+    try:
+        data = read()
+        size = len(data)
+        return data
+    except BaseException as failure:
+        error = failure
+        raise
+    finally:
+        _tell_got(observer, bucket, name, size, begun, error)
+        error = None  # else it would hold this frame, which holds it
+
+
+def told_objects(
+    observer: Observer, bucket: str, found: Iterator[tuple[str, bytes | None]]
+) -> Iterator[tuple[str, bytes | None]]:
+    """Pass objects on, and tell the observer of each, and of what ends them early."""
+    begun = time.monotonic()
+    try:
+        for name, data in found:
+            if data is not None:
+                _tell_got(observer, bucket, name, len(data), begun)
+            yield name, data
+            begun = time.monotonic()
+    except Exception as error:
+        _tell_got(observer, bucket, getattr(error, "name", None) or "", 0, begun, error)
+        raise
+
+
+def told_parts(
+    observer: Observer,
+    bucket: str,
+    ranges: Iterable[Range],
+    read_parts: Callable[[Iterable[Range]], Iterator[bytes]],
+) -> Iterator[bytes]:
+    """Read parts of objects, in order, and tell the observer of each."""
+    check_ranges(ranges)
+    names: deque[str] = deque()
+    parts = read_parts(_noted(ranges, names))
+    # The names and the parts go in step: each part is of the first name that is left.
+    named = ((names.popleft(), part) for part in parts)
+    return (part for _, part in told_objects(observer, bucket, named) if part is not None)
+
+
+def _noted(ranges: Iterable[Range], names: deque[str]) -> Iterator[Range]:
+    """Pass parts on, and note their objects' names."""
+    for each in ranges:
+        names.append(each[0] if isinstance(each, tuple) and each else "")
+        yield each
+
+
+def _tell_got(
     observer: Observer,
     bucket: str,
     name: str,

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from objstore.errors import InvalidOptionError
@@ -358,9 +359,9 @@ class ObjectStore(Uncopied):
             As :meth:`read_bytes`, for the first object that fails.
         """
         if (observer := self._handle.jetstream.observer) is not None:
-            from objstore.store import observed
+            from objstore.get.observed import told_objects
 
-            return observed.get_many(self._handle, observer, names)
+            return told_objects(observer, self.name, read.get_many(self._handle, names))
         return read.get_many(self._handle, names)
 
     def read_bytes(self, name: str) -> bytes:
@@ -376,9 +377,10 @@ class ObjectStore(Uncopied):
             And as :meth:`get`.
         """
         if (observer := self._handle.jetstream.observer) is not None:
-            from objstore.store import observed
+            from objstore.get.observed import told
 
-            return observed.read_part(self._handle, observer, name, None, None)
+            reading = partial(read.read_part, self._handle, name, None, None)
+            return told(observer, self.name, name, reading)
         return read.read_part(self._handle, name, None, None)
 
     def read_text(self, name: str, encoding: str = "utf-8") -> str:
@@ -413,9 +415,10 @@ class ObjectStore(Uncopied):
         and what :class:`~objstore.ObjectResult` says of chunks of several sizes.
         """
         if (observer := self._handle.jetstream.observer) is not None:
-            from objstore.store import observed
+            from objstore.get.observed import told
 
-            return observed.read_part(self._handle, observer, name, start, end)
+            reading = partial(read.read_part, self._handle, name, start, end)
+            return told(observer, self.name, name, reading)
         return read.read_part(self._handle, name, start, end)
 
     def read_ranges(self, ranges: Iterable[tuple[str, int | None, int | None]]) -> Iterator[bytes]:
@@ -445,9 +448,10 @@ class ObjectStore(Uncopied):
         Source: ADR-31 for the direct gets.
         """
         if (observer := self._handle.jetstream.observer) is not None:
-            from objstore.store import observed
+            from objstore.get.observed import told_parts
 
-            return observed.read_parts(self._handle, observer, ranges)
+            reading = partial(read.read_parts, self._handle)
+            return told_parts(observer, self.name, ranges, reading)
         return read.read_parts(self._handle, ranges)
 
     def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
