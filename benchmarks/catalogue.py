@@ -11,6 +11,7 @@ from benchmarks.kinds.listing import listing
 from benchmarks.kinds.race import endurance, large, limit, small, wire
 from benchmarks.kinds.seek import seek
 from benchmarks.kinds.stages import stages
+from benchmarks.kinds.sync import sync
 from benchmarks.kinds.threads import threads
 from benchmarks.kinds.throughput import by_chunk_size, by_object_size, on_a_cluster
 from benchmarks.kinds.web import web
@@ -41,6 +42,7 @@ KINDS = {
     "small": Kind("1 KiB objects, beside other clients", small, (40, 10)),
     "listing": Kind("Listing", listing, (60, 5)),
     "folders": Kind("Folders, parts and deletes", folders, (90, 10)),
+    "sync": Kind("Whole folders of small files", sync, (300, 20)),
     "sizes": Kind("By object size", by_object_size, (120, 5)),
     "memory": Kind("Peak memory", memory, (30, 5)),
     "threads": Kind("Threads on one client", threads, (90, 8)),

@@ -248,6 +248,7 @@ CHARTS: dict[str, Callable[[list[Figure]], Canvas]] = {
     "threads": _threads,
     "listing": _listing,
     "folders": _by_what,
+    "sync": _by_what,
     "seek": _each_unit,
     "costs": _costs,
     "cluster": _cluster,

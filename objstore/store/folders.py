@@ -26,12 +26,11 @@ from objstore.store.files import open_steady
 from objstore.store.folder_files import (
     LocalFile,
     attributes,
-    is_same,
+    compare,
     lacks_mode,
     look_at,
     read_folder,
     restore,
-    says_other,
 )
 from objstore.store.folder_names import folds_case, paths_for
 from objstore.store.folder_options import FolderOptions, Job
@@ -71,9 +70,10 @@ def upload_dir(
     changed, updated = {}, {}
     for name, file in local.items():
         info = there.get(name)
-        if info is None or not is_same(file, info, options.compare):
+        difference = "content" if info is None else compare(file, info, options)
+        if difference == "content":
             changed[name] = file
-        elif says_other(info, file, options) or lacks_mode(info, options):
+        elif difference == "attributes" or (info and lacks_mode(info, options)):
             updated[name] = file
     gone = tuple(name for name in there if name not in local) if options.delete else ()
     unchanged = len(local) - len(changed) - len(updated)
@@ -136,7 +136,9 @@ def _descriptions(folder_options: FolderOptions, put_options: dict[str, Any]) ->
 
     def describe(name: str, file: LocalFile) -> ObjectMeta:
         said = {**attributes(file, mode=folder_options.mode), **(metadata or {})}
-        return ObjectMeta(name, mime=mime or guess_mime(file.path.name), metadata=said)
+        return ObjectMeta(
+            name, mime=mime or guess_mime(os.path.basename(file.where)), metadata=said
+        )
 
     return describe
 
@@ -218,9 +220,9 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
     found, skipped = found_in(handle, job)
     paths, refused = paths_for(root, start, found, folds=folds_case(root))
     here = {name: look_at(path) for name, path in paths.items()}
-    changed = {n: found[n] for n in paths if not is_same(here[n], found[n], options.compare)}
-    updated = {name: found[name] for name in paths if name not in changed}
-    updated = {n: o for n, o in updated.items() if says_other(o, here[n], options)}
+    differences = {name: compare(here[name], found[name], options) for name in paths}
+    changed = {name: found[name] for name in paths if differences[name] == "content"}
+    updated = {name: found[name] for name in paths if differences[name] == "attributes"}
     unchanged = len(paths) - len(changed) - len(updated)
     targets = _targets(root, {name: paths[name] for name in changed}, refused)
     _drop(changed, refused)
@@ -230,7 +232,7 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
         _write_all(handle, job, changed, targets, refused)
         for name, info in list(updated.items()):
             restore(paths[name], info.metadata, mode=options.mode)
-            if says_other(info, look_at(paths[name]), options):  # no disk has the year 9999
+            if compare(look_at(paths[name]), info, options):  # no disk has the year 9999
                 del updated[name]
                 unchanged += 1
         _drop(changed, refused)
