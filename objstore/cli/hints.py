@@ -16,6 +16,7 @@ __all__ = [
     "unknown_command",
     "unknown_option",
     "without_h",
+    "without_secrets",
 ]
 
 #: Commands of aws, mc, nats, gsutil and the shell, and the one that does it here.
@@ -88,8 +89,18 @@ def line_like(changes: Mapping[str, str] | None = None) -> str:
     """
     ctx = click.get_current_context(silent=True)
     words = [] if ctx is None else ctx.find_root().meta.get(_KEY, [])
-    changed = (translated(word) if changes is None else changes.get(word, word) for word in words)
-    return shlex.join(["objstore", *changed])
+    line = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before == "--server" or word.startswith("--server="):
+            line.append(without_secrets(word))
+        else:
+            line.append(translated(word) if changes is None else changes.get(word, word))
+    return shlex.join(["objstore", *line])
+
+
+def without_secrets(address: str) -> str:
+    """Hide what stands before the @ of a server's address: a token, or a name and a password."""
+    return re.sub(r"(^|//|,)[^/,]*@", r"\1***@", address)
 
 
 def translated(word: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import shlex
 import sys
 import traceback
@@ -20,7 +19,7 @@ from typing import Any
 import click
 
 import objstore
-from objstore.cli.hints import remember, unknown_command, unknown_option, without_h
+from objstore.cli.hints import remember, unknown_command, unknown_option, without_h, without_secrets
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
 
@@ -158,9 +157,7 @@ class Settings:
         for name in ("server", "context", "creds", "embedded"):
             value = getattr(self, name)
             if value is not None:
-                # What stands before the @ of an address is a token or a password.
-                hidden = re.sub(r"(^|//|,)[^/,]*@", r"\1***@", value)
-                words += [f"--{name}", hidden if name == "server" else value]
+                words += [f"--{name}", without_secrets(value) if name == "server" else value]
         return shlex.join([*words, "create", bucket])
 
 

@@ -61,6 +61,16 @@ def test_what_others_have(words: list[str], told: str) -> None:
     assert told in result.stderr
 
 
+@pytest.mark.parametrize("words", [["ls", "s3://photos"], ["ls", "photos/"]])
+@pytest.mark.parametrize("server", [["--server", "nats://u:secret@h"], ["--server=nats://secret@h"]])
+def test_a_line_that_is_meant_has_no_secrets(words: list[str], server: list[str]) -> None:
+    """They would be in a log."""
+    result = run_alone(*server, *words)
+    assert result.exit_code == 2
+    assert "***@h" in result.stderr
+    assert "secret" not in result.stderr
+
+
 def test_readable_sizes_may_be_asked_for(run: Run, store: ObjectStore) -> None:
     store.put("x", bytes(2048))
     assert run("ls", "-lh", store.name).stdout == run("ls", "-l", store.name).stdout

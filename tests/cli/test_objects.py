@@ -344,7 +344,7 @@ def test_words_that_make_no_place(run: Run, store: ObjectStore, here: Path) -> N
         (["cat", f"{bucket}:a", "b"], f"write {bucket}:b"),
         (["cat", f"s3://{bucket}/a"], "try: objstore --server"),
         (["cat", f"s3://{bucket}/a"], f" cat {bucket}:a"),
-        (["cat", f"{bucket}/a"], f"such as '{bucket}:a'"),
+        (["cat", f"{bucket}/a"], "did you mean: objstore --server 'nats://***@127.0.0.1:"),
         (["get", bucket, "a", "b", "c"], "one object at a time"),
         (["get", bucket, "a", "b", "-o", "c"], "two targets"),
         (["put", f"{bucket}:x", "a", "--name", "y"], "two names"),
