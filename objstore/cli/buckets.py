@@ -9,6 +9,7 @@ import click
 
 import objstore
 from objstore.cli.completion import words as complete
+from objstore.cli.globs import no_object
 from objstore.cli.options import Settings, command, pass_settings
 from objstore.cli.places import bucket_alone, one_object, place, split_target
 from objstore.cli.screen import show, tables
@@ -44,11 +45,7 @@ def info(settings: Settings, words: tuple[str, ...]) -> None:
         else:
             found = store.info(where.name)
             if found is None:
-                raise objstore.ObjectNotFoundError(
-                    f"there is no object {where.name!r} in bucket {where.bucket}",
-                    bucket=where.bucket,
-                    name=where.name,
-                )
+                raise no_object(store, where.name)
             fields, in_bytes = show.object_fields(found), tables.BYTES_OF_AN_OBJECT
     show.lines([show.as_json(fields)] if settings.json else tables.fields_table(fields, in_bytes))
 

@@ -7,7 +7,7 @@ import click
 import objstore
 from objstore import ObjectNotFoundError, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.globs import expand, has_glob
+from objstore.cli.globs import expand, has_glob, no_object
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
 from objstore.cli.places import Place, bucket_alone, objects, place
 from objstore.cli.screen import show
@@ -93,16 +93,18 @@ def _delete(store: ObjectStore, name: str, settings: Settings) -> bool:
     if settings.json:
         show.note(show.as_json({"bucket": store.name, "name": name, "deleted": deleted}))
     if not deleted:
-        show.complain(f"there is no object {name!r} in bucket {store.name}")
+        show.complain(str(no_object(store, name)))
     return deleted
 
 
 def _delete_found(store: ObjectStore, names: list[str], settings: Settings) -> None:
     """Delete objects that a listing has found, many at a time; who was faster does not matter."""
-    store.delete_many(names)
+    count = store.delete_many(names)
     if settings.json:
         for name in names:
             show.note(show.as_json({"bucket": store.name, "name": name, "deleted": True}))
+    else:
+        show.note(f"{count:,} deleted")
 
 
 # --- buckets

@@ -9,7 +9,7 @@ import click
 from objstore import InvalidOptionError, ObjectInfo, ObjectNotFoundError, ObjectStore
 from objstore.model import globs
 
-__all__ = ["expand", "has_glob", "literal_prefix", "names_of", "pattern"]
+__all__ = ["expand", "has_glob", "literal_prefix", "names_of", "no_object", "pattern"]
 
 _SPECIAL = re.compile(r"[*?\[]")
 
@@ -46,6 +46,14 @@ def names_of(store: ObjectStore, name: str) -> list[str]:
     return [info.name for info in expand(store, name)] if has_glob(name) else [name]
 
 
+def no_object(store: ObjectStore, name: str) -> ObjectNotFoundError:
+    """Make the error that says that an object is not there; it may be a folder's name."""
+    said = f"there is no object {name!r} in bucket {store.name}"
+    if next(store.list(prefix=f"{name.rstrip('/')}/"), None) is not None:
+        said += f"; it is a folder: -r takes all in it, or a glob, {name.rstrip('/') + '/**'!r}"
+    return ObjectNotFoundError(said, bucket=store.name, name=name)
+
+
 def expand(store: ObjectStore, name: str) -> list[ObjectInfo]:
     """Find the objects that a name or a glob means, in order.
 
@@ -59,9 +67,7 @@ def expand(store: ObjectStore, name: str) -> list[ObjectInfo]:
     if exact is not None:
         return [exact]
     if not has_glob(name):
-        raise ObjectNotFoundError(
-            f"there is no object {name!r} in bucket {store.name}", bucket=store.name, name=name
-        )
+        raise no_object(store, name)
     fits = pattern(name).fullmatch
     found = [info for info in store.list(prefix=literal_prefix(name) or None) if fits(info.name)]
     if not found:

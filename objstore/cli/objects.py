@@ -14,7 +14,7 @@ import click
 import objstore
 from objstore import ObjectInfo, ObjectMeta, ObjectResult, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.globs import expand, has_glob, names_of
+from objstore.cli.globs import expand, has_glob, names_of, no_object
 from objstore.cli.options import OTHER, Settings, command, pass_settings
 from objstore.cli.places import Place, objects, one_object
 from objstore.cli.places import place as read_place
@@ -346,7 +346,10 @@ def no_folder(place: Place) -> objstore.ObjectNotFoundError:
 
 
 def _download(settings: Settings, store: ObjectStore, name: str, target: Path, bar: Bar) -> None:
-    info = store.download_file(name, target, progress=bar.of_one())
+    try:
+        info = store.download_file(name, target, progress=bar.of_one())
+    except objstore.ObjectNotFoundError:
+        raise no_object(store, name) from None
     with bar.aside():
         tell(info, settings, str(target), path=str(target))
 
@@ -377,16 +380,16 @@ def last_part(name: str) -> str:
     last = name.rpartition("/")[2]
     other = {separator for separator in (os.sep, os.altsep) if separator}
     if last in ("", ".", "..") or "\0" in last or other & set(last):
-        raise click.UsageError(f"no file can be named after {name!r}: give one with -o")
+        raise click.UsageError(
+            f"no file can be named after {name!r}: -r takes a folder, -o names a file"
+        )
     return last
 
 
 def _open(store: ObjectStore, name: str, progress: Progress | None = None) -> ObjectResult:
     result = store.get(name, progress=progress)
     if result is None:
-        raise objstore.ObjectNotFoundError(
-            f"there is no object {name!r} in bucket {store.name}", bucket=store.name, name=name
-        )
+        raise no_object(store, name)
     return result
 
 

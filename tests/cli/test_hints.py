@@ -62,13 +62,24 @@ def test_what_others_have(words: list[str], told: str) -> None:
 
 
 @pytest.mark.parametrize("words", [["ls", "s3://photos"], ["ls", "photos/"]])
-@pytest.mark.parametrize("server", [["--server", "nats://u:secret@h"], ["--server=nats://secret@h"]])
+@pytest.mark.parametrize(
+    "server", [["--server", "nats://u:secret@h"], ["--server=nats://secret@h"]]
+)
 def test_a_line_that_is_meant_has_no_secrets(words: list[str], server: list[str]) -> None:
     """They would be in a log."""
     result = run_alone(*server, *words)
     assert result.exit_code == 2
     assert "***@h" in result.stderr
     assert "secret" not in result.stderr
+
+
+def test_a_folder_is_no_object(run: Run, store: ObjectStore) -> None:
+    store.put("pets/cat.jpg", b"")
+    for words in (["cat"], ["get"], ["rm"], ["info"], ["cp"]):
+        result = run(*words, f"{store.name}:pets", *(["."] if words == ["cp"] else []))
+        assert result.exit_code == 1
+        assert "it is a folder: -r takes all in it, or a glob, 'pets/**'" in result.stderr
+    assert run("rm", "-r", f"{store.name}:pets").stdout == "1 deleted\n"
 
 
 def test_readable_sizes_may_be_asked_for(run: Run, store: ObjectStore) -> None:

@@ -117,7 +117,8 @@ def fields_table(fields: Mapping[str, Any], in_bytes: Sequence[str]) -> Iterator
 
 def _value(name: str, value: Any, in_bytes: Sequence[str]) -> str:
     if name in in_bytes:
-        return f"{show.human_size(value)} ({value:,} bytes)"
+        exact = f"{value:,} bytes"
+        return exact if value < 1024 else f"{show.human_size(value)} ({exact})"
     if name in _TIMES:
         return show.local_time(datetime.fromisoformat(value))
     if name == "ttl":
