@@ -1,8 +1,9 @@
 """The command line: ``objstore``, and ``python -m objstore``.
 
 Each command is a function in one of the rooms beside this one; it is listed here. Commands call
-objstore's public face (globs, files' times and readable texts apart), and raise its errors:
-``options.py`` turns them into a line on stderr and an exit code.
+objstore's public face (globs, what is kept of files, and readable texts apart), and raise its
+errors: ``options.py`` turns them into a line on stderr and an exit code. Folders: ``screen/`` has
+what suits a terminal or a pipe, ``completion/`` what Tab gives.
 """
 
 from __future__ import annotations
