@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from fsspec.callbacks import Callback
 
 import objstore
-from objstore import ObjectStore
+from objstore import Client, ObjectStore
 from objstore.contrib.fsspec import ObjectFileSystem
 from objstore.contrib.fsspec.files import ReadFile, WriteFile
 
@@ -197,6 +198,20 @@ def test_nothing_is_stored_when_the_block_raises(
     with pytest.raises(KeyError):
         write_half(fs.open(f"{root}/a", f"w{mode}", compression=compression), half)
     assert not fs.exists(f"{root}/a")
+
+
+def test_what_cannot_be_stored_is_an_error_once(
+    fs: ObjectFileSystem, client: Client, root: str
+) -> None:
+    client.update_store(root, max_object_size=100)
+    file = fs.open(f"{root}/a.gz", "wb", compression="infer")
+    file.write(random.Random(1).randbytes(1000))
+    with pytest.raises(objstore.ObjectTooLargeError):
+        file.close()
+    file.close()
+    with pytest.raises(LookupError):
+        fs.open(f"{root}/a", "wt", encoding="no such encoding")
+    assert fs.find(root) == []
 
 
 @pytest.mark.parametrize("path", ["a.gz", "a.bz2", "a.xz", "a.zip", "a.txt"])
