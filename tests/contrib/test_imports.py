@@ -13,7 +13,11 @@ import objstore
 pytestmark = pytest.mark.newest_server
 
 #: Each module, the package that it is for, and the extra that brings that.
-FACES = [("flask", "flask", "flask"), ("http", "requests", "http")]
+FACES = [
+    ("django", "django", "django"),
+    ("flask", "flask", "flask"),
+    ("http", "requests", "http"),
+]
 
 
 @pytest.mark.parametrize(("face", "package", "extra"), FACES)
