@@ -170,12 +170,22 @@ class ObjectStorage(Storage):
         Raises:
             django.core.exceptions.SuspiciousFileOperation: the name leads out of the storage, or
                 there is no free one.
+            ObjectExistsError: another request took the name at the same moment, and the
+                content cannot be read again from its beginning.
             And as :meth:`objstore.ObjectStore.put`.
         """
         for _ in range(TRIES - 1):
             # Here, not in _save as Django's own does: the next name has to keep to max_length.
-            with contextlib.suppress(objstore.RevisionMismatchError):
+            try:
                 return str(super().save(name, content, max_length))
+            except objstore.RevisionMismatchError as error:
+                if not _goes_back(content):  # what was read of it would be missing
+                    raise objstore.ObjectExistsError(
+                        f"{str(name)!r} was taken while it was stored, and the content cannot be "
+                        "read again; store it under another name",
+                        bucket=self.bucket,
+                        name=error.name,
+                    ) from error
         return str(super().save(name, content, max_length))
 
     def _save(self, name: str, content: File) -> str:
@@ -393,6 +403,15 @@ def payload_of(content: Any) -> Any:
         return content.file  # a file on the disk, of known length
     # By chunks(), which is what a class of a project's own may have changed.
     return b"".join(_pieces(content)) if _is_small(content) else _pieces(content)
+
+
+def _goes_back(content: Any) -> bool:
+    """Go to the beginning of a content that may have been read; tell whether that is possible."""
+    try:
+        content.seek(0)
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True
 
 
 def _is_small(content: Any) -> bool:

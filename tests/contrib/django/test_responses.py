@@ -137,9 +137,10 @@ def test_503(server: LocalServer) -> None:
     entry = {"BACKEND": "objstore.contrib.django.ObjectStorage", "OPTIONS": options}
     with override_settings(STORAGES={"default": entry}):
         for path in ("/media/a", "/asks"):  # by the view, and by the middleware
-            got = Client().get(path)
-            assert got.status_code == 503
-            assert got["Retry-After"] == "5"
+            asked = asyncio.run(AsyncClient().get(path))
+            for got in (Client().get(path), asked):
+                assert got.status_code == 503
+                assert got["Retry-After"] == "5"
     objstore.shared_client(url, lazy=True, timeout=5.0, reconnect_timeout=0.1).close()
 
 

@@ -77,6 +77,19 @@ def test_nobody_is_overwritten_in_a_race(storage: ObjectStorage) -> None:
     assert storage.open(name).read() == b"mine"
 
 
+def test_a_stream_that_was_overtaken_is_not_stored_by_half(storage: ObjectStorage) -> None:
+    """It cannot be read again: under the next name there would be what was left of it."""
+
+    class Stream(Taken):
+        def seek(self, *_: int) -> int:
+            raise io.UnsupportedOperation
+
+    with pytest.raises(objstore.ObjectExistsError, match="cannot be read again"):
+        storage.save("cat.jpg", Stream(storage))
+    assert storage.listdir("") == ([], ["cat.jpg"])
+    assert storage.open("cat.jpg").read() == b"theirs"
+
+
 def test_threads_that_save_the_same_name(storage: ObjectStorage) -> None:
     names: list[str] = []
     start = threading.Barrier(8)
