@@ -21,7 +21,7 @@ pytestmark = pytest.mark.newest_server
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("cli.completion", "cli.screen"),
+    ("cli.completion", "cli.screen", "cli.typed"),
     ("contrib", "testing"),
     ("",),
     ("local_server",),

@@ -2,8 +2,9 @@
 
 Each command is a function in one of the rooms beside this one; it is listed here. Commands call
 objstore's public face (globs, what is kept of files, and readable texts apart), and raise its
-errors: ``options.py`` turns them into a line on stderr and an exit code. Folders: ``screen/`` has
-what suits a terminal or a pipe, ``completion/`` what Tab gives.
+errors: ``options.py`` turns them into a line on stderr and an exit code. Folders: ``typed/``
+reads what people type, ``screen/`` has what suits a terminal or a pipe, ``completion/`` what Tab
+gives.
 """
 
 from __future__ import annotations

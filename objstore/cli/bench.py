@@ -12,7 +12,7 @@ import click
 from objstore import ObjectStore
 from objstore.cli.options import Settings, command, pass_settings
 from objstore.cli.screen import show
-from objstore.cli.values import size
+from objstore.cli.typed.values import size
 
 __all__ = ["bench"]
 

@@ -9,11 +9,11 @@ import click
 
 import objstore
 from objstore.cli.completion import words as complete
-from objstore.cli.globs import no_object
 from objstore.cli.options import Settings, command, pass_settings
-from objstore.cli.places import bucket_alone, one_object, place, split_target
 from objstore.cli.screen import show, tables
-from objstore.cli.values import duration, pair, size
+from objstore.cli.typed.globs import no_object
+from objstore.cli.typed.places import bucket_alone, one_object, place, split_target
+from objstore.cli.typed.values import duration, pair, size
 
 # --- info and status
 

@@ -6,8 +6,8 @@ import click
 
 from objstore.cli.completion import words as complete
 from objstore.cli.options import OTHER, Settings, command, pass_settings
-from objstore.cli.places import one_object, place
 from objstore.cli.screen import show
+from objstore.cli.typed.places import one_object, place
 
 __all__ = ["fsck"]
 

@@ -18,13 +18,13 @@ import click
 import objstore
 from objstore import FolderReport, ObjectInfo, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.globs import expand, has_glob
 from objstore.cli.objects import last_part, no_folder, target_file, tell
 from objstore.cli.options import OTHER, Settings, command, pass_settings
-from objstore.cli.places import Place, check_ends, place_or_path
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
 from objstore.cli.transfer_options import globs_options, transfer_options
+from objstore.cli.typed.globs import expand, has_glob
+from objstore.cli.typed.places import Place, check_ends, place_or_path
 from objstore.store.folder_files import attributes, look_at, read_folder, restore
 
 __all__ = ["cp", "mv", "open_buckets"]

@@ -7,11 +7,11 @@ import click
 import objstore
 from objstore import ObjectNotFoundError, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.globs import expand, has_glob, no_object
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
-from objstore.cli.places import Place, bucket_alone, objects, place
 from objstore.cli.screen import show
-from objstore.cli.values import duration
+from objstore.cli.typed.globs import expand, has_glob, no_object
+from objstore.cli.typed.places import Place, bucket_alone, objects, place
+from objstore.cli.typed.values import duration
 
 _force = click.option("-f", "--force", is_flag=True, help="Ask nothing.")
 

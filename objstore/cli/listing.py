@@ -11,12 +11,12 @@ import click
 import objstore
 from objstore import ObjectInfo, ObjectStore, ObjectStoreStatus
 from objstore.cli.completion import words as complete
-from objstore.cli.globs import has_glob, literal_prefix, pattern
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
-from objstore.cli.places import Place, place
 from objstore.cli.screen import show, tables
 from objstore.cli.screen.tables import Column
-from objstore.cli.values import duration, size
+from objstore.cli.typed.globs import has_glob, literal_prefix, pattern
+from objstore.cli.typed.places import Place, place
+from objstore.cli.typed.values import duration, size
 
 _where = click.argument("where", metavar="BUCKET[:PREFIX]", shell_complete=complete.place)
 

@@ -14,14 +14,14 @@ import click
 import objstore
 from objstore import ObjectInfo, ObjectMeta, ObjectResult, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.globs import expand, has_glob, names_of, no_object
 from objstore.cli.options import OTHER, Settings, command, pass_settings
-from objstore.cli.places import Place, objects, one_object
-from objstore.cli.places import place as read_place
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar, Progress
 from objstore.cli.transfer_options import transfer_options
-from objstore.cli.values import ByteRange, byte_range, duration, header, size
+from objstore.cli.typed.globs import expand, has_glob, names_of, no_object
+from objstore.cli.typed.places import Place, objects, one_object
+from objstore.cli.typed.places import place as read_place
+from objstore.cli.typed.values import ByteRange, byte_range, duration, header, size
 
 #: Files up to this size, in bytes, go together; larger ones have a progress of their own.
 _SMALL = 128 << 10

@@ -19,9 +19,15 @@ from typing import Any
 import click
 
 import objstore
-from objstore.cli.hints import remember, unknown_command, unknown_option, without_h, without_secrets
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
+from objstore.cli.typed.hints import (
+    remember,
+    unknown_command,
+    unknown_option,
+    without_h,
+    without_secrets,
+)
 
 OK, NOT_FOUND, USAGE, CONNECTION, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 

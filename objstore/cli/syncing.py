@@ -17,9 +17,9 @@ from objstore.cli.completion import words as complete
 from objstore.cli.copying import open_buckets
 from objstore.cli.objects import no_folder
 from objstore.cli.options import NOT_FOUND, OTHER, Settings, command, pass_settings
-from objstore.cli.places import Place, check_ends, place_or_path
 from objstore.cli.screen import show
 from objstore.cli.transfer_options import globs_options, transfer_options
+from objstore.cli.typed.places import Place, check_ends, place_or_path
 
 __all__ = ["check", "sync"]
 

@@ -9,8 +9,8 @@ import click
 from objstore import ObjectInfo
 from objstore.cli.completion import words as complete
 from objstore.cli.options import Settings, command, pass_settings
-from objstore.cli.places import place
 from objstore.cli.screen import show
+from objstore.cli.typed.places import place
 
 __all__ = ["watch"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore import Client, ObjectStore
-from objstore.cli.globs import has_glob, literal_prefix, pattern
+from objstore.cli.typed.globs import has_glob, literal_prefix, pattern
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.newest_server

@@ -13,7 +13,7 @@ import pytest
 
 from objstore.cli.screen import show, tables
 from objstore.cli.screen.tables import Column
-from objstore.cli.values import ByteRange, byte_range, duration, header, pair, size
+from objstore.cli.typed.values import ByteRange, byte_range, duration, header, pair, size
 
 pytestmark = pytest.mark.newest_server
 

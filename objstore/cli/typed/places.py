@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from objstore.cli.hints import line_like
+from objstore.cli.typed.hints import line_like
 
 __all__ = [
     "Place",

@@ -1,0 +1,1 @@
+"""What people type: places of objects, globs, sizes and times, and the words of other tools."""
