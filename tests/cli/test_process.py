@@ -84,6 +84,15 @@ def test_importing_the_library_does_not_import_the_command_line(process: Process
     assert done.stdout == b"set()\n"
 
 
+def test_what_draws_is_imported_where_something_is_drawn(process: Process) -> None:
+    """Or --help would take twice as long."""
+    code = "import objstore.cli, sys; print({'rich', 'tqdm', 'watchdog'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=process.env, capture_output=True, check=True
+    )
+    assert done.stdout == b"set()\n"
+
+
 def test_binary_through_pipes(process: Process, store: ObjectStore) -> None:
     done = process.run("put", store.name, "-", "--name", "x", input=BINARY)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -259,6 +268,23 @@ def test_a_name_cannot_attack_a_terminal(process: Process, store: ObjectStore) -
 
 
 # --- Ctrl-C
+
+
+def test_ctrl_c_in_a_sync(process: Process, store: ObjectStore, tmp_path: Path) -> None:
+    """Of several transfers under way each is whole, or leaves nothing."""
+    content = BINARY * 16
+    for number in range(12):
+        (tmp_path / f"{number}").write_bytes(content)
+    with process.start("sync", str(tmp_path), f"{store.name}:", "--jobs", "4") as child:
+        eventually(lambda: messages(store) > 20)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(PATIENCE) == 130
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert (child.stdout.read(), child.stderr.read()) == (b"", b"\n")
+    chunks = sum(info.chunks for info in store)
+    assert messages(store) == chunks + len(list(store))
+    assert store.verify().ok
 
 
 def test_ctrl_c_in_a_put_of_stdin(process: Process, store: ObjectStore) -> None:
