@@ -196,7 +196,7 @@ def test_a_slow_server(
 
 
 def test_retries(proxy: Proxy, store: ObjectStore, seen: Seen) -> None:
-    """What is tried again is told, with the reason: a request, chunks, a record, a read."""
+    """What is tried again is told, with the reason: a request, chunks, a record."""
 
     def told(operation: str) -> list[Retry]:
         return [each for each in seen.of(Retry) if each.operation == operation]
@@ -214,11 +214,21 @@ def test_retries(proxy: Proxy, store: ObjectStore, seen: Seen) -> None:
         assert {each.subject.partition("$O")[0] for each in told("request")} == {
             f"$JS.API.DIRECT.GET.OBJ_{store.name}."
         }
-        with far.open("record") as file:
+    assert all(isinstance(each.error, objstore.ConnectionLostError) for each in seen.of(Retry))
+
+
+@pytest.mark.needs_server("2.11")
+def test_a_retry_of_a_batch(proxy: Proxy, store: ObjectStore, seen: Seen) -> None:
+    """Chunks that are asked for again are told as one retry of the read."""
+    store.put("large", LARGE, chunk_size=100_000)
+    with objstore.connect(proxy.url, on_event=seen.note) as client:
+        far = client.object_store(store.name, create=False)
+        with far.open("large") as file:
             proxy.down.cut(proxy.answers(calls("DIRECT.GET")))
             assert file.read() == LARGE
-        assert told("get")[0].name == "record"
-    assert all(isinstance(each.error, objstore.ConnectionLostError) for each in seen.of(Retry))
+    (retry,) = seen.of(Retry)
+    assert (retry.operation, retry.bucket, retry.name) == ("get", store.name, "large")
+    assert isinstance(retry.error, objstore.ConnectionLostError)
 
 
 def test_outages(proxy: Proxy, seen: Seen, caplog: pytest.LogCaptureFixture) -> None:
