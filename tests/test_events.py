@@ -345,7 +345,7 @@ def test_a_finalizer_tells_in_the_events_thread(watched: ObjectStore, seen: Seen
 def test_a_forked_child_tells_its_own(server: LocalServer, store: ObjectStore) -> None:
     """Of its calls and of its connection, on threads of its own."""
     program = """
-import os, sys, threading, objstore
+import os, sys, threading, warnings, objstore
 from objstore.events import Reconnected, PutDone
 back = threading.Event()
 def tell(event):
@@ -362,6 +362,7 @@ def use(name):
     client.connection.reconnect()
     assert back.wait(100)
 use("parent")
+warnings.simplefilter("ignore", DeprecationWarning)  # of Python's, for forks beside threads
 child = os.fork()
 if not child:
     use("child")
