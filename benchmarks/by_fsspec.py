@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with objstore.LocalServer() as server:
         _print_parquet(server.url, options.megabytes, options.rounds, not options.no_s3)
         _print_folders(server.url, options.objects, options.rounds)
+        objstore.shared_client(
+            server.url
+        ).close()  # before its server stops, of which it would warn
 
 
 def _print_parquet(url: str, megabytes: int, rounds: int, with_s3: bool) -> None:
