@@ -32,10 +32,12 @@ def test_copy_read_and_glob(
         assert database.execute(query).fetchall() == [(count, 999)]
 
 
-def test_in_parts(database: duckdb.DuckDBPyConnection, url: str) -> None:
+@pytest.mark.parametrize("how", ["OVERWRITE_OR_IGNORE", "APPEND"])
+def test_in_parts(database: duckdb.DuckDBPyConnection, url: str, how: str) -> None:
+    """Without these it looks first into the folder that it has made, which is not there."""
     database.execute(
         "COPY (SELECT range AS number, range % 3 AS kind FROM range(1000)) "
-        f"TO '{url}/parts' (FORMAT parquet, PARTITION_BY (kind))"
+        f"TO '{url}/parts' (FORMAT parquet, PARTITION_BY (kind), {how})"
     )
     query = f"""
         SELECT count(*) FROM read_parquet('{url}/parts/*/*.parquet', hive_partitioning = true)

@@ -16,18 +16,12 @@ from objstore.contrib.fsspec.listing import ListedBuckets, not_found
 
 __all__ = ["ChangedBuckets"]
 
-#: How many folders an instance remembers to have made, at the most.
-MOST_MADE = 10_000
-
 
 class ChangedBuckets(ListedBuckets):
     """How :class:`~objstore.contrib.fsspec.ObjectFileSystem` changes what there is, as a whole."""
 
     def mkdir(self, path: Any, create_parents: bool = True, **kwargs: Any) -> None:
-        """Create a bucket; a folder in one needs not to be made.
-
-        Nothing is stored of a folder. This instance shows it, empty, until it is deleted, for
-        programs that make a folder, look whether it is there, and then write into it.
+        """Create a bucket; a folder in one needs not to be made, and nothing is stored of it.
 
         Arguments:
             path: of the bucket or folder.
@@ -50,17 +44,6 @@ class ChangedBuckets(ListedBuckets):
         else:
             if not name:
                 raise FileExistsError(errno.EEXIST, "the bucket exists already", bucket)
-        if name:
-            self._made[f"{bucket}/{name}"] = None
-            while len(self._made) > MOST_MADE:
-                self._made.pop(next(iter(self._made)), None)
-
-    def _forget(self, path: str) -> bool:
-        """Forget a folder that was made here, and those in it; True if there was one."""
-        made = [each for each in list(self._made) if f"{each}/".startswith(f"{path}/")]
-        for each in made:
-            self._made.pop(each, None)
-        return bool(made)
 
     def makedirs(self, path: Any, exist_ok: bool = False) -> None:
         """Create the bucket of a path if there is none.
@@ -161,7 +144,6 @@ class ChangedBuckets(ListedBuckets):
         for each in self._to_delete(path, recursive):
             bucket, name = self._split(each)
             if recursive and bucket and not name and maxdepth is None:
-                self._forget(bucket)
                 if not self.client.delete_store(bucket):
                     raise not_found(bucket)
                 continue
@@ -199,7 +181,7 @@ class ChangedBuckets(ListedBuckets):
             store = self.bucket(bucket)
             names = [info.name for info in store.scan(name + SLASH).objects]
             names += [name] if name in store else []
-        if not self._forget(path) and not names:
+        if not names:
             raise not_found(path)
         return names
 
@@ -242,11 +224,10 @@ class ChangedBuckets(ListedBuckets):
             raise not_found(f"{bucket}/{name}")
         if kind != "directory":
             raise NotADirectoryError(errno.ENOTDIR, "it is an object", f"{bucket}/{name}")
-        if not bucket or self.bucket(bucket).scan(name and name + SLASH, limit=1).objects:
+        # A folder is never empty, or it would not be there.
+        if not bucket or name or self.bucket(bucket).scan(limit=1).objects:
             raise OSError(errno.ENOTEMPTY, "it is not empty", f"{bucket}/{name}")
-        self._forget(f"{bucket}/{name}".rstrip(SLASH))
-        if not name:
-            self.client.delete_store(bucket)
+        self.client.delete_store(bucket)
 
 
 class _Moving:

@@ -53,8 +53,6 @@ class ListedBuckets(AbstractFileSystem):
         self._servers = servers
         self._options = {name: options[name] for name in options if name not in _OF_FSSPEC}
         self._base_url = base_url
-        #: Folders that were made here: kept in memory alone, and oldest first, see :meth:`mkdir`.
-        self._made: dict[str, None] = {}
         self._held: tuple[int, objstore.Client, dict[str, objstore.ObjectStore]] | None = None
 
     # --- what it is
@@ -168,7 +166,7 @@ class ListedBuckets(AbstractFileSystem):
         if info is not None:
             return file_entry(store, info)
         path = f"{bucket}/{name}"
-        if store.scan(name + SLASH, limit=1).objects or path in self._made:
+        if store.scan(name + SLASH, limit=1).objects:
             return directory(path)
         raise not_found(path)
 
