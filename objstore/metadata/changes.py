@@ -167,12 +167,12 @@ def _purge_record(records: Records, name: str, revision: int) -> int:
 
 
 class PublishedTombstone:
-    """A tombstone that is on its way into the place of a live record."""
+    """A tombstone that is on its way into the place of a live record, with what is sent next."""
 
     def __init__(self, records: Records, current: ObjectInfo) -> None:
         check_rights_to_remove(records, current)
         self.tombstone = _tombstone(current)
-        self.pending = records.start_publish(self.tombstone, current.revision)
+        self.pending = records.start_publish(self.tombstone, current.revision, along=True)
 
 
 def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:

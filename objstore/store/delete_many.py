@@ -94,7 +94,8 @@ def _publish_each(
             with contextlib.suppress(ObjStoreError):  # deleted alone, it says why not
                 tombstone = PublishedTombstone(records, current)
         sent.append((name, current, tombstone))
-    # All are published before the first answer is waited for.
+    # All are published before the first answer is waited for; and together, as in put_many.
+    records.jetstream.connection.session.flush_piggybacked()
     yield from sent
 
 

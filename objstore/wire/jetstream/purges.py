@@ -16,12 +16,12 @@ __all__ = ["purge_each"]
 def purge_each(
     jetstream: JetStream, stream: str, subjects: Iterable[str]
 ) -> Iterator[tuple[str, ObjStoreError | None]]:
-    """Remove all messages of each subject: all are asked for before the first answer is taken.
+    """Remove all messages of each subject: all are asked for at once, then the answers taken.
 
     Arguments:
         jetstream: the account.
         stream: the stream that they are in.
-        subjects: not too many at a time, as their requests are sent without a pause.
+        subjects: not too many at a time, as their requests are sent together.
 
     Returns:
         Each subject with what went wrong; None: its messages are gone.
@@ -32,10 +32,12 @@ def purge_each(
         for subject in subjects:
             try:
                 request = msgspec.json.encode({"filter": subject})
-                under_way.append((subject, jetstream.connection.inbox.start(target, request)))
+                asked = jetstream.connection.inbox.start_piggybacked(target, request)
+                under_way.append((subject, asked))
             except ObjStoreError as error:
                 # Kept for later: the purges before this one still have an outcome to be told.
                 under_way.append((subject, error))
+        jetstream.connection.session.flush_piggybacked()
         for subject, pending in under_way:
             yield subject, _failure(jetstream, subject, pending)
     finally:
