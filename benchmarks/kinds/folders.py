@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections.abc import Callable
 
+from benchmarks.peers.base import MIME
 from benchmarks.peers.raw import Raw
 from benchmarks.rounds import Contender
 from benchmarks.run import Run
@@ -79,7 +80,7 @@ def _deletes(run: Run, store: ObjectStore) -> dict[str, tuple[Contender, int]]:
     names = [f"deleted {number}" for number in range(count)]
 
     def fill(_number: int) -> None:
-        store.put_many((name, b"x") for name in names)
+        store.put_many(((name, b"x") for name in names), mime=MIME)
 
     def one_by_one(_number: int) -> None:
         for name in names:

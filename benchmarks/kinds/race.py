@@ -12,7 +12,7 @@ import pynats2
 
 import objstore
 from benchmarks.ground import MIB
-from benchmarks.peers.base import Peer, address_of
+from benchmarks.peers.base import MIME, Peer, address_of
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.raw import Raw, RawSocket
 from benchmarks.peers.remote import Remote, install_node, node_command, python_command
@@ -123,7 +123,7 @@ def large(run: Run) -> None:
         open_peers(run, written) as writers,
         open_peers(run, read) as readers,
     ):
-        read.put("object", data, chunk_size=128 << 10)
+        read.put("object", data, mime=MIME, chunk_size=128 << 10)
         puts = {peer.name: _putting(peer, written, data) for peer, _ in writers}
         gets = {peer.name: _getting(peer, ["object"], size) for peer, _ in readers}
         run.alternate([*puts.values(), *gets.values()])
@@ -145,7 +145,7 @@ def limit(run: Run) -> None:
             ]
             for raw in raws:
                 ending.callback(raw.close)
-            store.put("object", data, chunk_size=chunk_size)
+            store.put("object", data, mime=MIME, chunk_size=chunk_size)
             clients: tuple[Peer, ...] = (ours, *raws)
             puts = {each.name: _putting(each, store, data) for each in clients}
             gets = {
@@ -208,9 +208,17 @@ def _infos(peer: Peer, names: list[str]) -> Callable[[int], None]:
 def _many(
     run: Run, ours: Remote, names: list[str], data: bytes
 ) -> tuple[dict[str, Contender], Contender]:
-    """get_many, put_many where this objstore has it; and as many gets one by one beside them."""
+    """get_many, puts without a media type, and put_many where this objstore has it.
+
+    And as many gets one by one beside them.
+    """
     size = len(names) * len(data)
     many = {"get_many": Contender("get_many", _checked(partial(ours.get_many, names), size))}
+
+    def put_plain(number: int) -> None:
+        ours.put_plain([f"{number} plain {name}" for name in names], data)
+
+    many["put, no media type"] = Contender("put_plain", put_plain)
     if hasattr(ObjectStore, "put_many"):
 
         def put_many(number: int) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from benchmarks.peers.base import MIME
 from benchmarks.run import Run
 from objstore import ObjectStore
 from objstore.wire.connection import requests
@@ -36,7 +37,6 @@ BEFORE, SEND, SERVER, PARSE, WOKEN, BETWEEN, AFTER = STAGES = (
 #: What our own code takes: all but the kernel's sending, and the server.
 OURS = (BEFORE, PARSE, WOKEN, BETWEEN, AFTER)
 
-MIME = "application/octet-stream"
 LISTED = 1_000
 
 _now = time.perf_counter

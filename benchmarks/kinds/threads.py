@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from benchmarks.peers.base import MIME
 from benchmarks.run import Run
 from objstore import ObjectStore
 
@@ -72,7 +73,7 @@ def threads(run: Run) -> None:
     with run.ground.bucket() as store:
         names = [f"object {number}" for number in range(OBJECTS)]
         for name in names:
-            store.put(name, _content(name))
+            store.put(name, _content(name), mime=MIME)
         stored: list[str] = []  # list.append is atomic
         turns = iter(range(1 << 40))  # next() of a range is atomic too
 
@@ -83,7 +84,7 @@ def threads(run: Run) -> None:
 
         def put(_index: int, _count: int) -> None:
             name = f"put {next(turns)}"
-            store.put(name, _content(name))
+            store.put(name, _content(name), mime=MIME)
             stored.append(name)
 
         for what, act in (("get", get), ("put", put)):

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.figures import size_text
 from benchmarks.ground import MIB, cluster, fresh_bucket
+from benchmarks.peers.base import MIME
 from benchmarks.rounds import Contender
 from benchmarks.run import Run
 from objstore import Client, ObjectStore
@@ -34,7 +35,7 @@ class _Transfers:
         self.count = max(1, min(MOST_OBJECTS, TURN // len(data)))
         self.moved = self.count * len(data)
         self._store, self._data, self._label = store, data, label
-        self._options: dict[str, Any] = {} if chunk_size is None else {"chunk_size": chunk_size}
+        self._options: dict[str, Any] = {"mime": MIME, "chunk_size": chunk_size}
         self._seeds = self._names("seed")
         for name in self._seeds:
             store.put(name, data, **self._options)

@@ -8,7 +8,10 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-__all__ = ["AsyncPeer", "Peer", "address_of"]
+__all__ = ["MIME", "AsyncPeer", "Peer", "address_of"]
+
+#: The media type of all that is put: every tool stores one, and a record with it takes longer.
+MIME = "application/octet-stream"
 
 _T = TypeVar("_T")
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import nats
+from nats.js.api import ObjectMeta
 
-from benchmarks.peers.base import AsyncPeer, address_of
+from benchmarks.peers.base import MIME, AsyncPeer, address_of
 
 __all__ = ["NatsPy"]
 
@@ -28,7 +29,8 @@ class NatsPy(AsyncPeer):
     def put(self, names: Sequence[str], data: bytes) -> None:
         async def act() -> None:
             for name in names:
-                await self._store.put(name, data)
+                # Made anew each time: it is given its name.
+                await self._store.put(name, data, ObjectMeta(headers={"Content-Type": [MIME]}))
 
         self.run(act())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import natsrpy
 
-from benchmarks.peers.base import AsyncPeer, address_of
+from benchmarks.peers.base import MIME, AsyncPeer, address_of
 
 __all__ = ["Natsrpy"]
 
@@ -31,7 +31,7 @@ class Natsrpy(AsyncPeer):
     def put(self, names: Sequence[str], data: bytes) -> None:
         async def act() -> None:
             for name in names:
-                await self._store.put(name, data)
+                await self._store.put(name, data, headers={"Content-Type": MIME})
 
         self.run(act())
 

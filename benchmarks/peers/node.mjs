@@ -1,7 +1,7 @@
 // Does what remote.py says, a line of JSON at a time, with @nats-io/obj.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { connect } from "@nats-io/transport-node";
+import { connect, headers } from "@nats-io/transport-node";
 import { Objm } from "@nats-io/obj";
 
 let connection, store;
@@ -18,7 +18,9 @@ const commands = {
     return true;
   },
   async put({ names, file }) {
-    for (const name of names) await store.putBlob({ name }, files.get(file));
+    const described = headers();
+    described.set("Content-Type", "application/octet-stream");
+    for (const name of names) await store.putBlob({ name, headers: described }, files.get(file));
     return true;
   },
   async get({ names }) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import objstore
+from benchmarks.peers.base import MIME
 
 __all__ = ["Ours"]
 
@@ -29,7 +30,12 @@ class Ours:
 
     def put(self, names: Sequence[str], data: bytes) -> None:
         for name in names:
-            self.store.put(name, data, chunk_size=self._chunk_size)
+            self.store.put(name, data, mime=MIME, chunk_size=self._chunk_size)
+
+    def put_plain(self, names: Sequence[str], data: bytes) -> None:
+        """Put without a media type."""
+        for name in names:
+            self.store.put(name, data)
 
     def get(self, names: Sequence[str]) -> int:
         return sum(len(self.store.read_bytes(name)) for name in names)
@@ -61,7 +67,8 @@ class Ours:
         Raises:
             AttributeError: it cannot.
         """
-        done = getattr(self.store, "put_many")((name, data) for name in names)  # noqa: B009
+        put_many = getattr(self.store, "put_many")  # noqa: B009
+        done = put_many(((name, data) for name in names), mime=MIME)
         for _info in done or ():  # an iterator does its work as it is iterated
             pass
 

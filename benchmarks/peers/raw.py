@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.peers.base import address_of
+from benchmarks.peers.base import MIME, address_of
 
 __all__ = ["Raw", "RawSocket"]
 
@@ -165,7 +165,7 @@ class Raw:
         key = base64.urlsafe_b64encode(name.encode()).decode()
         info = {
             "name": name,
-            "headers": {"Content-Type": ["application/octet-stream"]},  # as uploaded files have
+            "headers": {"Content-Type": [MIME]},
             "bucket": self._bucket,
             "nuid": nuid,
             "size": size,

@@ -126,6 +126,10 @@ class Remote:
     def put(self, names: Sequence[str], data: bytes) -> None:
         self.ask("put", names=names, file=self._files[id(data)][1])
 
+    def put_plain(self, names: Sequence[str], data: bytes) -> None:
+        """Put without a media type; objstore alone can."""
+        self.ask("put_plain", names=names, file=self._files[id(data)][1])
+
     def put_many(self, names: Sequence[str], data: bytes) -> None:
         """All at once; objstore alone can."""
         self.ask("put_many", names=names, file=self._files[id(data)][1])
