@@ -39,6 +39,8 @@ class Outbox:
         broke: called when a link broke under a send.
 
     Attributes:
+        handed_over: what waits for who sends next: other threads' and interrupted ones' commands,
+            each for a link, or (None) for any.
         link: what is sent over; None: nothing, at the moment. The session sets it.
         pongs: who waits for the PONGs to come, in order.
         reader: the reader thread's identity, once there is one.
@@ -61,8 +63,7 @@ class Outbox:
         #: Short commands that must not wait for a blocked writer.
         self._control: deque[bytes | Subscription | Signal] = deque()
         self._sending = False  # a thread is, and it looks here before it leaves
-        #: To that thread, by others, for this link or (None) any; and by those who interrupt it.
-        self._handed_over: deque[tuple[Link | None, Buffer]] = deque()
+        self.handed_over: deque[tuple[Link | None, Buffer]] = deque()
 
     def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiter | None) -> bool:
         """Send whole commands, which waits while others send.
@@ -84,7 +85,7 @@ class Outbox:
         if mine or threading.get_ident() == self.reader:
             if waiting is not None or not mine:
                 raise self.reentrant()
-            self._handed_over.append((None, b"".join(parts)))
+            self.handed_over.append((None, b"".join(parts)))
             return True
         entering = waiting
         if self._sending and len(parts) == 1 and waiting and not isinstance(waiting, Signal):
@@ -104,14 +105,14 @@ class Outbox:
                             told = not self._waiting.enter(entering)
                     gone = not told and self.link is not link
                     if not told and not gone:
-                        if self._control or self._handed_over:
+                        if self._control or self.handed_over:
                             parts = [*self._all_waiting(link), *parts]
                         if isinstance(entering, Signal):
                             self.pongs.append(entering)
                         if parts:
                             link.transport.send(parts)
                     self._sending = False
-                    if self._handed_over:
+                    if self.handed_over:
                         self._send_handed_over()
                 except BaseException as error:
                     if not isinstance(error, OSError):
@@ -125,7 +126,7 @@ class Outbox:
             return not untold
         if self._control:
             self.send_control()
-        if self._handed_over:  # by a signal handler that struck just before the lock was released
+        if self.handed_over:  # by a signal handler that struck just before the lock was released
             self.flush_piggybacked()
         return not gone or not self._untold(waiting)
 
@@ -179,13 +180,13 @@ class Outbox:
             return True
         if self.link is not link:
             return not self._untold(waiting)
-        self._handed_over.append((link, command))
+        self.handed_over.append((link, command))
         return True
 
     def flush_piggybacked(self) -> None:
         """Send what was to go along with something else, if it has not gone. Never fails."""
         link = self.link
-        if self._handed_over and not self._sending and link is not None and not self.is_reentrant():
+        if self.handed_over and not self._sending and link is not None and not self.is_reentrant():
             # A write without parts: it takes along whatever waits.
             self.write(link, (), None)
 
@@ -200,7 +201,7 @@ class Outbox:
             return True
         if self.link is not link:
             return False
-        self._handed_over.append((link, command))
+        self.handed_over.append((link, command))
         return True if self._sending else None
 
     def _send_handed_over(self) -> None:
@@ -210,7 +211,7 @@ class Outbox:
         one. What fails is no failure of this thread's own command: it breaks the link, and
         whoever waits is told.
         """
-        while self._handed_over and (link := self.link) is not None:
+        while self.handed_over and (link := self.link) is not None:
             self._sending = True
             try:
                 link.transport.send(self._all_waiting(link))
@@ -224,8 +225,8 @@ class Outbox:
         What was handed over for another link is lost, and whoever waits for it has been told.
         """
         commands = []
-        while self._handed_over:
-            its_link, command = self._handed_over.popleft()
+        while self.handed_over:
+            its_link, command = self.handed_over.popleft()
             if its_link is link or its_link is None:
                 commands.append(command)
         return [self._all_control(), b"".join(commands)]
@@ -251,8 +252,8 @@ class Outbox:
         """
         self._control.clear()
         # Commands for an old link are lost, as those who wait were told; those for any link stay.
-        for lost in [each for each in list(self._handed_over) if each[0] is not None]:
-            self._handed_over.remove(lost)
+        for lost in [each for each in list(self.handed_over) if each[0] is not None]:
+            self.handed_over.remove(lost)
         self.pongs.clear()
         # This includes the subscriptions whose announcement was still queued.
         commands = self._subscriptions.announce_all()

@@ -298,7 +298,8 @@ class PendingReply:
 
     def flush_piggybacked(self) -> None:
         """Send the request now, if it still waits for something to go along with. Never fails."""
-        if self._message is None and self.error is None:  # else it has gone
+        # Where it was answered, others may go on waiting.
+        if self._session.out.handed_over and self._message is None and self.error is None:
             self._session.flush_piggybacked()
 
     def __enter__(self) -> PendingReply:

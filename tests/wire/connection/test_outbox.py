@@ -73,7 +73,7 @@ class Sender:
             Background(connection.request, f"s{number}", timeout=PATIENCE)
             for number in range(COUNT)
         ]
-        eventually(lambda: len(self.out._handed_over) == COUNT, "requests that are entrusted")
+        eventually(lambda: len(self.out.handed_over) == COUNT, "requests that are entrusted")
 
     def go_on(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -154,7 +154,7 @@ def test_the_sender_fails(failure: BaseException) -> None:
         eventually(lambda: connection.session.connects == 2)
         connection.ping()
         assert asked(seen) == []
-        assert not sender.out._handed_over
+        assert not sender.out.handed_over
 
 
 def test_the_sender_fails_with_theirs() -> None:
