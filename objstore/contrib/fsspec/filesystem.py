@@ -242,9 +242,13 @@ class ObjectFileSystem(ChangedBuckets):
 
         Raises:
             FileNotFoundError: there is no such object.
+            ValueError: the name of an object in a folder would lead out of the local folder.
             And as :meth:`objstore.ObjectStore.download_file`.
         """
         if outfile is None and not isfilelike(lpath):
+            # Older versions of fsspec make ``lpath`` of whatever names are in the bucket.
+            if _leads_up(rpath) and _leads_up(lpath):
+                raise ValueError(f"{rpath!r} would lead out of the folder, to {lpath!r}")
             if self._type(rpath) == "directory":
                 os.makedirs(lpath, exist_ok=True)
                 return
@@ -375,6 +379,11 @@ def _progress(callback: Callback) -> Callable[[int, int | None], None] | None:
         callback.absolute_update(done)
 
     return tell
+
+
+def _leads_up(path: Any) -> bool:
+    """Tell whether a path has a part that leads to the folder above."""
+    return ".." in str(path).split("/")
 
 
 def _raise_first(results: list[bytes | Exception]) -> None:

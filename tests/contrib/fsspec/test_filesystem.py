@@ -141,6 +141,19 @@ def test_files_in_and_out(
     assert not (tmp_path / "absent").exists()
 
 
+def test_no_name_leads_out_of_the_folder(
+    fs: ObjectFileSystem, store: ObjectStore, root: str, tmp_path: Path
+) -> None:
+    store.put("folder/../../out", b"from a stranger")
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    with pytest.raises(ValueError, match="out"):
+        fs.get(f"{root}/", f"{folder}/", recursive=True)
+    with pytest.raises(ValueError, match="lead out"):
+        fs.get_file(f"{root}/folder/../../out", f"{folder}/folder/../../out")
+    assert not list(tmp_path.rglob("out"))
+
+
 # --- as files
 
 
