@@ -65,12 +65,24 @@ def test_server_runs_until_it_is_ended(process: Process, tmp_path: Path, end: in
     with process.start("server", str(tmp_path / "data")) as child:
         assert child.stdout is not None
         url = child.stdout.readline().decode().strip()
+        port = url.rpartition(":")[2]
+        with pytest.raises(objstore.AuthorizationError):
+            objstore.connect(f"nats://127.0.0.1:{port}")
         with objstore.connect(url) as client:
             client.object_store("b").put("x", b"stays")
         child.send_signal(end)
         assert child.wait(PATIENCE) == (130 if end == signal.SIGINT else 0)
     with objstore.local(tmp_path / "data") as client:
         assert client.object_store("b", create=False).read_bytes("x") == b"stays"
+    with process.start("server", str(tmp_path / "data"), "--port", port) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().decode().strip() == url
+        child.send_signal(end)
+        child.wait(PATIENCE)
+    token = tmp_path / "data" / "token"
+    assert token.stat().st_mode & 0o777 == 0o600
+    token.write_text("x" * 10)
+    assert process.run("server", str(tmp_path / "data")).returncode == 3
     assert run_alone("--server", "x", "server", str(tmp_path)).exit_code == 2
 
 
