@@ -542,7 +542,7 @@ def test_nothing_remains_of_a_clone_that_fails(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(objstore.client, "copy_objects", interrupt)
+    monkeypatch.setattr(objstore.store.clone, "copy_objects", interrupt)
     with pytest.raises(KeyboardInterrupt):
         client.clone_store("orig", "copy")
     assert client.delete_store("copy") is False
