@@ -182,6 +182,7 @@ def test_copies(store: ObjectStore, other: ObjectStore) -> None:
     assert store.copy_dir("", "", target=other, include=["elsewhere"]).bytes == 1
 
 
+@pytest.mark.needs_server("2.11")
 def test_copies_that_expire(store: ObjectStore, other: ObjectStore) -> None:
     """How long they live is copied as all else."""
     store.put("x", b"x", ttl=3600)
