@@ -153,6 +153,7 @@ os.chown(folder, 65534, 65534)
 with objstore.connect({server.url!r}) as client:
     store = client.object_store({store.name!r}, create=False)
     store.download_file({name!r}, os.devnull)  # whatever it imports, others need not be able to
+    store.download_dir(folder, "nothing")
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
     test_target.refused_read_only(store, {name!r}, folder)
     test_target.in_a_read_only_folder(store, {name!r}, folder)

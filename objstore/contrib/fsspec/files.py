@@ -92,7 +92,8 @@ class ReadFile(io.BufferedIOBase):
 
     def close(self) -> None:
         """Let go of what was read ahead."""
-        self._result.close()
+        if "_result" in self.__dict__:  # else it was never made
+            self._result.close()
         super().close()
 
     def __reduce__(self) -> tuple[Callable[..., ReadFile], tuple[object, ...]]:
