@@ -108,7 +108,28 @@ def _open_at(fs: AbstractFileSystem, path: str, position: int) -> ReadFile:
     return file
 
 
-class WriteFile(io.BufferedIOBase):
+class _WholeOrNothing(io.IOBase):
+    """A file of which nothing is stored when its with-block raises, or when it is forgotten."""
+
+    def discard(self) -> None:
+        """Store nothing."""
+        raise NotImplementedError
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        self.close()
+
+    def __del__(self) -> None:
+        """Do nothing: the base class would store half an object, and the writer itself warns."""
+
+
+class WriteFile(_WholeOrNothing, io.BufferedIOBase):
     """An object that is being written, as fsspec's users expect a file.
 
     It is stored when it is closed; in a transaction when that is committed. Nothing of it remains
@@ -187,21 +208,8 @@ class WriteFile(io.BufferedIOBase):
         super().close()
         self.writer.discard()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self.discard()
-        self.close()
 
-    def __del__(self) -> None:
-        """Do nothing: the base class would store half an object, and the writer itself warns."""
-
-
-class CompressedFile(io.BufferedIOBase):
+class CompressedFile(_WholeOrNothing, io.BufferedIOBase):
     """A file that is compressed while it is written; both end together.
 
     fsspec leaves the file below open, for its finalizer to store: of ours that is the sign of a
@@ -246,21 +254,8 @@ class CompressedFile(io.BufferedIOBase):
         self._file.discard()
         super().close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self.discard()
-        self.close()
 
-    def __del__(self) -> None:
-        """Do nothing, as :class:`WriteFile`."""
-
-
-class TextFile(io.TextIOWrapper):
+class TextFile(_WholeOrNothing, io.TextIOWrapper):
     """Text that is written into an object: nothing remains when its with-block raises.
 
     Python's own would store half an object then, and when it is forgotten.
@@ -278,15 +273,6 @@ class TextFile(io.TextIOWrapper):
             file.discard()
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self._file.discard()
-        self.close()
-
-    def __del__(self) -> None:
-        """Do nothing, as :class:`WriteFile`."""
+    def discard(self) -> None:
+        """Store nothing."""
+        self._file.discard()
