@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from objstore.errors import InvalidOptionError, about
@@ -51,36 +52,21 @@ def put_many(
             f"items are an iterable of pairs (name, payload), not {type(items).__name__}{hint}"
         )
     timeout = check_timeout(timeout)
-    under_way = _UnderWay(handle.jetstream)
-    source = iter(items)
-    try:
-        while _start_next(handle, source, under_way, description, timeout):
-            if under_way.is_full:
-                under_way.make_room()
-        under_way.finish()
-    except BaseException:
-        under_way.abort()
-        raise
-    return under_way.stored
+    return _store_all(handle, partial(_start_next, handle, iter(items), description, timeout))
 
 
 def put_described(
     handle: BucketHandle, items: Iterable[tuple[ObjectInfo, bytes]]
 ) -> list[ObjectInfo]:
     """Store small objects that are described already, in order, many under way at once."""
+    return _store_all(handle, partial(_start_described, handle, iter(items)))
+
+
+def _store_all(handle: BucketHandle, start_next: Callable[[_UnderWay], bool]) -> list[ObjectInfo]:
+    """Store one object after the other, many under way at once, until no next one starts."""
     under_way = _UnderWay(handle.jetstream)
-    source = iter(items)
     try:
-        while True:
-            with under_way.finished_before_failing():
-                item = next(source, None)
-                if item is None:
-                    break
-                info, content = item
-                if info.name in under_way:
-                    under_way.finish()
-                with Source(content) as payload:
-                    _start(handle, info, payload, under_way, None, None)
+        while start_next(under_way):
             if under_way.is_full:
                 under_way.make_room()
         under_way.finish()
@@ -90,12 +76,28 @@ def put_described(
     return under_way.stored
 
 
+def _start_described(
+    handle: BucketHandle, items: Iterator[tuple[ObjectInfo, bytes]], under_way: _UnderWay
+) -> bool:
+    """Send the next object's chunks; False: none is left."""
+    with under_way.finished_before_failing():
+        item = next(items, None)
+        if item is None:
+            return False
+        info, content = item
+        if info.name in under_way:
+            under_way.finish()
+        with Source(content) as payload:
+            _start(handle, info, payload, under_way, None, None)
+    return True
+
+
 def _start_next(
     handle: BucketHandle,
     items: Iterator[object],
-    under_way: _UnderWay,
     description: dict[str, Any],
     timeout: float | None,
+    under_way: _UnderWay,
 ) -> bool:
     """Send the next item's chunks, or store it alone; False: no item is left."""
     with under_way.finished_before_failing():
