@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from objstore.errors import NoRespondersError, ObjStoreError, about
 from objstore.metadata.commit import commit, left_behind, revision_of
@@ -21,6 +22,9 @@ from objstore.put.sender import LONG
 from objstore.put.upload import Put, remove_replaced
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import parse_pub_ack
+
+if TYPE_CHECKING:
+    from objstore.wire.connection.observer import Observer
 
 __all__ = ["OneChunk"]
 
@@ -133,11 +137,15 @@ class OneChunk:
             failed = error
         if stored is None:
             return self._go_on(chunk, failed)
-        if (observer := records.jetstream.observer) is not None:
-            from objstore.put.telling import tell_stored_at_once
-
-            tell_stored_at_once(observer, stored, self._begun)
+        if records.jetstream.observer is not None:
+            self._tell(records.jetstream.observer, stored)
         return stored
+
+    def _tell(self, observer: Observer, stored: ObjectInfo) -> None:
+        """Tell that the object is stored; what that takes is imported where somebody asks."""
+        from objstore.put.telling import tell_stored_at_once
+
+        tell_stored_at_once(observer, stored, self._begun)
 
     def _resolve(self, found: ObjectInfo | None) -> ObjectInfo:
         """Store the object over what somebody else has stored meanwhile: the last one wins."""
