@@ -151,7 +151,7 @@ class Parser:
             size = self._head.size - len(self._header)
             if len(body) < size:
                 self._grow_body(body, size)
-            else:  # its end comes with the next head
+            else:  # the CR LF behind it comes with the next head
                 self._room = min(_HEAD_SIZE, len(self._slab))
         return []
 
@@ -242,6 +242,7 @@ class Parser:
         """Return the awaited message if the slab has it all; else choose where the rest lands."""
         start, need = self._start, head.size + 2
         if self._end - start < need:
+            # It will fit, once _make_room has brought it to the front.
             if need <= len(self._slab) // 2:
                 return None
             self._give_own_memory(head)
@@ -359,6 +360,7 @@ class Parser:
         """Remember the head of a message whose payload comes next."""
         if not (sid.isdigit() and header.isdigit() and total.isdigit()):
             raise ProtocolError(f"a message with malformed numbers: {line[:200]!r}")
+        # Before they are numbers: Python refuses to convert thousands of digits.
         if len(sid) > 18 or len(total) > 12 or len(header) > 12:
             raise ProtocolError(f"a message with absurd numbers: {line[:200]!r}")
         header_size, size = int(header), int(total)

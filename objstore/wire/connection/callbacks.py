@@ -96,6 +96,7 @@ class CallbackThread(Generic[_Message]):
                 return
             self._line.items.put(None)
             self._line = _Line()  # the next thread's, should there be one
+        # A callback may close the connection; its thread cannot wait for itself.
         if thread is not threading.current_thread():
             thread.join(timeout)
 

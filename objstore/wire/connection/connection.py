@@ -6,7 +6,6 @@ import os
 import ssl
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from objstore.errors import ConnectionClosedError, InvalidOptionError
@@ -175,7 +174,7 @@ class Connection(Uncopied, NATSClient):
             return session
         session = Session(
             ServerPool(self._servers),
-            replace(self._dial_options),
+            self._dial_options,
             reconnect_timeout=self.reconnect_timeout,
             ping_interval=self._interval,
             hearer=self.observer,
@@ -193,6 +192,7 @@ class Connection(Uncopied, NATSClient):
             session.close()
             raise
         self._session = session
+        # Found in there from now on, without a call: see FromFirstUse.
         vars(self).update(inbox=inbox, session=session)
         for each in list(self._user_subscriptions.values()):  # pynats2's reconnect()
             self._start_subscription(each.public)
@@ -228,7 +228,7 @@ class Connection(Uncopied, NATSClient):
             self.connect()
             return
         session.drop()
-        session.wait_connected(max(self.timeout, self.reconnect_timeout))
+        session.wait_connected(max(self.timeout, self.reconnect_timeout))  # which may be 0
 
     def ping(self) -> None:
         """Send a PING and wait for the PONG.

@@ -159,6 +159,7 @@ def dial(server: Server, options: DialOptions) -> Link:
         raise TLSError(f"TLS with {server.url} failed: {_reason(error)}") from error
     except OSError as error:
         handshake.transport.close()
+        # Our own errors of lost connections are OSErrors, too, and say what happened.
         if isinstance(error, ObjStoreError):
             raise
         raise _unreachable(server, error) from error

@@ -88,6 +88,8 @@ class Outbox:
             self.handed_over.append((None, b"".join(parts)))
             return True
         entering = waiting
+        # Not a PING, whose place among the awaited PONGs is taken under the lock; nor what has a
+        # large payload, which would be copied to be joined to the others.
         if self._sending and len(parts) == 1 and waiting and not isinstance(waiting, Signal):
             done = self._hand_to_sender(link, parts[0], waiting)
             if done is not None:
@@ -97,13 +99,13 @@ class Outbox:
             with self.lock:
                 try:
                     self._sending = True
-                    told = False
+                    told = False  # that the answer cannot come, so that nothing need be sent
                     if entering is not None:
                         self._waiting.add(entering)  # first in, then look, as enter() does
                         inbox = self._waiting.inbox
                         if inbox is not None and inbox.denied is not None:
                             told = not self._waiting.enter(entering)
-                    gone = not told and self.link is not link
+                    gone = not told and self.link is not link  # lost while this waited
                     if not told and not gone:
                         if self._control or self.handed_over:
                             parts = [*self._all_waiting(link), *parts]
@@ -111,6 +113,7 @@ class Outbox:
                             self.pongs.append(entering)
                         if parts:
                             link.transport.send(parts)
+                    # Then look: whoever hands over after the look sees this, and sends itself.
                     self._sending = False
                     if self.handed_over:
                         self._send_handed_over()
@@ -268,6 +271,7 @@ class Outbox:
 
         Who finds the lock taken may leave: its holder looks into the queue after releasing it.
         """
+        # Within a send of its own (this is a finalizer) it leaves that to the send's end.
         while self._control and not self._is_mine():
             try:
                 if not self._send_one_if_free():

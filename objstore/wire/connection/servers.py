@@ -183,6 +183,7 @@ class ServerPool:
                         prefix=first.prefix,
                     )
                 )
+        # In place of all before: who has left the cluster is told of no longer.
         self._discovered = found
 
     def round(self) -> list[Server]:

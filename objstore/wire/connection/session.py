@@ -167,11 +167,13 @@ class Session(Subscribing):
             link = dial_any(self._pool, self._options)
             try:
                 self._install(link)
+                # A daemon: a program that ends without close() is not kept alive by it.
                 self._thread = threading.Thread(
                     target=self._run, args=(link,), name="objstore-reader", daemon=True
                 )
                 self._thread.start()
             except BaseException:  # no more threads, or Ctrl-C
+                # One that runs has the link by now, and goes on as if nothing had happened.
                 if self._thread is None or not self._thread.is_alive():
                     self._thread = self.out.link = None
                     link.transport.close()
@@ -187,7 +189,7 @@ class Session(Subscribing):
             waiting: list[Waiter] = [*self.waiting.empty(), *self._wanted_by]
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
-        self._over.open()
+        self._over.open()  # wakes the reader from its pause between two attempts
         fail_all(waiting, _closed_error())
         if timeout and thread and not self.is_reentrant and thread.is_alive():
             thread.join(timeout)
@@ -299,7 +301,8 @@ class Session(Subscribing):
                 self._wanted_by.add(signal)  # first in, then look: who connects tells it
                 left = max(deadline - time.monotonic(), 0.0)
                 if self._link is None and self._ended is None and not signal.wait(left):
-                    timeout = max(timeout, self._reconnect_timeout)  # all that was waited
+                    # transmit() hands in what is left of it; the message tells all.
+                    timeout = max(timeout, self._reconnect_timeout)
                     raise no_connection(self._cause, self._lost, timeout)
             finally:
                 self._wanted_by.discard(signal)
@@ -320,6 +323,7 @@ class Session(Subscribing):
                 return
             link.transport.abort()  # here, for a signal handler may strike after: never blocks
             self.out.link = None
+            # An -ERR just before the end explains it; that the server hung up does not.
             self._cause = self._lost = cause = self._complaint or cause
             waiting = self.waiting.empty()
         error = ConnectionLostError(f"the connection to {link.server.url} was lost: {cause}")
@@ -334,6 +338,7 @@ class Session(Subscribing):
         try:
             with self.out.lock:
                 self._complaint = None
+                # Before the link is anybody's: should it break here, nobody waits on it yet.
                 self.out.begin(link)
                 with self._lock:
                     if self._ended is not None:
@@ -411,7 +416,7 @@ class Session(Subscribing):
                 events = parser.received(count)
             except TimeoutError:
                 silences += 1
-                if silences > 2:
+                if silences > 2:  # two PINGs went unanswered
                     return ConnectionLostError("the server no longer answers")
                 self.out.enqueue_control(Signal())
                 continue
@@ -450,12 +455,14 @@ class Session(Subscribing):
             self._take_complaint(event.text)
 
     def _take_info(self, link: Link, fields: dict[str, object]) -> None:
+        # On top of this link's first INFO: nothing that another server said may stay.
         self.info = {**link.info, **fields}
         limit = self.info.get("max_payload")
         self.max_payload = limit if isinstance(limit, int) else sys.maxsize
         self.is_clustered = bool(self.info.get("cluster"))
         if isinstance(urls := fields.get("connect_urls"), list):
             self._pool.discover(url for url in urls if isinstance(url, str))
+        # Where there is no other to go to, it is used to its end.
         if fields.get("ldm") and len(self._pool.servers) > 1:
             self._lame = True
 
@@ -481,4 +488,5 @@ class Session(Subscribing):
         self._prepare()
         self._ended = ended
         if link is not None:
+            # This process's copy of the descriptor alone; the parent's connection goes on.
             link.transport.close()

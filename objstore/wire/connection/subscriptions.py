@@ -120,6 +120,7 @@ class Subscription:
 
     def limit_command(self) -> bytes:
         """Encode the UNSUB that tells the server of the limit, in the server's counting."""
+        # It counts from the SUB that it was told of, and knows of none before.
         left = None if self.limit is None else max(self.limit - self._before, 1)
         return encode_unsubscribe(self.sid, left)
 
@@ -213,6 +214,7 @@ class Subscriptions:
         # Only the reader thread counts, so no lock is needed.
         subscription.received += 1
         if subscription.limit is not None and subscription.received >= subscription.limit:
+            # The server ends it at this message, too, and says nothing of that.
             self.remove(subscription)
         try:
             subscription.handler(message)

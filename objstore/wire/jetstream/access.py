@@ -301,6 +301,7 @@ class Access:
         except ConnectionClosedError:
             raise
         except (ConnectionLostError, RequestTimeoutError):
+            # Nothing is learned from that: the rest of the batch is waited for.
             return False
         return batch.count == 1
 

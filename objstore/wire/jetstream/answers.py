@@ -12,6 +12,7 @@ from objstore.errors import (
     APIError,
     NoRespondersError,
     ObjStoreError,
+    about,
     api_error,
 )
 from objstore.wire.codec.protocol import Message
@@ -224,8 +225,7 @@ class PendingAck:
         try:
             return parse_pub_ack(self._pending.result(self._timeout), self._what)
         except ObjStoreError as error:
-            for name, fact in self._facts.items():
-                setattr(error, name, fact)
+            about(**self._facts).tell(error)
             raise
 
     def close(self) -> None:

@@ -186,6 +186,7 @@ class JetStream:
         begun = time.monotonic()
         try:
             try:
+                # What is asked once only gets all of the time for that.
                 wait = self.first_wait if repeat else self.timeout
                 answer = self.connection.inbox.start(subject, payload).result(wait)
                 return parse_answer(answer, what)

@@ -167,6 +167,7 @@ class OrderedConsumer:
         if not self._ready:
             return None
         delivery = self._ready.popleft()
+        # By its number as well: what is pending may all have been stored since.
         if not delivery.pending or delivery.sequence >= self.end:
             self.caught_up = True
         return delivery
@@ -281,6 +282,7 @@ class OrderedConsumer:
             self._stream_created = info["created"]
             self._time = info.get("ts") or info["created"]
             self.end = last
+            # Whether subjects have several matters for a list of the last ones alone.
             if self._start is not Start.LAST_PER_SUBJECT:
                 self._single = False
             if self._start is Start.NEW:
@@ -337,7 +339,9 @@ class OrderedConsumer:
         self._unbound = 0
         sent, pending = consumer["delivered"]["consumer_seq"], consumer.get("num_pending", 0)
         if self._single is None:
+            # It sends by number, and so all messages: are they as many as the subjects?
             self._single = sent + pending == self._subjects
+            # No: older ones are among them, so another consumer begins, with the list.
             if not self._single:
                 self._drop()
                 self._ready.clear()
@@ -388,6 +392,7 @@ class OrderedConsumer:
         self._drop()
         now = time.monotonic()
         if feed is not None and feed.phase is Phase.LIVE and feed.proved:
+            # It had worked: patience begins anew, and the next is made at once.
             self._failing, self._first_error, self._pause = now, error, PAUSES[0]
             self._retry_at = now
             if not _is_final(error):

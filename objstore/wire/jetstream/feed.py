@@ -231,6 +231,7 @@ class Feed:
             self.fail(_missing(self._sequence + 1, last))
         elif not stalled:
             self.proved = True
+            # One is enough: heartbeats come for as long as the user is busy elsewhere.
             if not self.idle:
                 self.idle = True
                 looked_at = int(message.value(b"Nats-Last-Stream") or 0)

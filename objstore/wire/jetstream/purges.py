@@ -37,6 +37,7 @@ def purge_each(
             except ObjStoreError as error:
                 # Kept for later: the purges before this one still have an outcome to be told.
                 under_way.append((subject, error))
+        # All in as few system calls as it takes, and one round trip.
         jetstream.connection.session.flush_piggybacked()
         for subject, pending in under_way:
             yield subject, _failure(jetstream, subject, pending)

@@ -51,4 +51,5 @@ class ReadLimit:
         """Note that the connection broke while so many bytes were under way."""
         self._server = self._server_info().get("server_id")
         self._until = time.monotonic() + MEMORY
+        # Not by what was allowed: of that little may have been asked for.
         self._bytes = min(self._bytes, max(1, asked // STEP))

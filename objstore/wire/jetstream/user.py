@@ -63,6 +63,7 @@ class User:
         if isinstance(error, PermissionDeniedError):
             self.is_limited = True
         else:
+            # The connection was lost: the next time it is asked again.
             self._reply = ""
 
     def _deliver(self, message: Message) -> None:
