@@ -90,6 +90,7 @@ class Owners:
             self.replaced.append((subject, info))
         elif not info.deleted:
             self.hidden.append(info)
+            # It is what readers of other clients find, so its chunks are no garbage.
             self._recent.add(info.nuid)
 
     def catch_up(self) -> None:

@@ -1,4 +1,4 @@
-"""Is everything there and as it was stored? Reads all chunks and keeps none."""
+"""Verifying: whether all chunks are there, and are what was stored. All are read, none is kept."""
 
 from __future__ import annotations
 

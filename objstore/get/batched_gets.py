@@ -197,6 +197,7 @@ class BatchedGets:
             self._places is Places.SOUGHT
             or (self._places is Places.SPARSE and not self._access.single)
             or len(batches) >= self._most
+            # Not a request for each chunk that was taken: half of what is ahead at least.
             or missing < min(ahead // 2, self._per_batch, chunks - self.asked)
             or missing <= 0
             or (self._access.single and not self._may_guess())
@@ -317,6 +318,7 @@ class BatchedGets:
         if self._places is Places.SOUGHT:  # there is nothing from where it was asked for
             self._searches += 1
             self._voids += 1
+            # Once: at the first; where they were counted before, at a second, which doubts that.
             if self._voids == 1 + self._layout.counted:
                 check_count(self._records, self._info, self.index)
             if self._jetstream.is_clustered:
@@ -356,6 +358,7 @@ class BatchedGets:
             return _Ended(None)
         elif self._last and sequence != self._last + 1:
             self._note(Sign.GAP)
+        # A guess that was right allows twice as many; after a wrong one it is one again.
         self._guesses = min(2 * self._guesses, GUESSES) if sequence == batch.sequence else 1
         self._last = sequence
         self._layout.learn(index, sequence)
@@ -386,6 +389,7 @@ class BatchedGets:
             raise why_incomplete(self._records, self._info, self.index)
         bounds = self._layout.bounds(self.index)
         low, high = bounds.low, min(bounds.high, self._ceiling)
+        # In a cluster no search by halves: a server that lags would lead it astray.
         if self._searches < 2 or low >= high or self._jetstream.is_clustered:
             return max(low, high)
         return (low + high) // 2 if self._searches % 2 else max(low, min(bounds.middle, high))

@@ -1,4 +1,4 @@
-"""Is what arrived what was stored? And if something did not arrive: why?"""
+"""Whether what arrived is what was stored; and where something did not arrive, why."""
 
 from __future__ import annotations
 

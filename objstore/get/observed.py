@@ -43,6 +43,7 @@ class _ObservedResult(ObjectResult):
 
     def _fetch(self, position: int, wanted: int, limit: int) -> Piece:
         piece = super()._fetch(position, wanted, limit)
+        # A chunk, also where its bytes are read in many small steps.
         size = len(piece.payload)
         self._observer.tell(Chunk("get", self.info.bucket, self.info.name, size))
         return piece
@@ -113,7 +114,8 @@ def told_parts(
 def _noted(ranges: Iterable[Range], names: deque[str]) -> Iterator[Range]:
     """Pass parts on, and note their objects' names."""
     for each in ranges:
-        names.append(each[0] if isinstance(each, tuple) and each else "")
+        # What is no part is refused by whoever reads it, in its turn.
+        names.append(each[0] if isinstance(each, (tuple, list)) and each else "")
         yield each
 
 

@@ -357,6 +357,7 @@ class _Flight:
             elif found.info.chunks > 1:
                 self._start(FetchOne(found, key[1]))
             else:
+                # Links may lead into other buckets, and a request is for one stream.
                 if only and only[0].records is not found.records:
                     self._start(FetchOnly(only))
                     only = []

@@ -86,6 +86,7 @@ def _next_group(records: Records, names: Iterator[str]) -> _Group | None:
     if not (records.batches and records.reads_direct):
         return None
     limit = records.jetstream.read_limit.bytes
+    # Half of what may be under way: the next group's records come beside these chunks.
     if (count := min(GROUP, limit // 2 // SMALL)) < 2:
         return None
     some = list(itertools.islice(names, count))

@@ -84,6 +84,7 @@ class ReadAhead:
             ObjectCorruptError: chunks are missing, or their sizes do not add up.
             RequestTimeoutError, ConnectionLostError: the server does not answer.
         """
+        # Another goal is another call: the one read asks for one chunk after the other.
         if self._goal != position + wanted:
             self._goal, self._earlier = position + wanted, self._run
         while True:

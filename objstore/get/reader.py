@@ -79,6 +79,8 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
     ) -> None:
         super().__init__()
         self._lock = threading.RLock()  # whose turn it is
+        # Asked before each with-block: it is reentrant, and would let a signal handler of the same
+        # thread into the midst of a step.
         self._is_mine = self._lock._is_owned  # type: ignore[attr-defined]
         self.info = info
         self._records = records

@@ -158,12 +158,14 @@ class Target:
 
     def _must_stay(self, file: FileIO, before: os.stat_result) -> bool:
         """Tell whether the file has what a new one could not have; give the new one the rest."""
+        # Replaced, it would leave the other names with the old content.
         if self._shares and before.st_nlink > 1:
             return True
         return os.name != "nt" and not _give(file, self.path, before)
 
     def _write_over(self, file: FileIO) -> None:
         """Write the content over what is there, if there is room for it."""
+        # Not shutil.copyfile: it empties the target before it knows that there is room.
         size = os.fstat(file.fileno()).st_size
         with FileIO(os.open(self.path, os.O_WRONLY | _NO_LINK), "wb") as target:
             # Once the first byte is written over, the old content is lost: a full disk must show

@@ -213,6 +213,7 @@ class _Look:
                 if now == sure:
                     return self._kept._replace(begun=self._begun)
                 self._learn(asked.news(self._kept.next, now), now)
+                # Without removals what was stored since is all that differs: no count is needed.
                 nothing_removed = sure is not None and not now.removed_since(sure)
                 if nothing_removed or self._counts(asked):
                     return self._kept._replace(moment=now, begun=self._begun)
@@ -334,6 +335,7 @@ class _Asked:
             yield from page
             following = page[-1].sequence + 1
         # A mirror may have answered, or a replica, which may not have all of it yet.
+        # Up to what the stream said of itself: a writer may be as fast as this reads.
         while following <= now.last:
             stored = self._records.start_next(self._pattern, following, leader=True).result()
             if stored is None:

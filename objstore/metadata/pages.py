@@ -97,6 +97,8 @@ class Paging:
                 came += len(page)
                 left = page.left
                 self.sequence = page[-1].sequence + 1
+            # A batch that brought all it was asked for may have more behind it; one with messages
+            # left was cut at its bytes.
             is_last = self._has_ended and (not came or (not left and came < self._size))
             if self._has_ended:
                 self.close()

@@ -170,6 +170,7 @@ def _end(file: Any, place: int) -> int | None:
         end = file.seek(0, os.SEEK_END)
     except (AttributeError, OSError, ValueError, TypeError):
         return None
+    # Not in the try: one that cannot go back would be stored without its beginning.
     file.seek(place)
     return _number(end)
 

@@ -167,6 +167,7 @@ class Put:
             self._know_current()  # a bucket that cannot be read is an error now, not at the end
         self._count += 1
         self._chunks.send(chunk)
+        # While it travels: the sending returns before the server has it.
         self._hasher.update(chunk)
         self._size += length
         self._progress(length)

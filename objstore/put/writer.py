@@ -255,6 +255,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._error = error
         self._aborted = True
         self._put.abort()
+        # The bar goes, though the file may stay open for long.
         self._resources.close()
 
     def _fail_again(self, first: BaseException) -> NoReturn:
