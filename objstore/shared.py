@@ -63,10 +63,11 @@ class _SharedClients:
         self._begin()
 
     def get(self, servers: str | Sequence[str] | None, options: dict[str, Any]) -> Client:
-        """The client; connected by the first who comes, awaited by the others."""
+        """Return the client; the first who comes connects it, and the others wait."""
         key = _key(servers, options)
         mine: Future[Client] = Future()
         with self._lock:
+            # Under the lock only who connects is decided: to connect may take a while.
             found, _ = self._made.get(key, (mine, None))
             if found.done() and found.result().connection.is_closed:
                 found = mine
@@ -110,7 +111,7 @@ class _SharedClients:
 
 
 def _key(servers: str | Sequence[str] | None, options: dict[str, Any]) -> object:
-    """What tells one client from another."""
+    """Make what tells one client from another: the servers, the options and the environment."""
     several = tuple(servers) if isinstance(servers, (list, tuple)) else servers
     environment = sorted(item for item in os.environ.items() if item[0].startswith("NATS_"))
     given = tuple((name, _identity(options[name])) for name in sorted(options))
@@ -118,7 +119,7 @@ def _key(servers: str | Sequence[str] | None, options: dict[str, Any]) -> object
 
 
 def _identity(value: object) -> tuple[str, object]:
-    """A value with its type, for True is not 1; or which object it is."""
+    """Return a value with its type, for True is not 1; or which object it is."""
     try:
         hash(value)
     except TypeError:

@@ -35,14 +35,14 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def objstore_server() -> Iterator[objstore.LocalServer]:
-    """A private nats-server for all tests of the session; of each process with pytest-xdist."""
+    """Start a private nats-server for the session's tests; one in each process of pytest-xdist."""
     with objstore.LocalServer() as server:
         yield server
 
 
 @pytest.fixture
 def objstore_client(objstore_server: objstore.LocalServer) -> Iterator[objstore.Client]:
-    """A client of the test's own, connected to the session's nats-server."""
+    """Connect a client of the test's own to the session's nats-server."""
     with objstore.connect(objstore_server.url) as client:
         yield client
 
@@ -53,7 +53,7 @@ def objstore_bucket(
     objstore_client: objstore.Client,
     request: pytest.FixtureRequest,
 ) -> Iterator[objstore.ObjectStore]:
-    """A fresh, empty bucket, which is deleted after the test.
+    """Make a fresh, empty bucket, and delete it after the test.
 
     The test fails if it leaves chunks that no object owns, such as those of a writer that it
     neither closes nor lets go.
@@ -72,7 +72,7 @@ def objstore_bucket(
 
 
 def _chunks_without_owner(client: objstore.Client, bucket: str) -> int:
-    """How many chunks of a bucket no object owns; 0 as well where the test has deleted it."""
+    """Count the chunks of a bucket that no object owns; 0 where the test has deleted it."""
     try:
         store = client.object_store(bucket, create=False)
         return store.collect_garbage(min_age=0, dry_run=True).chunks

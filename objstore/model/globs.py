@@ -23,6 +23,7 @@ def pattern(glob: str) -> re.Pattern[str]:
     while at < len(glob):
         found = _SET.match(glob, at)
         if glob.startswith("**/", at):
+            # Or no folder at all: **/a fits a in the top folder, too.
             part, width = "(?:.*/)?", 3
         elif glob.startswith("**", at):
             part, width = ".*", 2
@@ -31,6 +32,7 @@ def pattern(glob: str) -> re.Pattern[str]:
         elif glob[at] == "?":
             part, width = "[^/]", 1
         elif found:
+            # Else a negated set would fit a slash.
             part, width = f"(?!/)[{'^' if found[1] else ''}{_inside(found[2])}]", len(found[0])
         else:
             part, width = re.escape(glob[at]), 1
@@ -78,7 +80,7 @@ class Selection:
         return not self._include or any(glob.fits(path) for glob in self._include)
 
     def excludes(self, folder: str) -> bool:
-        """Whether all that is in a folder is excluded."""
+        """Tell whether all that is in a folder is excluded."""
         return any(glob.fits(f"{folder}/") for glob in self._exclude)
 
 
@@ -91,7 +93,8 @@ class _Glob:
         self._fits = pattern(glob.strip("/")).fullmatch
 
     def fits(self, path: str) -> bool:
-        """Whether a path, or a folder that it is in, fits; a folder's own path ends in ``/``."""
+        """Tell whether a path, or a folder on its way, fits; a folder's own path ends in ``/``."""
+        # Each folder on the way to it first, from the top: who means one means all in it.
         end = path.find("/")
         start = 0
         while end >= 0:
@@ -99,6 +102,7 @@ class _Glob:
                 return True
             start = end + 1
             end = path.find("/", start)
+        # What is left is its own last part; behind a slash at the end there is none.
         if self._folders_only or start == len(path):
             return False
         return self._fits(path if self._from_top else path[start:]) is not None
@@ -110,6 +114,7 @@ def _globs(what: str, globs: object) -> list[str]:
     Raises:
         InvalidOptionError: they are none.
     """
+    # A text can be iterated, too: each of its letters would be a glob.
     if isinstance(globs, str) or not isinstance(globs, Iterable):
         raise InvalidOptionError(f"{what} is {globs!r}; it must be a list of globs")
     found = list(globs)

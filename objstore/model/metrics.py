@@ -36,6 +36,7 @@ class StoreMetrics:
         from objstore.notebook.html import Size, record, table
 
         fields = {"total_size": Size(self.total_size), "avg_size": Size(self.avg_size)}
+        # The most first; those with as many by their names, so that it is always the same.
         types = sorted(self.mime_types.items(), key=lambda each: (-each[1], each[0]))
         below = table(["media type", "objects"], types) if types else ""
         return record(counted(self.objects, "object"), "with content of their own", fields, below)

@@ -17,6 +17,7 @@ def objects_table(objects: Sequence[ObjectInfo], folders: Sequence[str] = ()) ->
         objects: as a listing gives them.
         folders: come before them.
     """
+    # As many of each: many folders shall not hide all objects.
     first, rows = folders[:MAX_ROWS], [_row(info) for info in objects[:MAX_ROWS]]
     heads = ["name", "size", "mime", "mtime"] if rows else ["name"]
     more = len(objects) + len(folders) - len(first) - len(rows)

@@ -186,6 +186,7 @@ def mirror_fields(mirror: object, bucket: str) -> dict[str, Any]:
     """
     fields = _source("mirror", mirror).fields("mirror", bucket)
     if "external" in fields:
+        # Of another domain: only there a true mirror does no harm, see above.
         return {"mirror": fields, "subjects": []}
     return {"sources": [fields], "subjects": []}
 

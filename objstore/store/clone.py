@@ -37,6 +37,7 @@ def _copy(source: Records, info: ObjectInfo, target: BucketHandle) -> None:
         try:
             _copy_once(source, info, target)
         except ObjectChangedError:
+            # From the leader: a follower may still have the record that was just outdated.
             now = source.read(info.name, fresh=True)
             if now is None or now.deleted:
                 return

@@ -30,6 +30,7 @@ def copy_dir(
         raise InvalidOptionError(f"{prefix!r} and {new_prefix!r} of one bucket are in each other")
     old, new = len(job.start), there.start
     found, skipped = found_in(handle, job)
+    # By the names that they will have, so that both sides can be compared.
     wanted = {new + name[old:]: info for name, info in found.items()}
     listed = {info.name: info for info in there.objects(into)}
     changed = {
@@ -64,7 +65,7 @@ def _overlap(start: str, other: str) -> bool:
 
 
 def _is_same(info: ObjectInfo, other: ObjectInfo, options: FolderOptions) -> bool:
-    """Whether two objects have the same content; both have a digest, so no time is asked."""
+    """Tell whether two objects have the same content, by their digests, so that no time counts."""
     if other.link is not None or info.size != other.size:
         return False
     return options.compare == "size" or (bool(info.digest) and info.sha256 == other.sha256)
@@ -98,13 +99,13 @@ class _Copies:
         """Copy objects: the small ones in one stream, the others several at once."""
         # In the record of a copy stands how long it lives, which the pipelined way does not set.
         small = [n for n, info in infos.items() if info.size <= SMALL and info.ttl is None]
-        alone: list[str] = []
+        alone: list[str] = []  # filled by _contents, while that is read
         put_described(self._into, self._contents(small, alone))
         done = {*small} - {*alone}
         self._progress.run(self._copy, [name for name in infos if name not in done])
 
     def _contents(self, names: list[str], alone: list[str]) -> Iterator[tuple[ObjectInfo, bytes]]:
-        """What to store; what needs more than two requests to read is left to be copied alone."""
+        """Yield what to store; what takes more than two requests to read is to be copied alone."""
         sources = (self._sources[name] for name in names)
         with closing(read_many(self._handle.records, sources)) as objects:
             for new_name, (_, found) in zip(names, objects, strict=True):

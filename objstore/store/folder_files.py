@@ -89,6 +89,7 @@ def read_folder(folder: Path, selection: Selection) -> FolderContent:
         start = "" if below == "." else f"{below}/"
         if start and not folders and not names and start[:-1] in selection:
             found.skipped.append(Skipped(start, "an empty folder"))
+        # In place: os.walk goes into what is left in the list, and in that order.
         folders[:] = sorted(name for name in folders if not selection.excludes(start + name))
         for name in folders:
             if os.path.islink(os.path.join(parent, name)) and start + name in selection:
@@ -110,7 +111,7 @@ def _take(found: FolderContent, name: str, path: str) -> None:
 
 
 def look_at(path: str | Path) -> LocalFile | None:
-    """What is known of a regular file without reading it; None: it is none."""
+    """Return what is known of a regular file without reading it; None: it is none."""
     try:
         state = os.stat(path)
     except OSError:
@@ -148,6 +149,7 @@ def _has_digest(path: Path, digest: str) -> bool:
             while data := file.read(BLOCK):
                 hasher.update(data)
     except OSError:
+        # As another content: whoever transfers it says why it cannot be read.
         return False
     return is_same_digest(digest, hasher.digest())
 
@@ -164,7 +166,7 @@ def attributes(file: LocalFile, *, mode: bool) -> dict[str, str]:
 
 
 def lacks_mode(info: ObjectInfo, options: FolderOptions) -> bool:
-    """Whether an object's metadata say nothing of a file's permissions, which were asked for."""
+    """Tell whether permissions are to be kept, and an object's metadata say nothing of them."""
     return options.mode and mode_in(info.metadata) is None
 
 

@@ -38,6 +38,7 @@ def paths_for(
             parts_of[name] = parts
         else:
             refused.append(Skipped(name, f"cannot be the path of a file: {wrong}"))
+    # What has to be a folder for some name, and one such name for the error.
     folders = {
         _key(parts[:depth], folds): name
         for name, parts in parts_of.items()
@@ -58,12 +59,13 @@ def paths_for(
 
 
 def _key(parts: list[str], folds: bool) -> str:
+    # As macOS compares names, and Windows all but their composition.
     path = "/".join(parts)
     return unicodedata.normalize("NFC", path).casefold() if folds else path
 
 
 def _wrong(part: str) -> str | None:
-    """Why a part of a name is not the name of a file; None: it is."""
+    """Say why a part of a name is not the name of a file; None: it is."""
     if not part:
         return "a part of it is empty"
     if part in (".", ".."):
@@ -80,7 +82,7 @@ def _wrong(part: str) -> str | None:
 
 
 def folds_case(folder: Path) -> bool:
-    """Whether a file system takes ``A`` and ``a`` for the same: by a folder's name, or one above.
+    """Tell whether a file system takes ``A`` and ``a`` for the same, by the names of its folders.
 
     Nothing is written for it, since it is asked for dry runs, too.
     """

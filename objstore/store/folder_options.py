@@ -65,12 +65,14 @@ class FolderOptions:
     _selection: Selection = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Made once, since each path is asked of it; the class is frozen.
         object.__setattr__(self, "_selection", Selection(self.include, self.exclude))
         check_progress(self.progress)
         if self.compare not in ("mtime", "digest", "size"):
             raise InvalidOptionError(
                 f"compare is {self.compare!r}; it must be 'mtime', 'digest' or 'size'"
             )
+        # Not by isinstance: True is an int.
         if type(self.jobs) is not int or not 1 <= self.jobs <= _MOST_JOBS:
             raise InvalidOptionError(f"jobs is {self.jobs!r}; it must be 1 to {_MOST_JOBS}")
         if not (self.on_file is None or callable(self.on_file)):

@@ -74,6 +74,7 @@ class FolderProgress:
             _StoppedError: the transfer is to end.
         """
         with self._lock:
+            # Each transfer comes by here at each chunk: so it learns that another has failed.
             if self._stopped:
                 raise _StoppedError
             self._bar.update(count)

@@ -83,6 +83,7 @@ def upload_dir(
             _redescribe(handle, there[name], attributes(file, mode=options.mode), refused)
         _drop(changed, refused)
         _drop(updated, refused)
+        # Last: what breaks off before leaves too much there, never too little.
         delete_many(handle, gone)
     return FolderReport(
         tuple(changed),
@@ -106,7 +107,7 @@ def _drop(changed: dict[str, Any], refused: list[Skipped]) -> None:
 def _nameable(
     handle: BucketHandle, files: dict[str, LocalFile]
 ) -> tuple[dict[str, LocalFile], list[Skipped]]:
-    """Those files whose paths can be objects' names, and the others."""
+    """Tell files whose paths can be objects' names from those whose cannot."""
     good, refused = {}, []
     for name, file in files.items():
         try:
@@ -157,6 +158,7 @@ def _upload_all(
         file = changed[name]
         try:
             with open_steady(file.path) as payload:
+                # Once more, now that it is open: of what is read now, not of what was compared.
                 now = look_at(file.path) or file
                 meta = describe(name, now)
                 write.put(handle, meta, payload, progress=progress.of_one(), **put_options)
@@ -177,7 +179,7 @@ def _payloads(
     refused: list[Skipped],
     describe: _Describe,
 ) -> Iterator[tuple[ObjectMeta, Payload]]:
-    """What to store, each file read before the next one is asked for."""
+    """Yield what to store, each file read before the next one is asked for."""
     for name, file in files.items():
         try:
             with open_steady(file.path) as opened:
@@ -203,6 +205,7 @@ def _redescribe(
         "metadata": {**info.metadata, **said},
     }
     try:
+        # Only over the record that was compared: the content may be another by now.
         write.update(handle, info.name, None, None, info.revision, **changes)
     except (RevisionMismatchError, ObjectNotFoundError):
         refused.append(Skipped(info.name, "was changed meanwhile"))
@@ -232,10 +235,12 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
         _write_all(handle, job, changed, targets, refused)
         for name, info in list(updated.items()):
             restore(paths[name], info.metadata, mode=options.mode)
-            if compare(look_at(paths[name]), info, options):  # no disk has the year 9999
+            # A disk need not have each time, nor each mode, that an object's metadata may say.
+            if compare(look_at(paths[name]), info, options):
                 del updated[name]
                 unchanged += 1
         _drop(changed, refused)
+        # As in upload_dir, last.
         for path in gone.values():
             path.unlink()
     return FolderReport(
@@ -252,7 +257,7 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
 
 
 def _only_here(root: Path, job: Job, wanted: set[Path]) -> dict[str, Path]:
-    """The files that are to be deleted, each with the name that its object would have."""
+    """Find the files that are to be deleted, each with the name that its object would have."""
     if not job.options.delete or not root.exists():
         return {}
     local = read_folder(root, job.options.selection).files
@@ -277,12 +282,13 @@ def found_in(handle: BucketHandle, job: Job) -> tuple[dict[str, ObjectInfo], lis
 
 
 def _targets(root: Path, paths: Mapping[str, Path], refused: list[Skipped]) -> dict[str, Target]:
-    """Where each object is written to; nothing leads out of the folder."""
+    """Choose where each object is written to; nothing leads out of the folder."""
     inside = root.resolve()
     safe: dict[Path, str | None] = {}
     targets = {}
     for name, path in paths.items():
         parent = path.parent
+        # Once for each folder: to resolve one asks the disk for each part of its path.
         if parent not in safe:
             safe[parent] = _why_not_in(parent, root, inside)
         why = safe[parent]
@@ -297,7 +303,7 @@ def _targets(root: Path, paths: Mapping[str, Path], refused: list[Skipped]) -> d
 
 
 def _why_not_in(folder: Path, root: Path, inside: Path) -> str | None:
-    """Why nothing can be written into a folder; None: it can, once it is made."""
+    """Say why nothing can be written into a folder; None: it can, once it is made."""
     while not folder.exists() and folder != root and not folder.is_symlink():
         folder = folder.parent
     if not folder.resolve().is_relative_to(inside):

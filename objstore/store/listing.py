@@ -31,6 +31,7 @@ class Listing(Iterator[ObjectInfo]):
 
     def __init__(self, handle: BucketHandle, prefix: str | None, include_deleted: bool) -> None:
         self._handle, self._prefix, self._include_deleted = handle, prefix, include_deleted
+        # Nothing is asked before the first object is wanted: both are generators.
         self._objects = self._select(list_records(handle.records))
 
     def _select(self, records: Iterator[ObjectInfo]) -> Generator[ObjectInfo, None, None]:

@@ -85,6 +85,7 @@ def _start_described(
         if item is None:
             return False
         info, content = item
+        # Its record would be asked for before the one under way is stored.
         if info.name in under_way:
             under_way.finish()
         with Source(content) as payload:
