@@ -34,13 +34,13 @@ class _Figure:
     seconds: float
 
     def row(self) -> list[str]:
-        """Its line in the table."""
+        """Return the figure's line in the table."""
         each = self.seconds / self.count * 1000
         speed = f"{self.bytes / self.seconds / 1e6:,.1f} MB/s" if self.bytes else ""
         return [self.what, f"{self.count / self.seconds:,.0f}/s", f"{each:,.2f} ms", speed]
 
     def fields(self) -> dict[str, object]:
-        """The same for ``--json``."""
+        """Return the figure's fields for ``--json``."""
         seconds = round(self.seconds, 6)
         return {"what": self.what, "count": self.count, "bytes": self.bytes, "seconds": seconds}
 
@@ -92,6 +92,7 @@ def _figures(store: ObjectStore, large: int, small: int, count: int) -> Iterator
             yield block[: large - at]
 
     def read() -> None:
+        # Not read_bytes: an object of any size is to be measured.
         with store.open("large/object.bin") as file:
             while file.read(show.BLOCK):
                 pass

@@ -102,7 +102,7 @@ def _settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """What was said, as the library takes it."""
+    """Return the settings that were given, as the library takes them."""
     given = {key: value for key, value in options.items() if value not in (None, ())}
     if "metadata" in given:
         given["metadata"] = dict(given["metadata"])
@@ -183,6 +183,7 @@ def link(settings: Settings, words: tuple[str, ...]) -> None:
       objstore link photos:archive old-photos:
     """
     where, (target,) = split_target(words, 1)
+    # Without a colon all of it is a name, which is where rpartition leaves it.
     bucket, colon, name = target.rpartition(":") if ":" not in target else target.partition(":")
     with settings.bucket(where.bucket) as store:
         if colon and not name:

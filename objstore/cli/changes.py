@@ -64,6 +64,7 @@ def _seen(folder: str) -> Generator[None, None, None]:
     """Look through the folder from time to time."""
     before = None
     while True:
+        # All of it each time: a folder's own time does not tell of files that are written to.
         now = _state(folder)
         if now == before:
             time.sleep(_INTERVAL)
@@ -73,7 +74,7 @@ def _seen(folder: str) -> Generator[None, None, None]:
 
 
 def _state(folder: str) -> dict[str, tuple[int, int, int] | None]:
-    """Each file's size, time and mode; a folder is there or not."""
+    """Return each file's size, time and mode; of a folder, that it is there."""
     state: dict[str, tuple[int, int, int] | None] = {}
     for parent, folders, names in os.walk(folder):
         state.update((os.path.join(parent, name), None) for name in folders)

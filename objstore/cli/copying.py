@@ -128,7 +128,7 @@ class _Task:
     meant: objstore.FolderOptions
 
     def means(self, path: str) -> bool:
-        """Whether the globs mean a path in a folder, or a name alone."""
+        """Tell whether the globs mean a path in a folder, or a name alone."""
         return path in self.meant.selection
 
 
@@ -148,6 +148,7 @@ def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], ta
     if not sources:
         raise click.UsageError(f"where to? {words[0]!r} stands alone")
     check_ends(sources, target)
+    # All before the first is copied: a slip in the last leaves nothing half done.
     for source in sources:
         _check_source(source, target, task)
     if len(sources) > 1 and not _keeps_names(target):
@@ -204,14 +205,14 @@ def _check_source(source: Place | str, target: Place | str, task: _Task) -> None
 
 
 def _keeps_names(target: Place | str) -> bool:
-    """Whether what is copied there keeps its own name."""
+    """Tell whether what is copied there keeps its own name."""
     if isinstance(target, Place):
         return not target.name or target.name.endswith("/")
     return target == "-" or os.path.isdir(target) or target.endswith(os.sep)
 
 
 def _name_in(target: Place, own: str) -> str:
-    """The name of what is copied into a bucket, by its own."""
+    """Return the name that something gets in a bucket, by its own."""
     return target.name + own if _keeps_names(target) else target.name
 
 
@@ -228,6 +229,7 @@ def _shown(done: FolderReport, task: _Task) -> bool:
 def _from_disk(store: ObjectStore, source: str, target: Place, task: _Task) -> bool:
     """Store a file or a folder; whether all was."""
     own = os.path.basename(source.rstrip(os.sep))
+    # "." has no name of its own: its content goes right into the target.
     own = "" if own in (".", "..") else own
     if os.path.isdir(source):
         return _upload_folder(store, source, _name_in(target, own), task)
@@ -243,6 +245,7 @@ def _from_disk(store: ObjectStore, source: str, target: Place, task: _Task) -> b
     )
     _tell(info, task)
     if task.move:
+        # Once more: what was written meanwhile would be lost with the file.
         if look_at(Path(source)) != before:
             show.complain(f"{source} was changed meanwhile, and stays")
             return False
@@ -256,6 +259,7 @@ def _upload_folder(store: ObjectStore, source: str, prefix: str, task: _Task) ->
     if task.move:
         start = f"{prefix.rstrip('/')}/" if prefix else ""
         files = read_folder(Path(source), task.meant.selection).files
+        # By content: only what is known to be in the bucket is deleted here.
         again = upload(compare="digest", dry_run=True)
         stay = {*again.transferred, *(each.name for each in again.refused)}
         for name, file in files.items():
@@ -282,6 +286,7 @@ def _from_bucket(
     store = bucket(source.bucket)
     into = bucket(target.bucket) if isinstance(target, Place) else None
     name = source.name
+    # With -r a name is a folder's, unless an object has just that name.
     if task.recursive and (not name or (not has_glob(name) and name not in store)):
         if into is None:
             return _download_folder(store, source, str(target), task)
@@ -291,6 +296,7 @@ def _from_bucket(
     if [info.name for info in found] != [name] and has_glob(name) and not _keeps_names(target):
         raise click.UsageError(f"{str(target)!r} is no folder, which several objects need")
     names = [last_part(info.name) for info in found]
+    # They lose their folders: the second would take the place of the first.
     if len(set(names)) < len(names) and target != "-":
         raise click.UsageError("two of the objects would have the same name: try -r")
     if len(found) > 1 and not isinstance(target, Place):
@@ -316,6 +322,7 @@ def _download(store: ObjectStore, info: ObjectInfo, target: str, task: _Task) ->
     if task.move and path.exists() and look_at(path) is None:
         raise click.UsageError(f"{str(path)!r} is no regular file, which would keep {info.name!r}")
     now = store.download_file(info.name, path, progress=task.bar.of_one())
+    # Devices and pipes have no time and mode of ours.
     if look_at(path) is not None:
         restore(path, now.metadata, mode=task.meant.mode)
     _tell(now, task, str(path), path=str(path))
@@ -337,7 +344,7 @@ def _copy_object(
 
 
 def _folder_of(source: Place) -> str:
-    """What the names of a folder's objects begin with."""
+    """Return what the names of a folder's objects begin with."""
     return f"{source.name.rstrip('/')}/" if source.name else ""
 
 
@@ -350,6 +357,7 @@ def _copy_folder(
     start = f"{start.rstrip('/')}/" if start else ""
     if into is store and start.startswith(folder):
         raise click.UsageError(f"{source} would be copied into itself")
+    # Before the copy: an object that is stored anew meanwhile has another revision, and stays.
     before = {info.name: info.revision for info in store.list(prefix=folder or None)}
     if not before:
         raise no_folder(source)
@@ -402,6 +410,7 @@ def _download_folder(store: ObjectStore, source: Place, target: str, task: _Task
     download = partial(store.download_dir, root, folder, **task.of_folder)
     done = download(**task.bar.of_folder)
     if task.move:
+        # As in _upload_folder: only what is known to be here is deleted there.
         again = download(compare="digest", dry_run=True)
         refused = (each.name for each in (*again.refused, *again.skipped))
         stay = {*again.transferred, *refused}

@@ -58,6 +58,7 @@ def rm(
                 show.lines(show.shown(name) for name in names)
                 missing = missing or not names
                 continue
+            # What was not named letter by letter may be more than was meant.
             if names and (recursive or names != [each.name]):
                 settings.confirm(f"Delete {len(names):,} objects of {each}?", force=force)
                 _delete_found(store, names, settings)
@@ -68,14 +69,14 @@ def rm(
 
 
 def _places(words: tuple[str, ...], recursive: bool) -> list[Place]:
-    """What is to be deleted; with -r a bucket's name alone is all that is in it."""
+    """Read what is to be deleted; with -r a bucket's name alone means all in it."""
     if recursive and len(words) == 1:
         return [place(words[0])]
     return objects(words)
 
 
 def _names(store: ObjectStore, where: Place, recursive: bool) -> list[str]:
-    """The names that are meant. One that is not there is among them, to be told of."""
+    """Find the names that are meant. One that is not there is among them, to be told of."""
     if recursive:
         folder = where.name and f"{where.name.rstrip('/')}/"
         return [info.name for info in store.list(prefix=folder or None)]
@@ -164,6 +165,7 @@ def seal(settings: Settings, bucket: str, force: bool) -> None:
     """
     name = bucket_alone(bucket)
     with settings.bucket(name) as store:
+        # After the bucket was found: nobody is asked about a name that is mistyped.
         settings.confirm(f"Seal bucket {name} for ever?", force=force)
         status = store.seal()
     show.note(show.as_json(show.bucket_fields(status)) if settings.json else f"{name}  sealed")

@@ -46,13 +46,13 @@ class _Batch:
     get_seconds: float = 0.0
 
     def add(self, name: str, path: Path, digest: str) -> None:
-        """One file more."""
+        """Add one more file."""
         self.files[name] = path
         self.digests[name] = digest
         self.size += path.stat().st_size
 
     def row(self) -> list[str]:
-        """Its line in the table."""
+        """Return the batch's line in the table."""
         speeds = (self.size / seconds / 1e6 for seconds in (self.put_seconds, self.get_seconds))
         return [
             self.title,
@@ -62,7 +62,7 @@ class _Batch:
         ]
 
     def fields(self) -> dict[str, object]:
-        """The same for ``--json``."""
+        """Return the batch's fields for ``--json``."""
         return {
             "title": self.title,
             "files": len(self.files),
@@ -134,7 +134,7 @@ def _show_table(batches: list[_Batch], settings: Settings) -> None:
 
 
 def _sources() -> _Batch:
-    """The installed package's own sources."""
+    """Collect the installed package's own sources."""
     batch = _Batch("sources")
     package = Path(objstore.__file__).parent
     for path in sorted(package.rglob("*.py")):
@@ -144,9 +144,10 @@ def _sources() -> _Batch:
 
 
 def _large_file(folder: Path, mib: int) -> _Batch:
-    """A file that looks random and is the same each time."""
+    """Write a file that looks random and is the same each time."""
     batch = _Batch("large file")
     name = f"random-{mib}MiB.bin"
+    # Not os.urandom: who finds a fault can make the same file again.
     numbers = random.Random(_SEED)  # noqa: S311 - content, not a secret
     hasher = hashlib.sha256()
     with open(folder / name, "wb") as file:

@@ -51,6 +51,7 @@ def ls(settings: Settings, where: str | None, long: bool, recursive: bool) -> No
     found = place(where)
     folders: list[str] = []
     with settings.bucket(found.bucket) as store:
+        # A name may have a * in it, and then means just that object.
         if has_glob(found.name) and found.name not in store:
             objects = sorted(_fitting(store, found), key=_order)
         elif recursive:
@@ -61,11 +62,12 @@ def ls(settings: Settings, where: str | None, long: bool, recursive: bool) -> No
 
 
 def _order(info: ObjectInfo) -> bytes:
+    # By bytes, as scan and LC_ALL=C have it: the same everywhere, whatever the locale.
     return info.name.encode()
 
 
 def _fitting(store: ObjectStore, where: Place) -> Iterator[ObjectInfo]:
-    """The objects that fit a glob."""
+    """Yield the objects that fit a glob."""
     fits = pattern(where.name).fullmatch
     for info in store.list(prefix=literal_prefix(where.name) or None):
         if fits(info.name):
@@ -73,7 +75,7 @@ def _fitting(store: ObjectStore, where: Place) -> Iterator[ObjectInfo]:
 
 
 def _level(store: ObjectStore, prefix: str) -> tuple[list[str], list[ObjectInfo]]:
-    """The folders and the objects of one level."""
+    """Return the folders and the objects of one level."""
     page = store.scan(prefix, delimiter="/")
     return page.prefixes, page.objects
 
@@ -124,7 +126,7 @@ _OF_OBJECTS = [
 
 
 def _folder(name: str) -> tuple[str, str]:
-    """The cell of a folder's name."""
+    """Make the cell of a folder's name."""
     return show.shown(name), show.FOLDER
 
 
@@ -142,7 +144,7 @@ def _object_row(info: ObjectInfo) -> list[tables.Cell]:
 
 
 def _with_target(name: str, info: ObjectInfo) -> str:
-    """A name, and what a link leads to."""
+    """Return a name, and what it leads to if it is a link's."""
     return name if info.link is None else f"{name} -> {info.link.bucket}:{info.link.name or ''}"
 
 
@@ -167,6 +169,7 @@ def tree(settings: Settings, where: str, level: int | None) -> None:
     folder = found.name and f"{found.name.rstrip('/')}/"
     with settings.bucket(found.bucket) as store:
         objects = sorted(store.list(prefix=folder or None), key=_order)
+    # An empty bucket is no mistake; a folder in which nothing is may be a slip.
     if folder and not objects:
         show.complain(f"there is nothing below {folder!r} in bucket {found.bucket}")
         raise click.exceptions.Exit(NOT_FOUND)
@@ -175,6 +178,7 @@ def tree(settings: Settings, where: str, level: int | None) -> None:
         return
     show.line(show.styled(show.shown(str(found)), show.BUCKET))
     show.lines(_branches(_as_tree(objects, len(folder)), "", level))
+    # Not counted while drawing: with -L not all are drawn.
     folders = {
         info.name[: at + 1] for info in objects for at, c in enumerate(info.name) if c == "/"
     }
@@ -183,7 +187,7 @@ def tree(settings: Settings, where: str, level: int | None) -> None:
 
 
 def _as_tree(objects: Iterable[ObjectInfo], skipped: int) -> dict[str, Any]:
-    """Folders as dicts of what is in them; an object's name has no ``/`` at its end there."""
+    """Make dicts of folders, of what is in them; an object's name ends in no ``/`` there."""
     top: dict[str, Any] = {}
     for info in objects:
         *folders, last = info.name[skipped:].split("/")
@@ -195,7 +199,7 @@ def _as_tree(objects: Iterable[ObjectInfo], skipped: int) -> dict[str, Any]:
 
 
 def _branches(inside: dict[str, Any], before: str, level: int | None) -> Iterator[str]:
-    """The lines of a folder's content."""
+    """Yield the lines of a folder's content."""
     names = sorted(inside, key=lambda name: (not name.endswith("/"), name.encode()))
     for name in names:
         last = name == names[-1]
@@ -240,7 +244,7 @@ def du(settings: Settings, where: str, summary: bool) -> None:
 
 
 def _add(sums: list[int], info: ObjectInfo) -> None:
-    """One object more: its bytes, and its number."""
+    """Add an object to the sums: its bytes, and itself."""
     sums[0] += info.size
     sums[1] += 1
 
@@ -301,7 +305,7 @@ def _tests(
     newer: float | None,
     mime: str | None,
 ) -> Iterator[Callable[[ObjectInfo], object]]:
-    """What must be true of an object."""
+    """Make the tests that an object must pass."""
     now = time.time()
     if name is not None:
         fits = pattern(name).fullmatch

@@ -106,7 +106,7 @@ def put(
 
 
 def _folder_and_name(place: Place, name: str | None) -> tuple[str, str | None]:
-    """The folder that objects come into, and the name of the only one, if it is given.
+    """Return the folder that objects come into, and the name of the only one, if given.
 
     Raises:
         click.UsageError: two names are given.
@@ -119,7 +119,7 @@ def _folder_and_name(place: Place, name: str | None) -> tuple[str, str | None]:
 
 
 def _plan(files: tuple[str, ...], folder: str, name: str | None, recursive: bool) -> dict[str, str]:
-    """Each object's name and its file, checked before the first is sent.
+    """Choose each object's name for its file, checked before the first is sent.
 
     Raises:
         click.UsageError: they cannot all be stored so.
@@ -139,6 +139,7 @@ def _plan(files: tuple[str, ...], folder: str, name: str | None, recursive: bool
             planned[folder + object_name] = path
     for object_name, path in planned.items():
         try:
+            # Python has lone surrogates for the bytes of a file's name that are not UTF-8.
             object_name.encode()
         except UnicodeEncodeError:
             raise click.UsageError(
@@ -148,7 +149,7 @@ def _plan(files: tuple[str, ...], folder: str, name: str | None, recursive: bool
 
 
 def _named(file: str, name: str | None, recursive: bool) -> Iterator[tuple[str, str]]:
-    """The objects that a file or a folder becomes, and the file of each.
+    """Yield the objects that a file or a folder becomes, each with its file.
 
     Raises:
         click.UsageError: it has no name, or is a folder and folders were not asked for.
@@ -164,6 +165,7 @@ def _named(file: str, name: str | None, recursive: bool) -> Iterator[tuple[str, 
     for parent, _, names in sorted(os.walk(file)):
         for each in sorted(names):
             path = os.path.join(parent, each)
+            # Pipes and sockets are passed over: to open one waits for its other end.
             if os.path.isfile(path):
                 inside = Path(path).relative_to(file).as_posix()
                 yield (inside if top in ("", ".", "..") else f"{top}/{inside}"), path
@@ -204,6 +206,7 @@ def _put_group(
             if told is not None:
                 told(_size_of(file), None)
 
+    # Said of each file by its ObjectMeta: put_many takes one for all, and it may be guessed.
     rest = {key: value for key, value in options.items() if key != "mime"}
     return store.put_many(items(), **rest)
 
@@ -303,6 +306,7 @@ def _source(
 
 def _get_to_stdout(settings: Settings, place: Place) -> None:
     stdout = show.binary(sys.stdout)
+    # On the same terminal a bar would be drawn over the content.
     bar = Bar(settings.bars and not stdout.isatty(), place.name)
     with settings.bucket(place.bucket) as store, bar:
         result = _open(store, place.name, bar.of_one())
@@ -315,6 +319,7 @@ def _get_all(settings: Settings, place: Place, output: str | None) -> None:
     with settings.bucket(place.bucket) as store, settings.bar() as bar:
         found = expand(store, place.name)
         names = [info.name for info in found]
+        # An object whose name looks like a glob is one object, and may go into a file.
         if names != [place.name] and output is not None and not os.path.isdir(output):
             raise click.UsageError(f"{output!r} is no directory, which several objects need")
         targets = [target_file(name, output) for name in names]
@@ -338,7 +343,7 @@ def _get_folder(settings: Settings, place: Place, output: str | None, **options:
 
 
 def no_folder(place: Place) -> objstore.ObjectNotFoundError:
-    """The error that says that nothing is in a folder."""
+    """Make the error that says that nothing is in a folder."""
     what = f"there is no folder {place.name!r} in" if place.name else "there is nothing in"
     return objstore.ObjectNotFoundError(
         f"{what} bucket {place.bucket}", bucket=place.bucket, name=place.name or None
@@ -355,7 +360,7 @@ def _download(settings: Settings, store: ObjectStore, name: str, target: Path, b
 
 
 def target_file(name: str, output: str | None) -> Path:
-    """The file to write.
+    """Choose the file to write an object into.
 
     Raises:
         click.UsageError: there is none that can be written.
@@ -372,13 +377,14 @@ def target_file(name: str, output: str | None) -> Path:
 
 
 def last_part(name: str) -> str:
-    """The last part of an object's name, as the name of a file and nothing else.
+    """Return the last part of an object's name, as the name of a file and nothing else.
 
     Raises:
         click.UsageError: it cannot be one.
     """
     last = name.rpartition("/")[2]
     other = {separator for separator in (os.sep, os.altsep) if separator}
+    # Whoever named the object must not choose a place outside of the folder.
     if last in ("", ".", "..") or "\0" in last or other & set(last):
         raise click.UsageError(
             f"no file can be named after {name!r}: -r takes a folder, -o names a file"
@@ -397,6 +403,7 @@ def _copy(result: ObjectResult, target: BinaryIO, start: int, stop: int) -> None
     """Write a part of an object; what stands before it is read and dropped."""
     while result.tell() < stop:
         here = result.tell()
+        # A chunk at a time: what has come goes on, and does not wait for a whole block.
         block = result.read1(min(show.BLOCK, (start if here < start else stop) - here))
         if here >= start:
             target.write(block)

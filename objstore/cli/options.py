@@ -158,7 +158,7 @@ class Settings:
         return any((self.server, self.context, self.embedded, os.environ.get("NATS_URL")))
 
     def line_to_create(self, bucket: str) -> str:
-        """The command line that creates a bucket where these options lead, without secrets."""
+        """Return the line that creates a bucket where these options lead, without secrets."""
         words = ["objstore"]
         for name in ("server", "context", "creds", "embedded"):
             value = getattr(self, name)
@@ -172,7 +172,7 @@ def _take(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 def _global_options() -> list[click.Parameter]:
-    """The global options, for the group and for each command."""
+    """Make the global options, for the group and for each command."""
     option = partial(click.Option, expose_value=False, callback=_take)
     file = click.Path(exists=True, dir_okay=False)
     return [
@@ -215,6 +215,7 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, without_h(self.name, args))
         except click.NoSuchOption as error:
+            # click reads find's -name as -n -a -m -e, and complains of the first.
             name = "-name" if "-name" in args else error.option_name
             hint = unknown_option(name)
             if hint is None:
@@ -271,6 +272,7 @@ class Group(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line, and end the process with its exit code."""
         settings = Settings()
+        # Not standalone: click would print errors its own way, and end with its own codes.
         extra.update(prog_name="objstore", obj=settings, standalone_mode=False)
         sys.exit(_exit_code(partial(super().main, *args, **extra), settings))
 
@@ -282,6 +284,7 @@ def _exit_code(run: Callable[[], Any], settings: Settings) -> int:
     try:
         code = run()
         if sys.stdout is not None:
+            # Here, where a full disk is told of: at the interpreter's exit it is a traceback.
             sys.stdout.flush()
         return code if isinstance(code, int) else OK
     except click.exceptions.Abort:  # Ctrl-C; click has ended the line
@@ -298,6 +301,7 @@ def show_error(error: Exception, settings: Settings) -> None:
     expected = isinstance(error, (click.ClickException, objstore.ObjStoreError, OSError))
     if settings.debug or not expected:
         text = "".join(traceback.format_exception(error))
+        # As bytes: a traceback may hold names that the terminal's encoding has no letters for.
         click.echo(text.encode("utf-8", "backslashreplace"), err=True, nl=False)
     show.complain(_message(error, settings))
 

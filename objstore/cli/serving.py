@@ -41,12 +41,14 @@ def server(settings: Settings, folder: str, port: int) -> None:
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
+    # As a service manager ends it: in order, as after Ctrl-C.
     signal.signal(signal.SIGTERM, end)
     token = kept_token(Path(folder))
     config = f'authorization {{ token: "{token}" }}\n'
     with objstore.LocalServer(folder, port=port, config=config) as running:
         url = running.url.replace("//", f"//{token}@")
         show.line(show.as_json({"url": url}) if settings.json else url)
+        # Looked at from time to time, since the server may end by itself.
         while running.running and not ended.wait(0.5):
             pass
         if not ended.is_set():

@@ -82,6 +82,7 @@ def sync(
     if watch and dry_run:
         raise click.UsageError("--watch goes on for ever: a plan (--dry-run) is made once")
     job = _job(settings, source, target, options)
+    # A plan changes nothing, and so creates no bucket.
     with open_buckets(settings, create=None if dry_run else job.target) as bucket:
         if watch:
             _follow(job, bucket, max_delete)
@@ -111,6 +112,7 @@ def check(settings: Settings, /, source: str, target: str, **options: Any) -> No
       objstore check web:v2 site --checksum
       objstore check photos:2026 archive:2026 --exclude '*.tmp'
     """
+    # Nothing is deleted by a dry run; without it what is in DST alone is not told of.
     job = _job(settings, source, target, {**options, "delete": True, "mode": False, "jobs": 1})
     with open_buckets(settings, create=None) as bucket:
         report = job.run(bucket, dry_run=True)
@@ -228,6 +230,7 @@ class _Job:
     ) -> FolderReport | None:
         """Do it, unless more would be deleted than may be; then nothing is done."""
         if max_delete is not None:
+            # How many would be deleted is known only when both sides have been compared.
             plan = self.run(bucket, dry_run=True)
             if len(plan.deleted) > max_delete:
                 show.complain(
@@ -239,7 +242,7 @@ class _Job:
 
 
 def _start(place: Place) -> str:
-    """What the names in a folder begin with."""
+    """Return what the names in a folder begin with."""
     return f"{place.name.rstrip('/')}/" if place.name else ""
 
 

@@ -26,6 +26,7 @@ def _check_globs(
     ctx: click.Context, param: click.Parameter, globs: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Refuse what aws has for "only these": here it would leave all out."""
+    # There the order of the options counts, and a later --include brings some back.
     if param.name == "exclude" and {"*", "**"} & set(globs):
         raise click.UsageError(
             f"--exclude {globs[0]!r} leaves all out; --include GLOB alone takes only what fits"

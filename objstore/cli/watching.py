@@ -36,6 +36,7 @@ def watch(settings: Settings, where: str, existing: bool, line: str | None) -> N
     found = place(where)
     with settings.bucket(found.bucket) as store, store.watch(updates_only=not existing) as changes:
         for info in changes:
+            # Not by the server: names are encoded in subjects, so that no pattern means a prefix.
             if not info.name.startswith(found.name):
                 continue
             _print(info, settings)

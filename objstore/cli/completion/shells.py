@@ -86,6 +86,7 @@ class _Shell(ShellComplete):
             found = super().get_completions(args, incomplete)
         except ClickException:
             return []
+        # click leaves files to its scripts, which ours are not.
         if any(item.type in ("file", "dir") for item in found):
             return [CompletionItem(path) for path in files(incomplete)]
         return found
@@ -114,7 +115,7 @@ class _Bash(_Shell):
 
 
 def _is_quoted(line: str) -> bool:
-    """Whether a line ends within quotes."""
+    """Tell whether a line ends within quotes."""
     quote = ""
     escaped = False
     for character in line:

@@ -74,6 +74,7 @@ def object_or_file(ctx: click.Context, param: click.Parameter, begun: str) -> li
 def any_place(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
     """Offer ``BUCKET:NAME``, and files beside it."""
     local = [] if ":" in begun else files(begun)
+    # A path is known by its beginning; then no server is asked.
     return local + ([] if begun.startswith((".", "/", "~")) else place(ctx, param, begun))
 
 
@@ -81,7 +82,7 @@ def any_place(ctx: click.Context, param: click.Parameter, begun: str) -> list[st
 
 
 def _before(ctx: click.Context, param: click.Parameter) -> list[str]:
-    """The words of an argument that stand before the one that is typed."""
+    """Return an argument's words that stand before the one that is typed."""
     words: Any = ctx.params.get(str(param.name)) or ()
     return list(words)
 
@@ -109,7 +110,7 @@ def _places(client: Client, begun: str) -> list[str]:
 
 
 def _level(store: ObjectStore, begun: str) -> list[str]:
-    """Folders and objects of one level; nothing, if it takes too long to find them all."""
+    """Find folders and objects of one level; none, if it takes too long to find them all."""
     latest = time.monotonic() + _PATIENCE
     found = set()
     for info in store.list(prefix=begun or None):

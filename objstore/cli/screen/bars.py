@@ -60,6 +60,7 @@ class Bar:
         """Return the ``progress`` of the next object; None: nobody looks."""
         if not self._shown:
             return None
+        # Where this one begins in the sum of all, and which one it is.
         before, number = self._bytes[0], self._started
         self._started += 1
 
@@ -105,4 +106,5 @@ class Bar:
             return
         self._drawn.erase()
         yield
+        # Not in a finally: after an error nothing is drawn any more.
         self._drawn.draw()

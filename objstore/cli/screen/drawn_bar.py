@@ -54,6 +54,7 @@ class DrawnBar:
             console=Console(stderr=True, emoji=False),
             transient=True,
             expand=True,
+            # Who prints a line takes the bar away for that (Bar.aside).
             redirect_stdout=False,
             redirect_stderr=False,
         )

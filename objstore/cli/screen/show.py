@@ -26,17 +26,17 @@ BLOCK = 1 << 20
 
 
 def shown(text: str) -> str:
-    """A text as it goes to stdout: escaped on a terminal, as it is in a pipe or a file."""
+    """Return a text as it goes to stdout: escaped on a terminal, unchanged into pipes and files."""
     return printable(text) if is_terminal() else text
 
 
 def is_terminal() -> bool:
-    """Whether what goes to stdout is seen by a person at once."""
+    """Tell whether what goes to stdout is seen by a person at once."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def styled(text: str, style: str, stream: TextIO | None = None) -> str:
-    """A text in a colour, where its terminal has colours and its user wants them.
+    """Colour a text, where its terminal has colours and its user wants them.
 
     Arguments:
         text: safe to print.
@@ -98,7 +98,7 @@ def complain(text: str) -> None:
 
 
 def binary(stream: TextIO | None) -> BinaryIO:
-    """What stands behind stdin or stdout.
+    """Return the binary file behind stdin or stdout.
 
     Raises:
         OSError: it is closed.
@@ -109,7 +109,7 @@ def binary(stream: TextIO | None) -> BinaryIO:
 
 
 def is_stdout(path: str) -> bool:
-    """Whether a path leads to where stdout does, as ``/dev/stdout``: say nothing there."""
+    """Tell whether a path leads where stdout does (``/dev/stdout``): nothing is said there."""
     try:
         return os.path.samestat(Path(path).stat(), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError, AttributeError):  # no such file; or stdout is closed, or no file
@@ -135,18 +135,18 @@ def silence_unless_writable() -> None:
 
 
 def as_json(fields: Mapping[str, Any]) -> str:
-    r"""JSON on one line, in UTF-8, with what is unsafe on a terminal as ``\uXXXX``."""
+    r"""Write JSON on one line, in UTF-8, with what is unsafe on a terminal as ``\uXXXX``."""
     text = json.dumps(fields, ensure_ascii=False)
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def local_time(time: datetime | None) -> str:
-    """A time for people, by their own clock."""
+    """Write a time for people, by their own clock."""
     return "-" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def object_fields(info: ObjectInfo) -> dict[str, Any]:
-    """An object as ``--json`` prints it; ``ttl`` is in seconds."""
+    """Return an object's fields as ``--json`` prints them; ``ttl`` is in seconds."""
     link = info.link
     return dict(  # noqa: C408 - the same names, not those that ADR-20's JSON happens to have
         bucket=info.bucket,
@@ -169,7 +169,7 @@ def object_fields(info: ObjectInfo) -> dict[str, Any]:
 
 
 def bucket_fields(status: ObjectStoreStatus) -> dict[str, Any]:
-    """A bucket as ``--json`` prints it; ``size`` is a number of objects, ``ttl`` in seconds."""
+    """Return a bucket's fields for ``--json``: ``size`` counts objects, ``ttl`` is in seconds."""
     return {
         "bucket": status.bucket,
         "size": status.size,
@@ -206,7 +206,7 @@ def report(done: FolderReport, as_lines_of_json: bool) -> None:
 
 
 def fields_of(report: object) -> dict[str, Any]:
-    """The fields of a report, as ``--json`` prints them."""
+    """Return the fields of a report, as ``--json`` prints them."""
     return {
         field.name: getattr(report, field.name)
         for field in dataclasses.fields(report)  # type: ignore[arg-type]

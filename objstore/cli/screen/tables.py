@@ -101,7 +101,7 @@ _TIMES = ("mtime", "created", "last_write")
 
 
 def fields_table(fields: Mapping[str, Any], in_bytes: Sequence[str]) -> Iterator[str]:
-    """Lines for people: one for each field that says something.
+    """Lay fields out for people, a line for each that says something.
 
     Arguments:
         fields: what to show.

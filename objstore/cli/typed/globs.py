@@ -15,12 +15,12 @@ _SPECIAL = re.compile(r"[*?\[]")
 
 
 def has_glob(text: str) -> bool:
-    """Whether a text has characters that stand for others."""
+    """Tell whether a text has characters that stand for others."""
     return _SPECIAL.search(text) is not None
 
 
 def literal_prefix(glob: str) -> str:
-    """What all names begin with that a glob fits."""
+    """Return what all names begin with that a glob fits."""
     return _SPECIAL.split(glob, maxsplit=1)[0]
 
 

@@ -16,16 +16,17 @@ _DURATION_PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)"
 
 
 def size(text: str) -> int:
-    """``1000``, ``128k``, ``1.5M``, ``10GiB``: bytes; the units are powers of 1024."""
+    """Read a size: ``1000``, ``128k``, ``1.5M``, ``10GiB``; the units are powers of 1024."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?", text.strip().lower())
     if found is None:
         raise click.BadParameter(f"{text!r} is not a size, such as 1000, 128k, 1.5M or 10G")
+    # Whole numbers stay exact: a float has 53 bits.
     value = float(found[1]) if "." in found[1] else int(found[1])
     return int(value * 1024 ** _UNITS[found[2]])
 
 
 def duration(text: str) -> float:
-    """``90``, ``90s``, ``1h``, ``1h30m``, ``7d``: seconds."""
+    """Read a duration, as seconds: ``90``, ``90s``, ``1h``, ``1h30m``, ``7d``."""
     compact = text.strip().lower()
     if re.fullmatch(r"\d+(?:\.\d+)?", compact):
         return float(compact)
@@ -35,12 +36,12 @@ def duration(text: str) -> float:
 
 
 def header(text: str) -> tuple[str, str]:
-    """``K:V``."""
+    """Read a header: ``K:V``."""
     return _pair(text, ":")
 
 
 def pair(text: str) -> tuple[str, str]:
-    """``K=V``."""
+    """Read a pair: ``K=V``."""
     return _pair(text, "=")
 
 
@@ -63,7 +64,7 @@ class ByteRange(NamedTuple):
     last: int | None
 
     def within(self, length: int) -> tuple[int, int]:
-        """Start and end (not included) in something so long; both are within it."""
+        """Return start and end (not included) in something so long; both are within it."""
         if self.first is None:
             return max(0, length - (self.last or 0)), length
         stop = length if self.last is None else min(self.last + 1, length)
@@ -71,7 +72,7 @@ class ByteRange(NamedTuple):
 
 
 def byte_range(text: str) -> ByteRange:
-    """``A-B``, ``A-`` or ``-N``."""
+    """Read a range of bytes: ``A-B``, ``A-`` or ``-N``."""
     found = re.fullmatch(r"(\d*)-(\d*)", text.strip())
     if found is None or not (found[1] or found[2]):
         raise click.BadParameter(f"{text!r} is not a range: A-B (B included), A-, or -N")
