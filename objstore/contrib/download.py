@@ -163,6 +163,7 @@ class Payload:
                 data = data[known:]
                 if not data:
                     continue
+            # An end before the announced one is no end, though no error was raised.
             if not data and (self._known or (self.len is not None and self._place < self.len)):
                 self._go_on(None)
                 continue
@@ -193,6 +194,7 @@ class Payload:
         asked = {"Range": f"bytes={self._place}-", "If-Range": self._validator}
         response = self._response = self._download.ask_again(asked)
         self._known = 0
+        # It sends all of it again: what is known already is read and dropped.
         if response.status_code == 200 and _validator(response) == self._validator:
             self._known = self._place
         elif not (response.status_code == 206 and self._is_the_rest(response)):

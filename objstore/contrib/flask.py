@@ -124,6 +124,7 @@ def send_object(
         direct_passthrough=True,
     )
     if served.status >= 300:
+        # Flask's own, which would be said of a body that is not there.
         response.headers.remove("Content-Type")
     return response
 
@@ -185,6 +186,7 @@ def receive_object(
             upload, payload = _open_form(request, file_field)
         else:
             upload, payload = Upload("", request.content_type or None), _Body(request)
+        # As a client says it, and so only if it is fit for the header of an answer.
         put_options.setdefault("mime", upload.mime and safe_media_type(upload.mime))
         return store.put(name if isinstance(name, str) else name(upload), payload, **put_options)
     except objstore.ObjectTooLargeError as error:

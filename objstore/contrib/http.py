@@ -118,7 +118,7 @@ def _check_limit(what: str, value: object) -> None:
 def _session(
     given: requests.Session | None, allow_private: bool = True
 ) -> Iterator[requests.Session]:
-    """The session to use; one that is made here is closed."""
+    """Give the session to use; one that is made here is closed."""
     if given is not None and allow_private:
         yield given
         return
@@ -129,6 +129,7 @@ def _session(
         if not allow_private:
             session.trust_env = False  # no proxies, and no .netrc, for URLs that strangers give
         if given is not None:
+            # Not its adapters, which would dial wherever they like.
             for attribute in ("headers", "auth", "cookies", "verify", "cert", "params", "hooks"):
                 setattr(session, attribute, getattr(given, attribute))
             session.max_redirects = given.max_redirects
@@ -181,6 +182,7 @@ def post_object(
     with _opened(store, name, progress) as result, _session(session) as used:
         called = plain_name(name if filename is None else filename) or "file"
         part = (called, result, safe_media_type(result.info.mime, name))
+        # An encoder, for requests itself would read the whole file into memory.
         body: Any = MultipartEncoder({**(fields or {}), field: part})
         content_type = body.content_type
         if callable(progress):

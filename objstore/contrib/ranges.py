@@ -223,6 +223,7 @@ def _matches(field: str, etag: str | None, *, strong: bool) -> bool:
     if etag is None or not _TAGS.fullmatch(field):
         return False
     tags = _ONE_TAG.findall(field)
+    # Weak tags are equal to none by the strong comparison (8.8.3.2).
     if strong:
         return etag in tags and not etag.startswith("W/")
     return etag.removeprefix("W/") in [tag.removeprefix("W/") for tag in tags]

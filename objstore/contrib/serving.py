@@ -114,6 +114,7 @@ def serve(
     Source: RFC 9110; RFC 6266 for names.
     """
     named = _naming_headers(name, download_name, as_attachment)
+    # Between the record and the first chunk it may be overwritten: then it begins anew.
     for attempt in range(TRIES):
         result = store.get(name)
         if result is None:

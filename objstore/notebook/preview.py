@@ -192,6 +192,7 @@ def _rows(text: str, is_whole: bool) -> list[list[str]]:
     """Return the rows of a CSV file, none where it is none."""
     if not is_whole:
         text = text[: text.rfind("\n") + 1]  # the last line may not be all there
+    # What stands in quotes is content: a comma in there divides nothing.
     head = re.sub('"[^"]*"', "", text.partition("\n")[0])
     delimiter = max(",;\t|", key=head.count)
     try:

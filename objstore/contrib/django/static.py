@@ -51,6 +51,7 @@ class ObjectStaticStorage(ObjectStorage):
         **options: Any,
     ) -> None:
         base_url = settings.STATIC_URL if base_url is None else base_url
+        # As Django's StaticFilesStorage does: it is neither empty nor MEDIA_URL.
         check_settings(base_url)
         super().__init__(bucket, servers, location, base_url, True, **options)
         self._batch: _Batch | None = None
@@ -108,6 +109,7 @@ class ObjectStaticStorage(ObjectStorage):
     def info(self, name: Any) -> objstore.ObjectInfo:
         """Return the record of a file, as :meth:`ObjectStorage.info`."""
         found = None if self._batch is None else self._batch.infos.get(self.object_name(name))
+        # A link's own record has not the size of what it leads to.
         return super().info(name) if found is None or found.link is not None else found
 
     def get_modified_time(self, name: Any) -> datetime:
@@ -151,6 +153,7 @@ class _Batch:
         waiting = self.pending.get(self._storage.object_name(name))
         if waiting is not None and mode == "rb":
             return ContentFile(waiting[1], name)
+        # What waits may be what is to be read, or be written now.
         self.flush()
         return ObjectStorage._open(self._storage, name, mode)
 
@@ -164,6 +167,7 @@ class _Batch:
         except AttributeError:  # it cannot be told
             large = True
         if large:
+            # At once, streamed: gathered it would fill the memory.
             self.infos[found] = self._store.put(meta, payload_of(content))
             return
         data = b"".join(

@@ -36,6 +36,7 @@ class ChangedBuckets(ListedBuckets):
         kwargs.pop("mode", None)  # of files' permissions, which some give
         bucket, name = self._split(path)
         try:
+            # Not simply created: that opens one that is there, and mkdir has to tell of it.
             self.client.object_store(bucket, create=False)
         except objstore.BucketNotFoundError:
             if name and not create_parents:
@@ -120,7 +121,7 @@ class ChangedBuckets(ListedBuckets):
         store, name = self._object(path1)
         target, new_name = self._object(path2)
         if store.name == target.name:
-            with contextlib.suppress(objstore.ObjectExistsError):  # it is to be replaced
+            with contextlib.suppress(objstore.ObjectExistsError):  # a copy replaces what is there
                 store.update(name, new_name=new_name)
                 return
         store.copy(name, new_name, target=target)
@@ -143,6 +144,7 @@ class ChangedBuckets(ListedBuckets):
         wanted: dict[str, dict[str, None]] = {}
         for each in self._to_delete(path, recursive):
             bucket, name = self._split(each)
+            # A bucket goes as a whole: one request, however many objects it has.
             if recursive and bucket and not name and maxdepth is None:
                 if not self.client.delete_store(bucket):
                     raise not_found(bucket)

@@ -85,17 +85,20 @@ def folders_of(store: objstore.ObjectStore, name: str, maxdepth: int | None) -> 
 
     Who takes folders out of what is yielded decides that they are not gone into.
     """
+    # How deep a folder is counts from here: the first one is 1.
     level = name.count(SLASH) - (not name)
     for number, (folder, folders, objects) in enumerate(store.walk(name)):
         # The first may have the same name as another: where names begin with a slash.
         path = f"{store.name}/{folder}" if folder or number else store.name
         depth = 1 + folder.count(SLASH) - level if number else 1
         inside = {each: directory(f"{path}/{each}") for each in folders}
+        # What the objects' names begin with: the folder and its slash; nothing in the bucket.
         start = len(path) - len(store.name)
         files = {
             info.name[start:]: file_entry(store, info) for info in objects if not _is_marker(info)
         }
         yield path, inside, files
+        # In place: store.walk goes into what is left in the list.
         folders[:] = [] if maxdepth is not None and depth >= maxdepth else inside
 
 

@@ -87,12 +87,14 @@ class ObjectFileSystem(ChangedBuckets):
         if "b" not in mode:
             return self._open_text(path, mode, compression=compression, **kwargs)
         compression = get_compression(self._strip_protocol(path), compression)
+        # In a transaction nothing is stored before its end.
         autocommit = kwargs.pop("autocommit", not self._intrans)
         file = self._open(path, mode, autocommit=autocommit, **kwargs)
         if isinstance(file, WriteFile) and not autocommit:
             self.transaction.files.append(file)
         if compression is None:
             return file
+        # That nothing may be there (x) is the file's affair; compressors know r and w.
         compressor = cast("Any", compr)[compression](file, mode=mode[0].replace("x", "w"))
         if isinstance(file, ReadFile):
             return compressor
@@ -176,6 +178,7 @@ class ObjectFileSystem(ChangedBuckets):
         self, parts: list[tuple[Any, int | None, int | None]]
     ) -> list[bytes | Exception]:
         """Read parts, given by path, start and end; errors come in their places."""
+        # By bucket, for each reads its own in one stream; in the order that was asked for.
         results: list[bytes | Exception] = [b""] * len(parts)
         split = [self._split(path) for path, _, _ in parts]
         for bucket, numbers in by_bucket(split).items():
@@ -209,9 +212,11 @@ class ObjectFileSystem(ChangedBuckets):
             And as :meth:`objstore.ObjectStore.get_many`.
         """
         paths = self.expand_path(path, recursive=recursive)
+        # fsspec's own rule: bytes for one path that was given, a dict for all else.
         if not isinstance(path, list) and paths == [self._strip_protocol(path)]:
             return self.cat_file(paths[0], **kwargs)
         if recursive:
+            # expand_path names folders, too, which have no bytes.
             paths = [each for each in paths if not self.isdir(each)]
         bounds = kwargs.get("start"), kwargs.get("end")
         results = self._read_parts([(each, *bounds) for each in paths])
@@ -257,6 +262,7 @@ class ObjectFileSystem(ChangedBuckets):
             # Not resumed: fsspec's users expect nothing beside the file.
             store.download_file(name, lpath, resume=False, progress=_progress(callback))
             return
+        # Into an open file, which cannot be replaced: as it comes, verified before its last part.
         with self._open(rpath) as file:
             callback.set_size(file.size)
             for view in cast("ReadFile", file).views():
@@ -297,6 +303,7 @@ class ObjectFileSystem(ChangedBuckets):
         Raises:
             And as :meth:`pipe_file`.
         """
+        # put_many knows neither transactions nor what kwargs may hold, such as a mode.
         if not isinstance(path, dict) or self._intrans or kwargs:
             super().pipe(path, value, **kwargs)
             return
@@ -371,6 +378,7 @@ def _only_new(
 
 def _progress(callback: Callback) -> Callable[[int, int | None], None] | None:
     """Return what tells a callback of fsspec's how many bytes there are."""
+    # fsspec's usual one: nothing is counted for who does not look.
     if isinstance(callback, NoOpCallback):
         return None
 

@@ -86,7 +86,7 @@ class ListedBuckets(AbstractFileSystem):
         return self._connected()[0]
 
     def _connected(self) -> tuple[objstore.Client, dict[str, objstore.ObjectStore]]:
-        """The client and the buckets that it has opened."""
+        """Return the client, and the buckets that it has opened."""
         held = self._held
         # Kept here as well: shared_client looks at all of the environment each time, 20 us.
         if held is None or held[0] != os.getpid() or held[1].connection.is_closed:
@@ -124,12 +124,12 @@ class ListedBuckets(AbstractFileSystem):
         return stripped.lstrip(SLASH)
 
     def _split(self, path: Any) -> tuple[str, str]:
-        """The bucket and the name of a path; either may be empty."""
+        """Return the bucket and the name of a path; either may be empty."""
         bucket, _, name = self._strip_protocol(path).partition(SLASH)
         return bucket, name
 
     def _object(self, path: Any) -> tuple[objstore.ObjectStore, str]:
-        """The bucket, opened, and the name of an object.
+        """Return the bucket, opened, and the name of an object.
 
         Raises:
             IsADirectoryError: the path names no object.
@@ -171,7 +171,7 @@ class ListedBuckets(AbstractFileSystem):
         raise not_found(path)
 
     def _type(self, path: Any) -> str | None:
-        """The type of what a path names; None: nothing. Other errors are no answer."""
+        """Return the type of what a path names; None: nothing. Other errors are no answer."""
         try:
             kind: str = self.info(path)["type"]
         except (FileNotFoundError, objstore.InvalidNameError):
@@ -217,6 +217,7 @@ class ListedBuckets(AbstractFileSystem):
         if bucket:
             yield from folders_of(self.bucket(bucket), name, maxdepth)
             return
+        # Their state comes with the list; what is in them is looked at only when it is walked.
         buckets = {each.bucket: directory(each.bucket) for each in self.client.list_stores()}
         yield "", buckets, {}
         if maxdepth != 1:
@@ -254,6 +255,7 @@ class ListedBuckets(AbstractFileSystem):
                     continue
                 names = list(dirs)
                 yield folder, names, list(files)
+                # folders_of goes by what is left in the dict: names taken out of the list go, too.
                 left = {name: dirs.get(name, directory(f"{folder}/{name}")) for name in names}
                 dirs.clear()
                 dirs.update(left)
@@ -289,6 +291,7 @@ class ListedBuckets(AbstractFileSystem):
             if withdirs:
                 found.update({folder: directory(folder)} if folder else {})
                 found.update((entry["name"], entry) for entry in dirs.values())
+        # Only then: an object and a folder may have one name, and most paths are folders'.
         if not found and self.isfile(path):
             found = {entry["name"]: entry for entry in [self.info(path)]}
         return {name: found[name] for name in sorted(found)} if detail else sorted(found)
