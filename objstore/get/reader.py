@@ -15,6 +15,7 @@ from objstore.errors import (
     ObjectCorruptError,
     ReentrantCallError,
 )
+from objstore.get.bytes_left import BytesLeft, Position
 from objstore.get.chunks import only_chunk
 from objstore.get.integrity import Digester
 from objstore.get.readahead import Piece, ReadAhead
@@ -116,6 +117,10 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
     @property
     def len(self) -> int:
         """Bytes left to read (what requests-toolbelt's encoders ask a file for)."""
+        return BytesLeft(self._left)
+
+    @property
+    def _left(self) -> int:
         return max(0, self._end - self._position)
 
     if not TYPE_CHECKING:  # to type checkers it is a binary file as others
@@ -144,7 +149,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         if self._is_mine():
             raise self._reentrant()
         with self._lock:
-            return self._cut(self._chunk_end - self._position) if self._fill(self.len) else b""
+            return self._cut(self._chunk_end - self._position) if self._fill(self._left) else b""
 
     def views(self, size: int | None = None) -> Iterator[memoryview]:
         """Yield as :attr:`data`, without a copy: each is memory that others use once it is let go.
@@ -187,7 +192,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
     def tell(self) -> int:
         """Return the position, in bytes from the start; of a part, from the part's."""
         self._check_open()
-        return self._position - self._origin
+        return Position(self._position - self._origin)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to another position. Nothing is fetched before it is read from there.
@@ -311,7 +316,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return self._peek_now(size)
 
     def _peek_now(self, size: int) -> bytes:
-        return bytes(self._view(self.len)) if self._fill(1) else b""
+        return bytes(self._view(self._left)) if self._fill(1) else b""
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer; fewer bytes only at the end."""
@@ -411,7 +416,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         """Tell how many bytes a read is for."""
         self._check_open()
         size = -1 if size is None else index(size)
-        return self.len if size < 0 else min(size, self.len)
+        return self._left if size < 0 else min(size, self._left)
 
     def _view(self, count: int) -> memoryview:
         """Return the next bytes of the present chunk, at most so many."""

@@ -9,14 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+import urllib3
+from requests_toolbelt import MultipartEncoder, StreamingIterator
 from requests_toolbelt.multipart import decoder
 
 import objstore
 from objstore import Client, IncompletePayloadError, InvalidOptionError, LocalServer, ObjectStore
 from objstore.contrib import download
+from objstore.contrib.fsspec import ObjectFileSystem
 from objstore.contrib.http import post_object, put_object, put_url
 from objstore.contrib.public_addresses import is_public
 from tests.support.http_server import Request, web_server
@@ -437,6 +441,43 @@ def test_hostile_names_in_a_form(store: ObjectStore) -> None:
     assert set(part.headers) == {b"Content-Disposition", b"Content-Type"}
     assert part.headers[b"Content-Type"] == b"application/octet-stream"
     assert part.content == b"content"
+
+
+#: How others send what ``open`` gives, from where it stands: by requests itself, also where it is
+#: sent once more after a redirect; by requests-toolbelt; in chunks by urllib3 and http.client.
+SENDERS: dict[str, Callable[[str, Any], object]] = {
+    "requests": lambda url, file: requests.put(url, data=file, timeout=PATIENCE),
+    "redirected": lambda url, file: requests.put(f"{url}/moved", data=file, timeout=PATIENCE),
+    "iterator": lambda url, file: requests.put(
+        url, data=StreamingIterator(file.len, file), timeout=PATIENCE
+    ),
+    "form": lambda url, file: requests.put(
+        url, data=MultipartEncoder({"field": ("x", file)}), timeout=PATIENCE
+    ),
+    "urllib3": lambda url, file: urllib3.request("PUT", url, body=file, timeout=PATIENCE),
+}
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+@pytest.mark.parametrize("opened_by", ["store", "fsspec"])
+def test_what_was_read_in_part_is_sent_from_there(
+    store: ObjectStore, server: LocalServer, sender: str, opened_by: str
+) -> None:
+    """With the length of what is left: a shorter one would make a request of the rest."""
+    store.put("x", BODY)
+    sink, at = Sink(), 300_000
+    opened: Any = store.open("x")
+    if opened_by == "fsspec":
+        opened = ObjectFileSystem(server.url).open(f"{store.name}/x")
+    with web_server(sink) as web, opened as file:
+        file.read(at)
+        SENDERS[sender](web.url, file)
+    if sender == "form":
+        assert BODY[at:] + b"\r\n--" in sink.bodies[-1]
+    else:
+        assert set(sink.bodies) == {BODY[at:]}
+    announced = [None if sender == "urllib3" else str(len(body)) for body in sink.bodies]
+    assert web.asked("Content-Length") == announced
 
 
 def test_a_bar(store: ObjectStore, capfd: pytest.CaptureFixture[str]) -> None:

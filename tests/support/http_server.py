@@ -38,8 +38,15 @@ class Request(http.server.BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or sent is not None
 
     def body(self) -> bytes:
-        """All that came with it, by its length."""
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        """All that came with it, by its length or in chunks."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        found = b""
+        while size := int(self.rfile.readline(), 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return found
 
     def handle_one_request(self) -> None:
         """Hand each request on, whatever its method."""

@@ -50,6 +50,11 @@ class ReadFile(io.BufferedIOBase):
         """The path: libraries tell the kind of a file by its end."""
         return self.path
 
+    @property
+    def len(self) -> int:
+        """Bytes left to read, as :attr:`objstore.ObjectResult.len`."""
+        return self._result.len
+
     def readable(self) -> bool:
         """Return True: the file can always be read."""
         return self._result.readable()
