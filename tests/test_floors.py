@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("contrib", "testing"),
     ("",),
     ("local_server",),
-    ("shared",),
+    ("shared", "folders"),
     ("connecting",),
     ("client",),
     ("store",),
@@ -42,6 +42,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("pynats2_compat", "version"),
 )
+
+#: What the command line and contrib may import beside each other: the public names, the documented
+#: modules, and how numbers and texts are written for people.
+FACES = ("__main__", "cli", "contrib", "testing")
+PUBLIC = {"", "events", "folders", "readable", "version"}
 
 #: What the codec must not know, directly.
 IMPURE = {"socket", "ssl", "select", "selectors", "threading", "time", "random", "asyncio"}
@@ -106,6 +111,11 @@ def tree_of(room: str) -> ast.Module:
 def is_in(room: str, folder: str) -> bool:
     """Whether a room is a folder, or in it."""
     return room == folder or (bool(folder) and room.startswith(f"{folder}."))
+
+
+def is_face(room: str) -> bool:
+    """Whether a room is made of the public names."""
+    return any(is_in(room, face) for face in FACES)
 
 
 def folder_of(room: str) -> str | None:
@@ -193,6 +203,17 @@ def test_imports_run_downward(room: str) -> None:
             f"{room or 'objstore'} (floor {mine}) imports {other or 'objstore'} (floor {theirs}): "
             "imports run downward"
         )
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if is_face(room)])
+def test_what_users_could_have_written_stands_on_public_names(room: str) -> None:
+    """What it needs from below, users' own programs need, too."""
+    private = {name for name in rooms_imported(room) - PUBLIC if not is_face(name)}
+    assert not private, f"{room} imports {private}: make it public, or do without"
+    for node in ast.walk(tree_of(room)):
+        if isinstance(node, ast.ImportFrom) and node.module == "objstore":
+            names = {alias.name for alias in node.names}
+            assert names <= {*objstore.__all__, *PUBLIC, *FACES}, room
 
 
 def test_imports_form_no_circle() -> None:

@@ -25,7 +25,7 @@ from objstore.cli.screen.bars import Bar
 from objstore.cli.transfer_options import globs_options, transfer_options
 from objstore.cli.typed.globs import expand, has_glob
 from objstore.cli.typed.places import Place, check_ends, place_or_path
-from objstore.store.folder_files import attributes, look_at, read_folder, restore
+from objstore.folders import attributes, look_at, read_folder, restore
 
 __all__ = ["cp", "mv", "open_buckets"]
 

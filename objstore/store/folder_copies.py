@@ -49,14 +49,14 @@ def copy_dir(
             del changed[each.name]
         delete_many(into, gone)
     return FolderReport(
-        tuple(changed),
-        unchanged,
-        gone,
-        tuple(skipped),
-        sum(info.size for info in changed.values()),
-        options.dry_run,
-        tuple(refused),
-        tuple(name for name in changed if name in listed),
+        transferred=tuple(changed),
+        unchanged=unchanged,
+        deleted=gone,
+        skipped=tuple(skipped),
+        bytes=sum(info.size for info in changed.values()),
+        dry_run=options.dry_run,
+        refused=tuple(refused),
+        replaced=tuple(name for name in changed if name in listed),
     )
 
 

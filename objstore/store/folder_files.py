@@ -41,13 +41,13 @@ class LocalFile(NamedTuple):
     """A regular file.
 
     Attributes:
-        where: its path, as text: ten thousand ``Path`` take 40 ms to make.
+        where: its path, as text.
         size: its bytes.
         mtime: when it was changed, in nanoseconds since 1970.
         mode: its permissions.
     """
 
-    where: str
+    where: str  # ten thousand Paths would take 40 ms to make
     size: int
     mtime: int
     mode: int
@@ -73,6 +73,10 @@ class FolderContent:
 
 def read_folder(folder: Path, selection: Selection) -> FolderContent:
     """Find the regular files in a folder and below, links to files among them.
+
+    Arguments:
+        folder: its path.
+        selection: what of it is meant, as :attr:`objstore.FolderOptions.selection`.
 
     Raises:
         PayloadFileError: a folder cannot be read.
@@ -111,7 +115,11 @@ def _take(found: FolderContent, name: str, path: str) -> None:
 
 
 def look_at(path: str | Path) -> LocalFile | None:
-    """Return what is known of a regular file without reading it; None: it is none."""
+    """Return what is known of a regular file without reading it; None: it is none.
+
+    Arguments:
+        path: of the file; a link is followed.
+    """
     try:
         state = os.stat(path)
     except OSError:
@@ -158,7 +166,15 @@ def _has_digest(path: Path, digest: str) -> bool:
 
 
 def attributes(file: LocalFile, *, mode: bool) -> dict[str, str]:
-    """Return what an object's metadata say of its file; the permissions only where asked."""
+    """Return what an object's metadata say of its file.
+
+    Arguments:
+        file: as :func:`look_at` gives it.
+        mode: whether its permissions are said, too.
+
+    Returns:
+        The pairs ``mtime`` (RFC 3339) and ``mode`` (octal), as rclone has them.
+    """
     said = {MTIME: mtime_text(file.mtime)}
     if mode:
         said[MODE] = mode_text(file.mode)

@@ -86,15 +86,15 @@ def upload_dir(
         # Last: what breaks off before leaves too much there, never too little.
         delete_many(handle, gone)
     return FolderReport(
-        tuple(changed),
-        unchanged,
-        gone,
-        tuple(skipped),
-        sum(file.size for file in changed.values()),
-        options.dry_run,
-        tuple(refused),
-        tuple(name for name in changed if name in there),
-        tuple(updated),
+        transferred=tuple(changed),
+        unchanged=unchanged,
+        deleted=gone,
+        skipped=tuple(skipped),
+        bytes=sum(file.size for file in changed.values()),
+        dry_run=options.dry_run,
+        refused=tuple(refused),
+        replaced=tuple(name for name in changed if name in there),
+        updated=tuple(updated),
     )
 
 
@@ -244,15 +244,15 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
         for path in gone.values():
             path.unlink()
     return FolderReport(
-        tuple(changed),
-        unchanged,
-        tuple(gone),
-        tuple(skipped),
-        sum(info.size for info in changed.values()),
-        options.dry_run,
-        tuple(refused),
-        tuple(name for name in changed if here[name] is not None),
-        tuple(updated),
+        transferred=tuple(changed),
+        unchanged=unchanged,
+        deleted=tuple(gone),
+        skipped=tuple(skipped),
+        bytes=sum(info.size for info in changed.values()),
+        dry_run=options.dry_run,
+        refused=tuple(refused),
+        replaced=tuple(name for name in changed if here[name] is not None),
+        updated=tuple(updated),
     )
 
 

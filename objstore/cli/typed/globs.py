@@ -6,8 +6,7 @@ import re
 
 import click
 
-from objstore import InvalidOptionError, ObjectInfo, ObjectNotFoundError, ObjectStore
-from objstore.model import globs
+from objstore import InvalidOptionError, ObjectInfo, ObjectNotFoundError, ObjectStore, folders
 
 __all__ = ["expand", "has_glob", "literal_prefix", "names_of", "no_object", "pattern"]
 
@@ -31,7 +30,7 @@ def pattern(glob: str) -> re.Pattern[str]:
         click.UsageError: it is no pattern.
     """
     try:
-        return globs.pattern(glob)
+        return folders.pattern(glob)
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from None
 
