@@ -24,14 +24,12 @@ from objstore.metadata.records import Records
 from objstore.model.bucket_config import (
     BucketOptions,
     ObjectStoreStatus,
-    bucket_of_config,
     check_clone,
     check_existing,
     cloned_stream,
     local_sources,
     marked,
     new_stream,
-    status_of,
     updated_stream,
 )
 from objstore.model.objects import check_bucket_name, stream_name
@@ -41,7 +39,6 @@ from objstore.uncopied import Uncopied
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.nuid import next_nuid
 from objstore.wire.jetstream.api import FEATURES, JetStream
-from objstore.wire.jetstream.pages import all_streams
 from objstore.wire.jetstream.prefix import make_prefix
 
 if TYPE_CHECKING:
@@ -110,6 +107,12 @@ class Client(Uncopied):
 
     def __repr__(self) -> str:
         return f"<objstore.Client on {self.connection!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return the first buckets as a table for notebooks."""
+        from objstore.store.listing import BucketListing
+
+        return BucketListing(self._jetstream)._repr_html_()
 
     def close(self) -> None:
         """Close the connection, as :meth:`Connection.close` says."""
@@ -316,11 +319,9 @@ class Client(Uncopied):
         Raises:
             PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
         """
-        # All streams, not those with a bucket's subjects: a mirror has no subjects.
-        for stream in all_streams(self._jetstream):
-            bucket = bucket_of_config(stream["config"])
-            if bucket is not None:
-                yield status_of(bucket, stream)
+        from objstore.store.listing import BucketListing
+
+        return BucketListing(self._jetstream)
 
     def clone_store(
         self,

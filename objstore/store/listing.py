@@ -1,17 +1,21 @@
-"""A listing of a bucket, which a notebook shows by its first objects."""
+"""Listings of objects and of buckets, which a notebook shows by what comes first."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from itertools import islice
+from typing import Any
 
 from objstore.errors import ObjStoreError
 from objstore.metadata.listing import list_records
+from objstore.model.bucket_config import ObjectStoreStatus, bucket_of_config, status_of
 from objstore.model.objects import ObjectInfo
 from objstore.readable import counted
 from objstore.store.handle import BucketHandle
+from objstore.wire.jetstream.api import JetStream
+from objstore.wire.jetstream.pages import all_streams
 
-__all__ = ["Listing"]
+__all__ = ["BucketListing", "Listing"]
 
 #: How many objects a notebook shows, and how many records are looked at for them: where most are
 #: tombstones, or of other prefixes, one look would else read all of a large bucket.
@@ -76,3 +80,60 @@ class Listing(Iterator[ObjectInfo]):
         count = f", the first {counted(len(found[:SHOWN]), 'object')}" if has_more else ""
         below = objects_table(found[:SHOWN]) if found else "" if has_more else muted("no objects")
         return record(name, f"bucket{under}{count}", {}, below)
+
+
+class BucketListing(Iterator[ObjectStoreStatus]):
+    """The buckets of an account, in the order of their names.
+
+    A notebook shows the first of them, by a listing of its own that takes nothing from this one.
+
+    Arguments:
+        jetstream: the account.
+    """
+
+    def __init__(self, jetstream: JetStream) -> None:
+        self._jetstream = jetstream
+        self._buckets = _buckets(all_streams(jetstream))
+
+    def __iter__(self) -> Iterator[ObjectStoreStatus]:
+        return self._buckets
+
+    def __next__(self) -> ObjectStoreStatus:
+        return next(self._buckets)
+
+    def close(self) -> None:
+        """End the listing."""
+        self._buckets.close()
+
+    def __repr__(self) -> str:
+        return f"<objstore listing of the buckets on {self._jetstream.connection!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return the first buckets as a table for notebooks."""
+        from objstore.notebook.html import MAX_ROWS, Size, muted, record, table
+
+        connection = self._jetstream.connection
+        if not connection.is_connected:  # as of a bucket: nobody waits for it to come back
+            return record("buckets", "not connected", {})
+        try:
+            title = connection.session.server_url or "buckets"
+            streams = list(islice(all_streams(self._jetstream), LOOKED_AT))
+        except ObjStoreError as error:
+            return record("buckets", str(error), {})
+        found = list(_buckets(iter(streams)))
+        first = "the first " if len(streams) == LOOKED_AT or len(found) > MAX_ROWS else ""
+        heads = ["bucket", "bytes", "storage", "replicas", "description"]
+        rows = [
+            (each.bucket, Size(each.bytes), each.storage, each.replicas, each.description)
+            for each in found[:MAX_ROWS]
+        ]
+        below = table(heads, rows) if rows else muted("no buckets")
+        return record(title, f"server, {first}{counted(len(rows), 'bucket')}", {}, below)
+
+
+def _buckets(streams: Iterator[dict[str, Any]]) -> Generator[ObjectStoreStatus, None, None]:
+    # All streams, not those with a bucket's subjects: a mirror has no subjects.
+    for stream in streams:
+        bucket = bucket_of_config(stream["config"])
+        if bucket is not None:
+            yield status_of(bucket, stream)

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import Client, FolderReport, GarbageReport, ObjectStore, ScanPage, Skipped
+from objstore import (
+    Client,
+    FolderReport,
+    GarbageReport,
+    LocalServer,
+    ObjectStore,
+    ScanPage,
+    Skipped,
+    StorageType,
+)
 from objstore.notebook.html import MAX_ROWS, record, shown
 from objstore.store import listing
 from tests.support.pages import Page
@@ -152,6 +161,28 @@ def test_a_bucket_that_cannot_be_asked(client: Client) -> None:
     assert f"there is no bucket {store.name}" in page(store).text
     client.close()
     assert page(store.list()).text == f"{store.name} bucket, not connected"
+
+
+def test_a_client_shows_its_buckets(
+    client: Client, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a listing of its own, which is bounded."""
+    for name in ("--a", "--b"):  # the first of all
+        client.object_store(name, description=HOSTILE, storage=StorageType.MEMORY)
+    buckets = client.list_stores()
+    for thing in (client, buckets):
+        shown = page(thing)
+        assert shown.is_harmless
+        assert shown.text.startswith(f"nats://{server.url.partition('@')[2]} server")  # no token
+        assert shown.rows[0] == ["bucket", "bytes", "storage", "replicas", "description"]
+        assert shown.rows[2] == ["--b", "0 B", "memory", "1", READABLE]
+    assert next(buckets).bucket == "--a"
+    monkeypatch.setattr(listing, "LOOKED_AT", 1)
+    assert "the first 1 bucket" in page(client).text
+    for name in ("--a", "--b"):
+        client.delete_store(name)
+    client.close()
+    assert page(client).text == page(buckets).text == "buckets not connected"
 
 
 def test_a_page_shows_folders_and_objects(store: ObjectStore) -> None:
