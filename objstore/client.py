@@ -37,7 +37,7 @@ from objstore.store.handle import BucketHandle
 from objstore.store.store import ObjectStore
 from objstore.uncopied import Uncopied
 from objstore.wire.connection.connection import Connection
-from objstore.wire.connection.nuid import next_nuid
+from objstore.wire.connection.requests import next_nuid
 from objstore.wire.jetstream.api import FEATURES, JetStream
 from objstore.wire.jetstream.prefix import make_prefix
 

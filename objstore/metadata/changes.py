@@ -38,7 +38,7 @@ from objstore.model.objects import (
     meta_subject,
     stream_name,
 )
-from objstore.wire.connection.nuid import next_nuid
+from objstore.wire.connection.requests import next_nuid
 
 __all__ = [
     "PublishedTombstone",

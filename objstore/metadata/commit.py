@@ -27,7 +27,7 @@ from objstore.errors import (
     StorageFullError,
     is_transient,
 )
-from objstore.metadata.current import own_record
+from objstore.metadata.current import own_record, revision_of
 from objstore.metadata.records import Records
 from objstore.metadata.tombstones import make_room
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject, stored_info
@@ -42,7 +42,6 @@ __all__ = [
     "left_behind",
     "read_after_fence",
     "remove_chunks",
-    "revision_of",
 ]
 
 LOG = logging.getLogger("objstore")
@@ -366,11 +365,6 @@ class _StoredTime:
                 if stored is not None and stored.revision == self._revision and stored.mtime:
                     return stored.mtime
         return datetime.fromtimestamp(self._acked, timezone.utc)
-
-
-def revision_of(current: ObjectInfo | None) -> int:
-    """Return the revision that a record's successor is to expect; 0: there is no record."""
-    return 0 if current is None else current.revision
 
 
 def _is_absent(found: ObjectInfo | None) -> bool:

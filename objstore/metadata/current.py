@@ -35,6 +35,7 @@ __all__ = [
     "fresh_record",
     "own_record",
     "revision_check",
+    "revision_of",
 ]
 
 #: Raises, where what is given must not be replaced.
@@ -157,6 +158,11 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
         # Read again: whoever moved it, the revision that is to be replaced is a new one.
         info = own_record(records, name)
     return info
+
+
+def revision_of(current: ObjectInfo | None) -> int:
+    """Return the revision that a record's successor is to expect; 0: there is no record."""
+    return 0 if current is None else current.revision
 
 
 def revision_check(bucket: str, name: str, if_revision: int) -> Check:

@@ -197,9 +197,9 @@ class Records:
     @property
     def reads_direct(self) -> bool:
         """Whether records are read by direct gets; else from the leader."""
-        access = self.access
+        access, clustered = self.access, self.jetstream.connection.session.is_clustered
         # In a cluster a direct get may come from a follower, which was up to 181 ms behind.
-        if not access.direct or (self.jetstream.is_clustered and not self._eventual):
+        if not access.direct or (clustered and not self._eventual):
             return False
         return not access.denied or access.way_of_last(leader=False) is not Way.LEADER
 

@@ -15,15 +15,19 @@ from collections.abc import Iterator
 
 from objstore.errors import PermissionDeniedError
 from objstore.metadata.commit import fence
-from objstore.metadata.current import Current
+from objstore.metadata.current import Current, find_current, revision_check
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, meta_subject
 
-__all__ = ["check_rights_to_put", "check_rights_to_remove", "learning_to_purge"]
+__all__ = [
+    "check_rights_to_put",
+    "check_rights_to_remove",
+    "find_replaced",
+]
 
 
 @contextlib.contextmanager
-def learning_to_purge(records: Records) -> Iterator[None]:
+def _learning_to_purge(records: Records) -> Iterator[None]:
     """Learn whether the user may purge, once, while the block waits for an answer."""
     access = records.access
     # Learned once for each bucket; who is not limited, as the server says, is never asked.
@@ -36,6 +40,20 @@ def learning_to_purge(records: Records) -> Iterator[None]:
         # A time-out or a lost connection says nothing of rights: then it is asked again.
         if purge.error is None or isinstance(purge.error, PermissionDeniedError):
             access.may_purge = purge.error is None
+
+
+def find_replaced(records: Records, name: str, if_revision: int | None) -> ObjectInfo | None:
+    """Find the record that a write will replace, and learn whether it may be.
+
+    Raises:
+        BucketReadOnlyError, BucketSealedError, BucketConfigError: nothing can be written.
+        RevisionMismatchError: it is not what ``if_revision`` asks for.
+    """
+    meta_subject(records.bucket, name)  # checks the name, before anything is asked
+    records.known.check_writable()
+    check = None if if_revision is None else revision_check(records.bucket, name, if_revision)
+    with records.known.checked_along(), _learning_to_purge(records):
+        return find_current(records, name, check)
 
 
 def check_rights_to_put(records: Records, name: str, current: Current) -> ObjectInfo | None:
@@ -54,7 +72,7 @@ def check_rights_to_put(records: Records, name: str, current: Current) -> Object
         ObjStoreError: as ``current``'s result; or the bucket cannot be written.
     """
     access = records.access
-    with learning_to_purge(records):
+    with _learning_to_purge(records):
         found = current.result()
     if not access.commits:
         # A record that the stream must refuse: whether it may be published shows, and nothing

@@ -18,39 +18,18 @@ from objstore.errors import (
     PayloadFileError,
     PayloadFileNotFoundError,
 )
-from objstore.model.objects import DEFAULT_CHUNK_SIZE
 from objstore.put.buffers import flat_view, is_immutable
 from objstore.put.lengths import Length, length_of_items, length_of_reader
 from objstore.wire.codec.memory import Memory
 
-__all__ = ["Source", "choose_chunk_size"]
+__all__ = ["Source"]
 
 Buffer = bytes | bytearray | memoryview
-
-#: What large objects get, where the server's ``max_payload`` allows it: 512 KiB moves 1.1 to
-#: 1.4 times faster than 128 KiB.
-LARGE_CHUNK_SIZE = 512 << 10
-LARGE_OBJECT = 8 << 20
 
 _ADVICE = (
     "a payload is bytes-like, a binary file, an iterable of bytes-like, a path (pathlib.Path), "
     "or None"
 )
-
-
-def choose_chunk_size(asked: int | None, size: int | None, max_payload: int) -> int:
-    """Choose the chunk size for an object.
-
-    Arguments:
-        asked: by the caller, in bytes; it is only bounded by ``max_payload``.
-        size: of the object, where it is known, in bytes.
-        max_payload: the largest message that the server takes, in bytes.
-    """
-    if asked is None:
-        large = size is not None and size >= LARGE_OBJECT
-        asked = LARGE_CHUNK_SIZE if large else DEFAULT_CHUNK_SIZE
-    # A chunk that exceeds max_payload would cost the connection.
-    return max(1, min(asked, max_payload))
 
 
 class Source:

@@ -30,9 +30,8 @@ from objstore.metadata.commit import (
     commit,
     read_after_fence,
     remove_chunks,
-    revision_of,
 )
-from objstore.metadata.current import Current
+from objstore.metadata.current import Current, revision_of
 from objstore.metadata.records import PendingElsewhere, Records
 from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest
 from objstore.model.record_json import encode_info
@@ -173,7 +172,7 @@ class Put:
         self._progress(length)
 
     def take_over(self, chunk: Buffer, begun: float, sequence: int, *, answered: bool) -> None:
-        """Take note of a first chunk that was sent the short way (:mod:`objstore.put.one_chunk`).
+        """Take note of a first chunk that was sent the short way (:mod:`objstore.put.one_object`).
 
         Arguments:
             chunk: that.

@@ -9,8 +9,9 @@ from objstore.metadata.changes import without_notes
 from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, ObjectLink
+from objstore.put.links import store_link
 from objstore.store.handle import BucketHandle
-from objstore.store.write import store_link, take_over
+from objstore.store.write import take_over
 
 __all__ = ["copy_objects"]
 
@@ -57,7 +58,7 @@ def _copy_once(source: Records, info: ObjectInfo, target: BucketHandle) -> None:
     if link.bucket == source.bucket:
         link = ObjectLink(target.name, link.name)
     described = info.with_changes(bucket=target.name, revision=0, ttl=None)
-    store_link(target, info.name, link, described, None)
+    store_link(target.records, info.name, link, described, None)
 
 
 def _ttl_left(info: ObjectInfo) -> timedelta | None:

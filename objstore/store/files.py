@@ -15,7 +15,8 @@ from objstore.get.target import Target
 from objstore.model.arguments import guess_mime
 from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
-from objstore.store import read, write
+from objstore.put import one_object
+from objstore.store import read
 from objstore.store.handle import BucketHandle
 
 __all__ = ["download_file", "download_to", "open_steady", "upload_file"]
@@ -30,7 +31,8 @@ def upload_file(
     if "mime" not in put_options:
         put_options["mime"] = guess_mime(file.name)
     with open_steady(file) as payload:
-        return write.put(handle, file.name if name is None else name, payload, **put_options)
+        name = file.name if name is None else name
+        return one_object.put(handle.records, name, payload, **put_options)
 
 
 def download_file(

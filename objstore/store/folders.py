@@ -19,6 +19,7 @@ from objstore.get.part_file import write_file
 from objstore.get.target import Target
 from objstore.model.arguments import UNSET, guess_mime, metadata_dict
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta, meta_subject
+from objstore.put import one_object
 from objstore.put.options import Payload
 from objstore.store import files, read, write
 from objstore.store.delete_many import delete_many
@@ -161,7 +162,8 @@ def _upload_all(
                 # Once more, now that it is open: of what is read now, not of what was compared.
                 now = look_at(file.path) or file
                 meta = describe(name, now)
-                write.put(handle, meta, payload, progress=progress.of_one(), **put_options)
+                bar = progress.of_one()
+                one_object.put(handle.records, meta, payload, progress=bar, **put_options)
         except PayloadFileError as error:  # it has vanished, is not ours to read, or was changed
             refused.append(Skipped(name, str(error)))
         else:

@@ -19,10 +19,10 @@ from objstore.model.described_later import (
 )
 from objstore.model.objects import ObjectInfo, is_free
 from objstore.progress import ProgressOption, start_progress
-from objstore.put.source import choose_chunk_size
+from objstore.put.one_object import begin_put, chunk_size_of
 from objstore.put.upload import Put
 from objstore.put.writer import ObjectWriter, TextWriter
-from objstore.store import read, write
+from objstore.store import read
 from objstore.store.handle import BucketHandle
 
 __all__ = ["open_object"]
@@ -101,9 +101,9 @@ def _open_to_write(
         if exclusive:
             refuse(find_current(handle.records, name))
         # The size of a file that is being written is not known.
-        size = choose_chunk_size(info.options.chunk_size, None, write.largest_chunk(handle, info))
+        size = chunk_size_of(handle.records, info, None)
         on_conflict = refuse if exclusive else None
-        put = write.begin_put(handle, info, size, if_revision, on_conflict, bar, timeout)
+        put = begin_put(handle.records, info, size, if_revision, on_conflict, bar, timeout)
         said = SaidAtCommit(put.described, headers, metadata)
         # The bar goes on with the file, which closes it; had anything failed before, it would be
         # closed here.

@@ -14,10 +14,10 @@ from objstore.errors import InvalidOptionError, about
 from objstore.model.arguments import check_timeout, describe
 from objstore.model.described_later import take_functions
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta
+from objstore.put import one_object
 from objstore.put.options import Payload
-from objstore.put.source import Source, choose_chunk_size
+from objstore.put.source import Source
 from objstore.put.upload import Put
-from objstore.store import write
 from objstore.store.handle import BucketHandle
 from objstore.wire.jetstream.api import JetStream
 
@@ -120,7 +120,9 @@ def _start_next(
                 _start(handle, info, source, under_way, timeout, finish)
                 return True
     under_way.finish()
-    under_way.stored.append(write.put(handle, meta, payload, timeout=timeout, **description))
+    under_way.stored.append(
+        one_object.put(handle.records, meta, payload, timeout=timeout, **description)
+    )
     return True
 
 
@@ -133,11 +135,16 @@ def _start(
     finish: Callable[[ObjectInfo], ObjectInfo] | None,
 ) -> None:
     """Ask for the record that an object replaces, and send its chunks."""
-    size = choose_chunk_size(
-        info.options.chunk_size, source.size, write.largest_chunk(handle, info)
-    )
-    put = write.begin_put(
-        handle, info, size, None, None, timeout=timeout, expected_size=source.size, along=True
+    size = one_object.chunk_size_of(handle.records, info, source.size)
+    put = one_object.begin_put(
+        handle.records,
+        info,
+        size,
+        None,
+        None,
+        timeout=timeout,
+        expected_size=source.size,
+        along=True,
     )
     put.finish_description = finish
     under_way.add(put, source.size or 0)

@@ -15,6 +15,7 @@ from objstore.model.arguments import UNSET, Unset
 from objstore.model.described_later import HeadersOption, MetadataOption
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.progress import ProgressOption
+from objstore.put import links, one_object
 from objstore.store import read, write
 from objstore.store.handle import BucketHandle
 from objstore.uncopied import Uncopied
@@ -164,8 +165,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20; ADR-43 for ``ttl``.
         """
-        return write.put(
-            self._handle,
+        return one_object.put(
+            self._handle.records,
             meta,
             payload,
             description=description,
@@ -671,7 +672,7 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20 (AddLink).
         """
-        return write.link(self._handle, name, target, if_revision=if_revision)
+        return links.link(self._handle.records, name, target, if_revision=if_revision)
 
     def link_store(
         self, name: str, bucket: ObjectStore | str, *, if_revision: int | None = None
@@ -695,7 +696,7 @@ class ObjectStore(Uncopied):
         Source: ADR-20 (AddBucketLink).
         """
         target = bucket.name if isinstance(bucket, ObjectStore) else bucket
-        return write.link_store(self._handle, name, target, if_revision=if_revision)
+        return links.link_store(self._handle.records, name, target, if_revision=if_revision)
 
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
         """Delete an object: its record becomes a tombstone, then its chunks go.

@@ -10,7 +10,7 @@ from objstore import Client, ObjectInfo, ObjectStore
 from objstore.care.owners import Owners
 from objstore.errors import RevisionMismatchError
 from objstore.metadata.commit import commit
-from objstore.wire.connection.nuid import next_nuid
+from objstore.wire.connection.requests import next_nuid
 from objstore.wire.jetstream.access import Access
 from objstore.wire.jetstream.api import JetStream
 

@@ -28,8 +28,7 @@ from objstore.errors import (
     PayloadFileError,
     PayloadFileNotFoundError,
 )
-from objstore.model.objects import DEFAULT_CHUNK_SIZE
-from objstore.put.source import LARGE_CHUNK_SIZE, Source, choose_chunk_size
+from objstore.put.source import Source
 
 pytestmark = pytest.mark.newest_server
 
@@ -474,29 +473,6 @@ def test_wrong_items(item: object, words: str) -> None:
     assert len(next(chunks)) == 100
     with pytest.raises(InvalidPayloadError, match=words):
         next(chunks)
-
-
-# --- the chunk size
-
-
-@pytest.mark.parametrize(
-    ("asked", "size", "max_payload", "chosen"),
-    [
-        (None, 0, 1 << 20, DEFAULT_CHUNK_SIZE),
-        (None, None, 1 << 20, DEFAULT_CHUNK_SIZE),
-        (None, (8 << 20) - 1, 1 << 20, DEFAULT_CHUNK_SIZE),
-        (None, 8 << 20, 1 << 20, LARGE_CHUNK_SIZE),
-        (None, 8 << 20, 300_000, 300_000),
-        (None, 5, 1000, 1000),
-        (10, 8 << 20, 1 << 20, 10),
-        (2 << 20, 5, 1 << 20, 1 << 20),
-        (10, 5, 0, 1),
-    ],
-)
-def test_choose_chunk_size(
-    asked: int | None, size: int | None, max_payload: int, chosen: int
-) -> None:
-    assert choose_chunk_size(asked, size, max_payload) == chosen
 
 
 # --- any payload

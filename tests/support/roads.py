@@ -18,7 +18,7 @@ from unittest import mock
 
 import objstore
 from objstore import ObjectStore
-from objstore.put import one_chunk
+from objstore.put import one_object
 
 __all__ = ["PAGE", "Road", "picture", "roads", "with_pictures"]
 
@@ -83,7 +83,7 @@ def roads(store: ObjectStore) -> dict[str, Road]:
     store.read_bytes("first")
     store.info(NAME)  # what is kept of a name is known from here on
     store._handle.known.fresh_until = math.inf  # however slow this machine is, and so is the put
-    with mock.patch.object(one_chunk, "LONG", math.inf):
+    with mock.patch.object(one_object, "LONG", math.inf):
         return {
             "put": trace(lambda: store.put(NAME, DATA, mime=MIME)),
             "put over another": trace(lambda: store.put(NAME, DATA, mime=MIME)),

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from objstore.wire.connection.nuid import next_nuid
+from objstore.wire.connection.requests import next_nuid
 
 pytestmark = pytest.mark.newest_server
 
@@ -39,7 +39,7 @@ def test_known_randomness(monkeypatch: pytest.MonkeyPatch, random: bytes, expect
         assert size == 22
         return random
 
-    monkeypatch.setattr("objstore.wire.connection.nuid.os.urandom", urandom)
+    monkeypatch.setattr("objstore.wire.connection.requests.os.urandom", urandom)
     assert next_nuid() == expected
 
 

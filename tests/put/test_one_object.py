@@ -14,7 +14,9 @@ from objstore import (
     ObjectTooLargeError,
     RequestTimeoutError,
 )
-from objstore.put import one_chunk
+from objstore.model.objects import DEFAULT_CHUNK_SIZE
+from objstore.put import one_object
+from objstore.put.one_object import LARGE_CHUNK_SIZE, choose_chunk_size
 from objstore.put.sender import ChunkSender
 from objstore.put.upload import Put
 from objstore.wire.codec.protocol import Message
@@ -96,7 +98,7 @@ def test_it_took_long(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str]
 ) -> None:
     """Then the stream's settings may have changed: its chunks are counted."""
-    monkeypatch.setattr(one_chunk, "LONG", 0.0)
+    monkeypatch.setattr(one_object, "LONG", 0.0)
     monkeypatch.setattr("objstore.put.sender.LONG", 0.0)
     counted: list[int] = []
     count = ChunkSender._count_stored
@@ -119,7 +121,7 @@ def test_interrupted(
     """Wherever that is, the new chunk is removed and the old object is there."""
     store.put("small", b"old")
     before = general.copy()
-    whole, calls = getattr(one_chunk, function), 0
+    whole, calls = getattr(one_object, function), 0
 
     def interrupted(*args: Any, **options: Any) -> Any:
         nonlocal calls
@@ -130,7 +132,7 @@ def test_interrupted(
             raise KeyboardInterrupt
         return whole(*args, **options)
 
-    monkeypatch.setattr(one_chunk, function, interrupted)
+    monkeypatch.setattr(one_object, function, interrupted)
     with pytest.raises(KeyboardInterrupt):
         store.put("small", b"new")
     assert general[len(before) :] == ["take_over", "abort"]
@@ -149,7 +151,7 @@ def test_the_answer_to_the_record_is_lost(
         published.result()
         raise ConnectionLostError("lost")
 
-    monkeypatch.setattr(one_chunk, "commit", lost)
+    monkeypatch.setattr(one_object, "commit", lost)
     with pytest.raises(ConnectionLostError) as caught:
         store.put("small", b"new")
     assert (caught.value.bucket, caught.value.name) == (store.name, "small")
@@ -182,3 +184,26 @@ def test_the_buckets_limit(store: ObjectStore) -> None:
     with pytest.raises(ObjectTooLargeError):
         store.put("small", b"1234")
     assert store.read_bytes("small") == b"123"
+
+
+# --- the chunk size
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "max_payload", "chosen"),
+    [
+        (None, 0, 1 << 20, DEFAULT_CHUNK_SIZE),
+        (None, None, 1 << 20, DEFAULT_CHUNK_SIZE),
+        (None, (8 << 20) - 1, 1 << 20, DEFAULT_CHUNK_SIZE),
+        (None, 8 << 20, 1 << 20, LARGE_CHUNK_SIZE),
+        (None, 8 << 20, 300_000, 300_000),
+        (None, 5, 1000, 1000),
+        (10, 8 << 20, 1 << 20, 10),
+        (2 << 20, 5, 1 << 20, 1 << 20),
+        (10, 5, 0, 1),
+    ],
+)
+def test_choose_chunk_size(
+    asked: int | None, size: int | None, max_payload: int, chosen: int
+) -> None:
+    assert choose_chunk_size(asked, size, max_payload) == chosen
