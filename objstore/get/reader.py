@@ -313,10 +313,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         if self._is_mine():
             raise self._reentrant()
         with self._lock:
-            return self._peek_now(size)
-
-    def _peek_now(self, size: int) -> bytes:
-        return bytes(self._view(self._left)) if self._fill(1) else b""
+            return bytes(self._view(self._left)) if self._fill(1) else b""
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer; fewer bytes only at the end."""
