@@ -9,23 +9,17 @@ import click
 
 import objstore
 from objstore.cli.completion import words as complete
-from objstore.cli.options import Settings, command, pass_settings
+from objstore.cli.options import Settings, command, pass_settings, words_argument
 from objstore.cli.screen import show, tables
 from objstore.cli.typed.globs import no_object
-from objstore.cli.typed.places import bucket_alone, one_object, place, split_target
+from objstore.cli.typed.places import bucket_alone, bucket_or_object, split_target
 from objstore.cli.typed.values import duration, pair, size
 
 # --- info and status
 
 
 @command()
-@click.argument(
-    "words",
-    metavar="BUCKET[:NAME]",
-    nargs=-1,
-    required=True,
-    shell_complete=complete.bucket_or_words,
-)
+@words_argument("BUCKET[:NAME]", complete.bucket_or_words)
 @pass_settings
 def info(settings: Settings, words: tuple[str, ...]) -> None:
     """Show all about an object, or about a bucket.
@@ -38,7 +32,7 @@ def info(settings: Settings, words: tuple[str, ...]) -> None:
       objstore info photos
       objstore info photos:pets/cat.jpg --json
     """
-    where = place(words[0]) if len(words) == 1 else one_object(words)
+    where = bucket_or_object(words)
     with settings.bucket(where.bucket) as store:
         if not where.name:
             fields, in_bytes = show.bucket_fields(store.status()), tables.BYTES_OF_A_BUCKET
@@ -88,7 +82,11 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option("--max-object-size", metavar="SIZE", type=size, help="Of one object."),
     click.option("--description", metavar="TEXT", help="Free text."),
     click.option(
-        "--compress/--no-compress", "compression", default=None, help="On disk (S2), or not."
+        # None: nothing was said, which changes nothing; --no-compress does.
+        "--compress/--no-compress",
+        "compression",
+        default=None,
+        help="On disk (S2), or not.",
     ),
     click.option("--metadata", metavar="K=V", type=pair, multiple=True, help="May be repeated."),
 ]
@@ -96,6 +94,7 @@ _SETTINGS: list[Callable[[Any], Any]] = [
 
 def _settings(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of a bucket's settings."""
+    # From the last to the first, as decorators are: the help has them in this order.
     for option in reversed(_SETTINGS):
         function = option(function)
     return function
@@ -162,13 +161,7 @@ def edit(settings: Settings, /, bucket: str, **options: Any) -> None:
 
 
 @command()
-@click.argument(
-    "words",
-    metavar="BUCKET:NAME TARGET",
-    nargs=-1,
-    required=True,
-    shell_complete=complete.place,
-)
+@words_argument("BUCKET:NAME TARGET", complete.place)
 @pass_settings
 def link(settings: Settings, words: tuple[str, ...]) -> None:
     """Make a name lead to another object, or to a whole bucket.

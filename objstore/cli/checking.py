@@ -5,21 +5,15 @@ from __future__ import annotations
 import click
 
 from objstore.cli.completion import words as complete
-from objstore.cli.options import OTHER, Settings, command, pass_settings
+from objstore.cli.options import OTHER, Settings, command, pass_settings, words_argument
 from objstore.cli.screen import show
-from objstore.cli.typed.places import one_object, place
+from objstore.cli.typed.places import bucket_or_object
 
 __all__ = ["fsck"]
 
 
 @command()
-@click.argument(
-    "words",
-    metavar="BUCKET[:NAME]",
-    nargs=-1,
-    required=True,
-    shell_complete=complete.bucket_or_words,
-)
+@words_argument("BUCKET[:NAME]", complete.bucket_or_words)
 @pass_settings
 def fsck(settings: Settings, words: tuple[str, ...]) -> None:
     """Read a whole bucket, or one object, and compare it with what was stored.
@@ -31,7 +25,7 @@ def fsck(settings: Settings, words: tuple[str, ...]) -> None:
       objstore fsck photos
       objstore fsck photos:pets/cat.jpg
     """
-    where = place(words[0]) if len(words) == 1 else one_object(words)
+    where = bucket_or_object(words)
     with settings.bucket(where.bucket) as store:
         report = store.verify(where.name or None)
     if settings.json:

@@ -25,6 +25,7 @@ def completion(shell: str) -> None:
     Examples:
       objstore completion bash
     """
+    # Here: a shell asks for its script once, and all other commands need none.
     from objstore.cli.completion.shells import SHELLS
 
     root = click.get_current_context().find_root()

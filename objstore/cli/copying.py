@@ -19,7 +19,7 @@ import objstore
 from objstore import FolderReport, ObjectInfo, ObjectStore
 from objstore.cli.completion import words as complete
 from objstore.cli.objects import last_part, no_folder, target_file, tell
-from objstore.cli.options import OTHER, Settings, command, pass_settings
+from objstore.cli.options import OTHER, Settings, command, pass_settings, words_argument
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
 from objstore.cli.transfer_options import globs_options, transfer_options
@@ -48,13 +48,7 @@ def _head(function: Callable[..., Any]) -> Callable[..., Any]:
         transfer_options,
         globs_options,
         click.option("-r", "--recursive", is_flag=True, help="Folders, with all in them."),
-        click.argument(
-            "words",
-            metavar="SRC... DST",
-            nargs=-1,
-            required=True,
-            shell_complete=complete.any_place,
-        ),
+        words_argument("SRC... DST", complete.any_place),
     ):
         function = option(function)
     return function
@@ -343,15 +337,10 @@ def _copy_object(
         store.delete(info.name, if_revision=info.revision)
 
 
-def _folder_of(source: Place) -> str:
-    """Return what the names of a folder's objects begin with."""
-    return f"{source.name.rstrip('/')}/" if source.name else ""
-
-
 def _copy_folder(
     store: ObjectStore, source: Place, into: ObjectStore, target: Place, task: _Task
 ) -> bool:
-    folder = _folder_of(source)
+    folder = source.start
     own = last_part(folder[:-1]) if folder else ""
     start = _name_in(target, own)
     start = f"{start.rstrip('/')}/" if start else ""
@@ -400,7 +389,7 @@ def _delete_moved(
 def _download_folder(store: ObjectStore, source: Place, target: str, task: _Task) -> bool:
     if target == "-":
         raise click.UsageError("a folder cannot go to stdout: a glob, in quotes, can")
-    folder = _folder_of(source)
+    folder = source.start
     root = Path(target)
     if folder and _keeps_names(target):
         root = root / last_part(folder[:-1])

@@ -7,7 +7,7 @@ import click
 import objstore
 from objstore import ObjectNotFoundError, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings
+from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings, words_argument
 from objstore.cli.screen import show
 from objstore.cli.typed.globs import expand, has_glob, no_object
 from objstore.cli.typed.places import Place, bucket_alone, objects, place
@@ -20,13 +20,7 @@ _force = click.option("-f", "--force", is_flag=True, help="Ask nothing.")
 
 
 @command()
-@click.argument(
-    "words",
-    metavar="BUCKET:NAME...",
-    nargs=-1,
-    required=True,
-    shell_complete=complete.bucket_or_words,
-)
+@words_argument("BUCKET:NAME...", complete.bucket_or_words)
 @click.option("-r", "--recursive", is_flag=True, help="All below a folder.")
 @_force
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
@@ -78,8 +72,7 @@ def _places(words: tuple[str, ...], recursive: bool) -> list[Place]:
 def _names(store: ObjectStore, where: Place, recursive: bool) -> list[str]:
     """Find the names that are meant. One that is not there is among them, to be told of."""
     if recursive:
-        folder = where.name and f"{where.name.rstrip('/')}/"
-        return [info.name for info in store.list(prefix=folder or None)]
+        return [info.name for info in store.list(prefix=where.start or None)]
     if not has_glob(where.name):
         return [where.name]
     try:

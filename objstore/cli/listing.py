@@ -166,7 +166,7 @@ def tree(settings: Settings, where: str, level: int | None) -> None:
       objstore tree photos:2026/ -L 2
     """
     found = place(where)
-    folder = found.name and f"{found.name.rstrip('/')}/"
+    folder = found.start
     with settings.bucket(found.bucket) as store:
         objects = sorted(store.list(prefix=folder or None), key=_order)
     # An empty bucket is no mistake; a folder in which nothing is may be a slip.

@@ -14,7 +14,7 @@ import click
 import objstore
 from objstore import ObjectInfo, ObjectMeta, ObjectResult, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.options import OTHER, Settings, command, pass_settings
+from objstore.cli.options import OTHER, Settings, command, pass_settings, words_argument
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar, Progress
 from objstore.cli.transfer_options import transfer_options
@@ -232,13 +232,7 @@ def _put(store: ObjectStore, file: str, name: str, options: dict[str, Any]) -> O
 
 
 @command()
-@click.argument(
-    "words",
-    metavar="BUCKET:NAME [FILE|DIR|-]",
-    nargs=-1,
-    required=True,
-    shell_complete=complete.object_or_file,
-)
+@words_argument("BUCKET:NAME [FILE|DIR|-]", complete.object_or_file)
 @click.option(
     "-o",
     "--output",
@@ -414,13 +408,7 @@ def _copy(result: ObjectResult, target: BinaryIO, start: int, stop: int) -> None
 
 
 @command()
-@click.argument(
-    "words",
-    metavar="BUCKET:NAME...",
-    nargs=-1,
-    required=True,
-    shell_complete=complete.bucket_or_words,
-)
+@words_argument("BUCKET:NAME...", complete.bucket_or_words)
 @click.option(
     "--range",
     "part",

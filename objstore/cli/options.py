@@ -236,6 +236,19 @@ def command() -> Callable[[Callable[..., Any]], Command]:
 pass_settings = click.make_pass_decorator(Settings)
 
 
+def words_argument(metavar: str, complete: Callable[..., list[str]]) -> Callable[..., Any]:
+    """Give a command the words behind it, one at least, as ``words``.
+
+    Arguments:
+        metavar: how they stand in the help.
+        complete: what Tab offers for one of them.
+    """
+    # Not an argument for each: an object is one word or two, which click could not tell.
+    return click.argument(
+        "words", metavar=metavar, nargs=-1, required=True, shell_complete=complete
+    )
+
+
 class Group(click.Group):
     """The commands: the global options before them, and the one place where errors end."""
 

@@ -213,12 +213,13 @@ class _Job:
         """Do it, or only find out what is to be done."""
         source, target = self.source, self.target
         with self.settings.bar() as bar:
+            # A plan has no bar, for it transfers nothing.
             options = {**self.options, "dry_run": dry_run, **({} if dry_run else bar.of_folder)}
             if isinstance(source, str):
                 assert isinstance(target, Place)  # noqa: S101 - _job has seen to it
                 return bucket(target.bucket).upload_dir(source, target.name, **options)
             store = bucket(source.bucket)
-            if source.name and next(store.list(prefix=_start(source)), None) is None:
+            if source.name and next(store.list(prefix=source.start), None) is None:
                 raise no_folder(source)  # rather than delete all of DST for a slip of the pen
             if isinstance(target, str):
                 return store.download_dir(target, source.name, **options)
@@ -241,11 +242,6 @@ class _Job:
         return self.run(bucket, dry_run=dry_run)
 
 
-def _start(place: Place) -> str:
-    """Return what the names in a folder begin with."""
-    return f"{place.name.rstrip('/')}/" if place.name else ""
-
-
 def _job(settings: Settings, source: str, target: str, options: dict[str, Any]) -> _Job:
     """Read what was said.
 
@@ -261,7 +257,7 @@ def _job(settings: Settings, source: str, target: str, options: dict[str, Any]) 
     check_ends(ends[:1], ends[1])
     one, other = ends
     if isinstance(one, Place) and isinstance(other, Place) and one.bucket == other.bucket:
-        starts = _start(one), _start(other)
+        starts = one.start, other.start
         if starts[0].startswith(starts[1]) or starts[1].startswith(starts[0]):
             raise click.UsageError(f"{source!r} and {target!r} are in each other")
     compare: Literal["mtime", "digest", "size"] = "mtime"
@@ -284,6 +280,7 @@ def _follow(job: _Job, bucket: Callable[[str], ObjectStore], max_delete: int | N
     for by the next. (10,000 files take 2 s, or what a listing and a look through a folder take.)
     """
     first = True
+    # Closed at Ctrl-C, too: what watches the source ends with it.
     with closing(_changes(job, bucket)) as changes:
         for _ in changes:
             report = _until_done(job, bucket, max_delete)
@@ -315,4 +312,4 @@ def _changes(job: _Job, bucket: Callable[[str], ObjectStore]) -> Generator[None,
     """Yield at once, and whenever the source has changed."""
     if isinstance(job.source, str):
         return changes_of_folder(job.source)
-    return changes_of_bucket(bucket(job.source.bucket), _start(job.source))
+    return changes_of_bucket(bucket(job.source.bucket), job.source.start)

@@ -30,6 +30,7 @@ def _or_nothing(complete: _Complete) -> _Complete:
     @functools.wraps(complete)
     def offered(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
         try:
+            # Without names that would command the terminal.
             return [each for each in complete(ctx, param, begun) if each.isprintable()]
         except Exception:  # noqa: BLE001 - no server, no bucket, no rights, no such folder
             return []

@@ -52,6 +52,7 @@ def lines(rows: Sequence[Sequence[Cell]], columns: Sequence[Column]) -> Iterator
         yield (
             _GAP.join(
                 show.styled(_fit(text, width, column.right, width_of), style or column.style)
+                # Without the last column, which is laid out by itself.
                 for (text, style), width, column in zip(row[:-1], widths, columns, strict=False)
             )
             + (_GAP if len(row) > 1 else "")

@@ -14,6 +14,7 @@ from objstore.cli.typed.hints import line_like
 __all__ = [
     "Place",
     "bucket_alone",
+    "bucket_or_object",
     "check_ends",
     "objects",
     "one_object",
@@ -48,6 +49,11 @@ class Place:
     def __str__(self) -> str:
         return f"{self.bucket}:{self.name}" if self.name else self.bucket
 
+    @property
+    def start(self) -> str:
+        """What names begin with in the folder that is meant; ``""``: in the whole bucket."""
+        return f"{self.name.rstrip('/')}/" if self.name else ""
+
 
 def place(text: str) -> Place:
     """Read ``BUCKET`` or ``BUCKET:NAME``.
@@ -60,6 +66,7 @@ def place(text: str) -> Place:
     if _URL.match(text):
         raise click.UsageError(f"{text!r}: an object is BUCKET:NAME here; try: {line_like()}")
     bucket, _, name = text.partition(":")
+    # No bucket's name has a slash: it is a path, or another tool's way to name an object.
     if "/" in bucket:
         line = line_like({text: _as_place(text)})
         raise click.UsageError(
@@ -115,6 +122,15 @@ def one_object(words: Sequence[str]) -> Place:
     if len(found) > 1:
         raise click.UsageError(f"{words[-1]!r} is one word too many")
     return found[0]
+
+
+def bucket_or_object(words: Sequence[str]) -> Place:
+    """Read ``BUCKET``, ``BUCKET NAME`` or ``BUCKET:NAME``.
+
+    Raises:
+        click.UsageError: it is none of these, or several objects.
+    """
+    return place(words[0]) if len(words) == 1 else one_object(words)
 
 
 def split_target(words: Sequence[str], count: int) -> tuple[Place, list[str]]:
