@@ -19,6 +19,7 @@ from objstore.contrib.django.storage import (
     ObjectStorage,
     media_type_of,
     payload_of,
+    pieces_of,
 )
 
 __all__ = ["ObjectManifestStaticStorage", "ObjectStaticStorage"]
@@ -170,9 +171,7 @@ class _Batch:
             # At once, streamed: gathered it would fill the memory.
             self.infos[found] = self._store.put(meta, payload_of(content))
             return
-        data = b"".join(
-            piece.encode() if isinstance(piece, str) else piece for piece in content.chunks()
-        )
+        data = b"".join(pieces_of(content))
         known = self.infos.get(found)
         if known is not None and known.sha256 == hashlib.sha256(data).hexdigest():
             self._drop(found)  # what was to replace it

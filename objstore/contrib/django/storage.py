@@ -402,7 +402,7 @@ def payload_of(content: Any) -> Any:
             content.file.seek(0)
         return content.file  # a file on the disk, of known length
     # By chunks(), which is what a class of a project's own may have changed.
-    return b"".join(_pieces(content)) if _is_small(content) else _pieces(content)
+    return b"".join(pieces_of(content)) if _is_small(content) else pieces_of(content)
 
 
 def _goes_back(content: Any) -> bool:
@@ -421,6 +421,7 @@ def _is_small(content: Any) -> bool:
         return False
 
 
-def _pieces(content: Any) -> Iterator[bytes]:
+def pieces_of(content: Any) -> Iterator[bytes]:
+    """Yield the content of a Django file as bytes; text, which some files give, as UTF-8."""
     for piece in content.chunks():
         yield piece.encode() if isinstance(piece, str) else piece
