@@ -303,11 +303,11 @@ class MissingDependencyError(ObjStoreError, ImportError):
     """An optional package is needed; the message has the line that installs it."""
 
 
-# --- buckets
-
-
 class ReentrantCallError(ObjStoreError, RuntimeError):
     """A call from a signal handler or a finalizer would wait for the call that it interrupts."""
+
+
+# --- buckets
 
 
 class BucketNotFoundError(ObjStoreError, FileNotFoundError):

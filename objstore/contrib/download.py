@@ -190,6 +190,7 @@ class Payload:
         error.__cause__ = cause
         self._download.note(error)
         if not self._validator:
+            # Nothing tells whether the rest would be of the same content.
             raise SourceChangedError from error
         asked = {"Range": f"bytes={self._place}-", "If-Range": self._validator}
         response = self._response = self._download.ask_again(asked)
@@ -199,6 +200,7 @@ class Payload:
             self._known = self._place
         elif not (response.status_code == 206 and self._is_the_rest(response)):
             response.close()
+            # 416: what there is now ends before that place, so it is another content.
             if response.status_code != 416:
                 response.raise_for_status()
             raise SourceChangedError from error

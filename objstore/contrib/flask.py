@@ -413,6 +413,7 @@ class ObjectStore:
         """
         client = self.client
         opened = self._opened.get(name)
+        # Another client than before: this is a forked child, or that one was closed.
         if opened is None or opened[0] is not client:
             opened = self._opened[name] = client, client.object_store(name)
         return opened[1]

@@ -100,6 +100,7 @@ def put_url(
         _check_limit("max_size", max_size)
     with _session(session, allow_private) as used:
         download = Download(used, url, dict(headers or {}), timeout, tries, max_size)
+        # This ends: each turn takes a try, and start() raises when none is left.
         while True:
             with download.start() as payload:
                 try:

@@ -139,6 +139,7 @@ class Telemetry:
         if event.bytes:
             direction = "transmit" if is_put else "receive"
             self._bytes.add(event.bytes, {**bucket, "network.io.direction": direction})
+        # Not by the object's name: of spans' titles there are to be few.
         self._span(f"{operation} {event.bucket}", event, attributes)
 
     def _span(self, title: str, event: PutDone | GetDone, attributes: Attributes) -> None:
@@ -148,6 +149,7 @@ class Telemetry:
             title,
             kind=SpanKind.CLIENT,
             attributes={**attributes, "objstore.transfer.size": event.bytes},
+            # Told when it is over, so that the beginning is reckoned back.
             start_time=end - int(event.seconds * 1e9),
         )
         if self._names:

@@ -98,6 +98,7 @@ class PublicOnlyAdapter(HTTPAdapter):
         """Make connections of the kind that checks."""
         super().init_poolmanager(*arguments, **options)
         manager: PoolManager = self.poolmanager
+        # Of this manager alone: it begins with a dict that all of urllib3 shares.
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def proxy_manager_for(self, proxy: Any, **_options: Any) -> Any:

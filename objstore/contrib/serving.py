@@ -205,6 +205,7 @@ class Body:
     def __init__(self, result: objstore.ObjectResult, answered: Answer) -> None:
         self._result = result
         self._blocks = _blocks(result, answered)
+        # Before any header is sent: what fails now can still be answered as an error.
         self._first = next(self._blocks, b"")
 
     def __iter__(self) -> Iterator[bytes]:

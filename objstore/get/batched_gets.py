@@ -363,6 +363,7 @@ class BatchedGets:
         self._last = sequence
         self._layout.learn(index, sequence)
         if not batch.left:  # its end marker tells nothing more
+            # The chunk counts as handed out already: next() counts it when this returns.
             self._drop_first(self.index + 1)
             self._drop_repeats(sequence)
         return message

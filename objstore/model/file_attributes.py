@@ -46,6 +46,7 @@ def mtime_in(metadata: Mapping[str, str]) -> int | None:
         since = moment - _EPOCH
     except (ValueError, OverflowError):  # a thirteenth month
         return None
+    # In whole numbers: a float of so many seconds has no nanoseconds.
     whole = since.days * 86_400 + since.seconds
     return whole * 1_000_000_000 + int((digits or "0").ljust(9, "0"))
 

@@ -112,6 +112,7 @@ def _value(value: object, *, exact: bool = False) -> str:
         return _lines((f"{shown(str(k))}: {_value(v)}" for k, v in pairs), len(value))
     if isinstance(value, (list, tuple)):
         return _lines(map(_value, islice(value, MAX_ENTRIES)), len(value))
+    # Before other numbers, of which it is one; and so is a bool.
     if isinstance(value, Size):
         more = f" ({value:,} bytes)" if exact and value >= 1024 else ""
         return human_size(value) + more

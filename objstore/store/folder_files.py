@@ -89,6 +89,7 @@ def read_folder(folder: Path, selection: Selection) -> FolderContent:
 
     found = FolderContent()
     for parent, folders, names in os.walk(folder, onerror=fail):
+        # With slashes, as names of objects have them, on Windows too.
         below = Path(parent).relative_to(folder).as_posix()
         start = "" if below == "." else f"{below}/"
         if start and not folders and not names and start[:-1] in selection:

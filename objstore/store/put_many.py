@@ -220,6 +220,7 @@ class _UnderWay:
         Raises:
             Exception: it could not be.
         """
+        # Not one by one: so many go in one system call.
         if self._published <= PUBLISHED - GATHERED:
             self._publish()
         if self._failure is not None and not self._published:

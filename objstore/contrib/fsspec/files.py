@@ -205,6 +205,7 @@ class WriteFile(_WholeOrNothing, io.BufferedIOBase):
         Raises:
             ObjStoreError: as :meth:`close`.
         """
+        # Mostly closed already: a transaction commits files whose with-blocks have ended.
         super().close()
         self.writer.close()
 

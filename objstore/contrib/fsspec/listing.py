@@ -166,6 +166,7 @@ class ListedBuckets(AbstractFileSystem):
         if info is not None:
             return file_entry(store, info)
         path = f"{bucket}/{name}"
+        # A folder is what names begin with: one object in it tells that it is there.
         if store.scan(name + SLASH, limit=1).objects:
             return directory(path)
         raise not_found(path)

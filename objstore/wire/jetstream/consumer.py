@@ -114,6 +114,7 @@ class OrderedConsumer:
         self._filter = filter_subject
         self._start = start
         self._heartbeat = HEARTBEAT
+        # A SimpleQueue: its put may be entered twice, as by a finalizer that strikes in there.
         self._items: queue.SimpleQueue[tuple[Feed | None, Item]] = queue.SimpleQueue()
         self._ready: deque[Delivery] = deque()
         self._feed: Feed | None = None  # None: another one is to be made
