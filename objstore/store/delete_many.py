@@ -18,7 +18,7 @@ from objstore.store.handle import BucketHandle
 from objstore.store.read import list_objects
 from objstore.wire.jetstream.purges import purge_each
 
-__all__ = ["delete_many", "delete_prefix"]
+__all__ = ["GROUP", "delete_many", "delete_prefix"]
 
 #: How many objects are under way at once.
 GROUP = 64

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,20 @@ from objstore.errors import (
     InvalidOptionError,
     ObjectChangedError,
     ObjectNotFoundError,
+    ObjStoreError,
     PayloadFileError,
     RevisionMismatchError,
 )
 from objstore.get.part_file import write_file
 from objstore.get.target import Target
+from objstore.metadata.commit import commit
+from objstore.metadata.current import fresh_record
 from objstore.model.arguments import UNSET, guess_mime, metadata_dict
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta, meta_subject
 from objstore.put import one_object
 from objstore.put.options import Payload
 from objstore.store import files, read, write
-from objstore.store.delete_many import delete_many
+from objstore.store.delete_many import GROUP, delete_many
 from objstore.store.files import open_steady
 from objstore.store.folder_files import (
     LocalFile,
@@ -39,6 +44,7 @@ from objstore.store.folder_progress import FolderProgress
 from objstore.store.folder_report import FolderReport, Skipped
 from objstore.store.handle import BucketHandle
 from objstore.store.put_many import put_many
+from objstore.wire.jetstream.api import PendingAck
 
 __all__ = ["SMALL", "TRIES", "download_dir", "found_in", "start_progress", "upload_dir"]
 
@@ -80,8 +86,7 @@ def upload_dir(
     unchanged = len(local) - len(changed) - len(updated)
     if not options.dry_run:
         _upload_all(handle, job, changed, refused, describe, put_options)
-        for name, file in updated.items():
-            _redescribe(handle, there[name], attributes(file, mode=options.mode), refused)
+        _redescribe_all(handle, updated, there, refused, mode=options.mode)
         _drop(changed, refused)
         _drop(updated, refused)
         # Last: what breaks off before leaves too much there, never too little.
@@ -196,21 +201,64 @@ def _payloads(
         progress.file_done(name)
 
 
-def _redescribe(
-    handle: BucketHandle, info: ObjectInfo, said: dict[str, str], refused: list[Skipped]
+def _redescribe_all(
+    handle: BucketHandle,
+    files: dict[str, LocalFile],
+    there: Mapping[str, ObjectInfo],
+    refused: list[Skipped],
+    *,
+    mode: bool,
 ) -> None:
-    """Say of an object what its file is now, where the content is the same."""
-    changes = {
-        "description": UNSET,
-        "mime": UNSET,
-        "headers": UNSET,
-        "metadata": {**info.metadata, **said},
-    }
-    try:
-        # Only over the record that was compared: the content may be another by now.
-        write.update(handle, info.name, None, None, info.revision, **changes)
-    except (RevisionMismatchError, ObjectNotFoundError):
-        refused.append(Skipped(info.name, "was changed meanwhile"))
+    """Say of objects what their files are now, where the content is the same; many at a time."""
+    said = ((there[name], attributes(file, mode=mode)) for name, file in files.items())
+    changes = ((info, {**info.metadata, **of_file}) for info, of_file in said)
+    failure = None
+    while group := list(itertools.islice(changes, GROUP)):
+        handle.known.check_writable()
+        sent = [(info, new, _start_change(handle, info, new)) for info, new in group]
+        handle.jetstream.connection.session.flush_piggybacked()
+        for info, metadata, pending in sent:
+            try:
+                _redescribe(handle, info, metadata, pending)
+            except (RevisionMismatchError, ObjectNotFoundError):
+                refused.append(Skipped(info.name, "was changed meanwhile"))
+            except ObjStoreError as error:
+                failure = failure or error  # the others are under way, and taken to their end
+        if failure is not None:
+            raise failure
+
+
+def _start_change(
+    handle: BucketHandle, info: ObjectInfo, metadata: dict[str, str]
+) -> tuple[ObjectInfo, PendingAck] | None:
+    """Publish new metadata of an object; None: they are to be stored by themselves."""
+    # Life times, and few rights, need a look before; and an error says there why not.
+    if info.ttl is not None or handle.records.access.is_doubtful:
+        return None
+    new = fresh_record(info.with_changes(metadata=metadata))
+    with suppress(ObjStoreError):
+        return new, handle.records.start_publish(new, info.revision, along=True)
+    return None
+
+
+def _redescribe(
+    handle: BucketHandle,
+    info: ObjectInfo,
+    metadata: dict[str, str],
+    pending: tuple[ObjectInfo, PendingAck] | None,
+) -> None:
+    """Have an object's metadata stored, which were published perhaps.
+
+    Raises:
+        RevisionMismatchError, ObjectNotFoundError: it was changed meanwhile.
+    """
+    if pending is not None:
+        # What another client stored under an older spelling of its name is found by update().
+        with suppress(RevisionMismatchError):
+            commit(handle.records, pending[0], info, None, published=pending[1])
+            return
+    unset = dict.fromkeys(("description", "mime", "headers"), UNSET)
+    write.update(handle, info.name, None, None, info.revision, metadata=metadata, **unset)
 
 
 # --- out of it

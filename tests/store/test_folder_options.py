@@ -11,6 +11,7 @@ import pytest
 
 from objstore import Client, FolderReport, InvalidOptionError, ObjectStore
 from tests.store.test_folders import FILES, age, contents, folder
+from tests.support.proxy import Line, Proxy, metadata_of, nth
 
 __all__ = ["folder"]  # a fixture
 
@@ -49,6 +50,32 @@ def test_permissions_where_asked(folder: Path, store: ObjectStore, tmp_path: Pat
     assert (to / name).stat().st_mode & 0o7777 == 0o750
     assert store.download_dir(tmp_path / "new", mode=True).updated == ()
     assert (tmp_path / "new" / name).stat().st_mode & 0o7777 == 0o750
+
+
+def test_new_permissions_of_many_travel_together(
+    folder: Path, far_store: ObjectStore, store: ObjectStore, proxy: Proxy
+) -> None:
+    """The first is acknowledged when all have been sent; what others changed meanwhile is left."""
+    store.upload_dir(folder)
+    is_record = metadata_of(store.name)
+    first = proxy.down.hold(proxy.answers(nth(1, is_record)))
+    proxy.up.call(nth(1, is_record), lambda: store.put("empty", b"", metadata={"by": "another"}))
+    sent: list[Line] = []
+
+    def count(line: Line) -> None:
+        if is_record(line):
+            sent.append(line)
+            if len(sent) == len(FILES):
+                first.release()
+
+    proxy.up.observe(count)
+    done = far_store.upload_dir(folder, mode=True)
+    assert len(sent) == len(FILES)
+    assert sorted(done.updated) == sorted(set(FILES) - {"empty"})
+    assert [each.name for each in done.refused] == ["empty"]
+    modes = {info.name: info.metadata.get("mode") for info in store.list()}
+    assert [name for name in modes if modes[name] is None] == ["empty"]
+    assert store.upload_dir(folder, mode=True).unchanged == len(FILES) - 1
 
 
 @pytest.mark.parametrize("said", ["", "rwx", "0100999", "-750", "07777777777777777"])
