@@ -286,7 +286,8 @@ class Client(Uncopied):
         Returns:
             The bucket with its new settings, which count for all holds of this client on it.
             Those of other clients see a new ``max_object_size`` when they ask for the
-            :meth:`~objstore.ObjectStore.status`.
+            :meth:`~objstore.ObjectStore.status`, or store an object more than a second after they
+            were told the last one.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.

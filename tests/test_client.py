@@ -277,8 +277,19 @@ def test_update_refuses(client: Client) -> None:
 
 
 def test_a_limit_that_another_client_changes(client: Client, shared_client: Client) -> None:
-    """It counts for a hold opened before from the next status() on; for a new one at once."""
-    store = client.object_store("lim", max_object_size=100)
+    """It counts for a hold opened before from the next status() on; for a new one at once.
+
+    And for a put whose settings are asked for anew, as a second after the last ones.
+    """
+    store = client.object_store("lim", max_object_size=300_000)
+    known = store._handle.known
+    for size, part, limit in ((11, 11, 10), (250_000, 100_000, 200_000), (250_000, 250_000, 10)):
+        shared_client.update_store("lim", max_object_size=limit)
+        known.max_object_size, known.fresh_until = 300_000, 0.0
+        payload = (bytes(size)[at : at + part] for at in range(0, size, part))
+        with pytest.raises(ObjectTooLargeError, match=f"limit of {limit:,} bytes"):
+            store.put("x", bytes(size) if size == part else payload)
+        assert not orphans(client, store)
     shared_client.update_store("lim", max_object_size=10)
     with pytest.raises(ObjectTooLargeError):
         shared_client.object_store("lim").put("x", b"x" * 11)

@@ -18,6 +18,7 @@ import trustme
 import objstore
 from objstore import (
     AuthorizationError,
+    Connection,
     InvalidOptionError,
     InvalidServerURLError,
     LocalServer,
@@ -25,6 +26,7 @@ from objstore import (
     TLSError,
     TLSUnavailableError,
 )
+from objstore.wire.connection.dial import program_name
 
 #: Three ways in; ann may hear of her own inbox only.
 USERS = """
@@ -228,6 +230,34 @@ def test_seconds_of_any_type(server: LocalServer, kind: Any) -> None:
 
 
 # --- what they do
+
+
+def test_the_server_s_monitoring_shows_names() -> None:
+    """One's own, or the program's; after a reconnect, too."""
+    config = """
+    jetstream: enabled
+    accounts {
+      $SYS { users: [{user: admin, password: p}] }
+      A { jetstream: enabled, users: [{user: ann, password: p}] }
+    }
+    no_auth_user: ann
+    """
+
+    def names() -> dict[int, str]:
+        with Connection(url, user="admin", password="p") as monitor:
+            answer = monitor.request("$SYS.REQ.SERVER.PING.CONNZ", payload=b'{"acc": "A"}')
+        found = json.loads(answer.payload)["data"]["connections"]
+        return {each["cid"]: each.get("name") for each in found}
+
+    with LocalServer(config=config) as server:
+        url = f"127.0.0.1:{server.port}"
+        with objstore.connect(url, name="thumbnails") as mine, objstore.connect(url) as other:
+            for _ in range(2):
+                ids = [each.connection.server_info["client_id"] for each in (mine, other)]
+                shown = names()
+                assert [shown[number] for number in ids] == ["thumbnails", program_name()]
+                mine.connection.reconnect()
+                other.connection.reconnect()
 
 
 def test_an_inbox_of_ones_own(users: LocalServer) -> None:

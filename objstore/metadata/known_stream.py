@@ -10,6 +10,7 @@ from typing import Any
 from objstore.errors import (
     BucketConfigError,
     BucketNotFoundError,
+    ObjectTooLargeError,
     ObjStoreError,
     PermissionDeniedError,
     about,
@@ -225,6 +226,21 @@ class KnownStream:
         harm = harm_of(self.bucket, self.config) if self.is_refused else None
         if harm is not None:
             raise harm.error(self.bucket, self.config)
+
+    def check_size(self, size: int) -> None:
+        """Refuse a payload that is larger than the bucket's own limit.
+
+        Arguments:
+            size: of what came of it so far, in bytes.
+
+        Raises:
+            ObjectTooLargeError: it is.
+        """
+        limit = self.max_object_size
+        if limit is not None and size > limit:
+            raise ObjectTooLargeError(
+                f"the payload is larger than the bucket's limit of {limit:,} bytes", limit=limit
+            )
 
     def check_record(self, name: str, size: int) -> None:
         """Refuse a record that is larger than the stream's own limit.

@@ -218,7 +218,6 @@ def _new_put(
         records,
         info,
         current,
-        limit=records.known.max_object_size,
         on_conflict=on_conflict,
         progress=bar.update,
         timeout=timeout,
@@ -350,6 +349,8 @@ class OneChunk:
             # chunks first.
             if time.monotonic() < self._begun + LONG:
                 self._replaces = replaces = self._current.result()
+                if records.known.max_object_size is not None:
+                    records.known.check_size(len(chunk))  # by settings that came along with it
                 self._is_published = True
                 published = records.start_publish(info, revision_of(replaces), encoded)
                 on_conflict = self._resolve if self._if_revision is None else None

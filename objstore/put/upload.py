@@ -20,7 +20,6 @@ from datetime import timedelta
 
 from objstore.errors import (
     ConnectionLostError,
-    ObjectTooLargeError,
     ObjStoreError,
     RequestTimeoutError,
 )
@@ -77,7 +76,6 @@ class Put:
         records: the bucket.
         info: what is known of the object; its nuid is where the chunks go.
         current: what it will replace; its answer may come while the first chunk travels.
-        limit: the largest size allowed, in bytes.
         on_conflict: decides when somebody else changed the object meanwhile, see
             :func:`objstore.metadata.commit.commit`.
         progress: told the bytes of each chunk that was sent.
@@ -98,7 +96,6 @@ class Put:
         info: ObjectInfo,
         current: Current,
         *,
-        limit: int | None,
         on_conflict: OnConflict | None,
         progress: Callable[[int], object],
         timeout: float | None = None,
@@ -109,7 +106,6 @@ class Put:
         self._info = info
         self._awaited: Current | None = current
         self._current: ObjectInfo | None = None  # what will be replaced, once it is known
-        self._limit = limit
         self._on_conflict = on_conflict
         self._observer = observer = records.jetstream.observer
         if observer is not None:
@@ -151,19 +147,15 @@ class Put:
         """Send the next chunk; it may not be acknowledged yet at return.
 
         Raises:
-            ObjectTooLargeError: the payload exceeds the limit.
+            ObjectTooLargeError: the payload exceeds the bucket's limit.
             StorageFullError, BucketSealedError, BucketNotFoundError, PermissionDeniedError,
             RequestTimeoutError, ConnectionLostError: an earlier chunk was not stored.
         """
         length = len(chunk)
-        if self._limit is not None and self._size + length > self._limit:
-            raise ObjectTooLargeError(
-                f"the payload is larger than the bucket's limit of {self._limit:,} bytes",
-                limit=self._limit,
-            )
         # With the first chunk the question is still under way, in the same system call.
         if self._count:
             self._know_current()  # a bucket that cannot be read is an error now, not at the end
+        self._records.known.check_size(self._size + length)
         self._count += 1
         self._chunks.send(chunk)
         # While it travels: the sending returns before the server has it.
@@ -374,9 +366,11 @@ class Put:
 
         Raises:
             BucketNotFoundError, RequestTimeoutError, ConnectionLostError: no answer.
+            ObjectTooLargeError: what was sent exceeds the limit that the bucket has by now.
         """
         if self._awaited is not None:
             self._current, self._awaited = self._awaited.result(), None
+            self._records.known.check_size(self._size)  # whose answer came along with it
 
     def forget(self) -> None:
         """Stop waiting for answers, and leave all as it is. Never raises."""

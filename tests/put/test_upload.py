@@ -96,7 +96,7 @@ def old_object(bucket: ScriptedBucket, nuid: str = "old") -> ObjectInfo:
 
 def put_of(bucket: Any, current: Any = None, **options: Any) -> Put:
     info = ObjectInfo("b", "x", nuid="new", ttl=options.pop("ttl", None))
-    options = {"limit": None, "on_conflict": None, "progress": NO_PROGRESS.update, **options}
+    options = {"on_conflict": None, "progress": NO_PROGRESS.update, **options}
     return Put(bucket, info, current or Known(None), **options)
 
 
@@ -215,7 +215,8 @@ def test_chunks_outlive_their_record(
 @pytest.mark.parametrize("limit", [0, 4, 15])
 def test_the_limit(limit: int, bucket: ScriptedBucket) -> None:
     """What would exceed it is not sent."""
-    put = put_of(bucket, limit=limit)
+    bucket.known.max_object_size = limit
+    put = put_of(bucket)
     with pytest.raises(ObjectTooLargeError) as caught:
         sent(put)
     assert caught.value.limit == limit
@@ -225,7 +226,8 @@ def test_the_limit(limit: int, bucket: ScriptedBucket) -> None:
 
 
 def test_exactly_the_limit(bucket: ScriptedBucket) -> None:
-    assert sent(put_of(bucket, limit=16)).commit().size == 16
+    bucket.known.max_object_size = 16
+    assert sent(put_of(bucket)).commit().size == 16
 
 
 def test_a_damaged_record_is_an_error_at_the_second_chunk(bucket: ScriptedBucket) -> None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from objstore import BucketNotFoundError, ObjectInfo, ObjStoreError, RevisionMismatchError
+from objstore.metadata.known_stream import KnownStream
 from objstore.model.objects import chunk_subject, meta_subject
 from objstore.model.record_json import encode_info, parse_info
 from objstore.wire.jetstream.answers import StoredMessage
@@ -66,7 +67,8 @@ class ScriptedBucket:
         self.read_limit = SimpleNamespace(bytes=8 << 20, broke=lambda _asked: None)
         self.has_older_spellings = False
         self.access = SimpleNamespace(next=self._next, may_purge=None)
-        self.known = SimpleNamespace(check_after_fault=self.check_exists)
+        self.known = KnownStream(self, self.bucket)  # type: ignore[arg-type]  # as far as used
+        self.known.check_after_fault = self.check_exists  # type: ignore[method-assign]
         self.observer = None
         self._last = 0
 

@@ -35,6 +35,8 @@ class ReadFile(io.BufferedIOBase):
         info: its record, an :class:`objstore.ObjectInfo`; of a link, the target's.
     """
 
+    # No __fspath__ that raises something kinder when numpy is to map it into memory: pandas and
+    # pyarrow would take the file for the path of one.
     mode = "rb"
 
     def __init__(self, fs: AbstractFileSystem, path: str, result: objstore.ObjectResult) -> None:
