@@ -223,7 +223,24 @@ class DirectPage:
                 continue
             if isinstance(part, ObjStoreError):
                 raise part
-            return part
+            return self._with_all_that_came(part)
+
+    def _with_all_that_came(self, part: list[Message]) -> list[Message]:
+        """Return a part and those behind it that are there by now.
+
+        Whoever reads on then sees the end as soon as it has come, and not after all before it is
+        read: the server prepares the next batch meanwhile.
+        """
+        while not part[-1].status:
+            try:
+                more = self._parts.get_nowait()
+            except queue.Empty:
+                break
+            if isinstance(more, ObjStoreError):
+                self._parts.put(more)  # nothing comes after it, so that it stays the last
+                break
+            part += more
+        return part
 
     def result(self, timeout: float) -> list[Message] | None:
         """Return all messages, the last one of them a status; and close the batch.
