@@ -10,7 +10,6 @@ import binascii
 import struct
 from datetime import datetime, timedelta, timezone
 
-from objstore.metadata.records import parse_stored
 from objstore.model.objects import (
     DIGEST_PREFIX,
     ObjectInfo,
@@ -18,6 +17,7 @@ from objstore.model.objects import (
     new_info,
     options_for,
 )
+from objstore.model.record_json import parse_stored
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.stored_headers import parse_ttl
 
@@ -110,7 +110,7 @@ def is_tombstone(packed: bytes) -> bool:
 
 
 def unpack_record(packed: bytes, bucket: str, name: str) -> ObjectInfo:
-    """Return the record, as :func:`~objstore.metadata.records.parse_stored` gave it.
+    """Return the record, as :func:`~objstore.model.record_json.parse_stored` gave it.
 
     Arguments:
         packed: by :func:`pack_record`.

@@ -22,8 +22,9 @@ from objstore.errors import (
     about,
     is_transient,
 )
-from objstore.metadata.records import Records, parse_stored
+from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, Unreadable, is_free, meta_subject, unreadable
+from objstore.model.record_json import parse_stored
 from objstore.wire.jetstream.access import PendingRead
 
 __all__ = [

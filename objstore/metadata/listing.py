@@ -8,8 +8,9 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 
 from objstore.errors import BucketNotFoundError, ObjectCorruptError
-from objstore.metadata.records import Records, parse_stored
+from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, all_meta_subject, name_of, url_safe_base64
+from objstore.model.record_json import parse_stored
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.pages import count_subjects
 

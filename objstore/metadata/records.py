@@ -6,7 +6,6 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from datetime import datetime, timedelta, timezone
 
 from objstore.errors import (
     BucketNotFoundError,
@@ -22,12 +21,9 @@ from objstore.model.objects import (
     ObjectInfo,
     all_meta_subject,
     meta_subject,
-    mtime_of,
-    name_of,
-    new_info,
     stream_name,
 )
-from objstore.model.record_json import encode_info, parse_info
+from objstore.model.record_json import encode_info, parse_stored
 from objstore.model.spellings import other_subjects
 from objstore.wire.jetstream.access import Access, PendingRead
 from objstore.wire.jetstream.answers import StoredMessage, mark_of
@@ -35,14 +31,10 @@ from objstore.wire.jetstream.api import JetStream, PendingAck
 from objstore.wire.jetstream.direct import BatchRequest, DirectPage
 from objstore.wire.jetstream.reads import Way
 from objstore.wire.jetstream.stored_headers import (
-    TTL_MARK,
-    is_marker,
     parse_expected,
-    parse_stated_ttl,
-    parse_ttl,
 )
 
-__all__ = ["PendingElsewhere", "Records", "parse_stored"]
+__all__ = ["PendingElsewhere", "Records"]
 
 #: Requests under way at once, where there are no batches.
 AHEAD = 64
@@ -107,15 +99,18 @@ class Records:
         Raises:
             And as :meth:`read_own`.
         """
-        info = self.read_own(name, fresh=fresh)
-        if info is not None and info.name != name:
-            info = None  # of a name that an older client stored under this one's subject
-        if info is None or info.deleted:
-            revision = 0 if info is None else info.revision
-            elsewhere = self.find_elsewhere(name, revision)
-            if elsewhere is not None:
-                return elsewhere[1]
-        return info
+        elsewhere = PendingElsewhere(self, name)
+        try:
+            info = self._read_own(name, fresh, elsewhere)
+            if info is not None and info.name != name:
+                info = None  # of a name that an older client stored under this one's subject
+            if info is None or info.deleted:
+                found = elsewhere.result(0 if info is None else info.revision)
+                if found is not None:
+                    return found[1]
+            return info
+        finally:
+            elsewhere.close()
 
     def find_elsewhere(self, name: str, after: int = 0) -> tuple[str, ObjectInfo] | None:
         """Find the newest record of a name that an older client stored under another subject.
@@ -150,6 +145,12 @@ class Records:
             ObjectCorruptError: the record is malformed.
             RequestTimeoutError, ConnectionLostError: no answer.
         """
+        return self._read_own(name, fresh, None)
+
+    def _read_own(
+        self, name: str, fresh: bool, elsewhere: PendingElsewhere | None
+    ) -> ObjectInfo | None:
+        """Read as :meth:`read_own`; where there seems to be none, ask elsewhere meanwhile."""
         subject, access = meta_subject(self.bucket, name), self.access
         try:
             stored, is_newest = None, False
@@ -162,6 +163,8 @@ class Records:
                     is_newest = self._eventual or is_of_leader or self._has_no_other_way
                 except NoRespondersError:
                     stored, is_newest = self._last_without_direct(subject), True
+            if stored is None and elsewhere is not None:
+                elsewhere.ask()
             if not is_newest:
                 stored = access.last(subject, leader=True)
             return None if stored is None else parse_stored(stored, self.bucket)
@@ -409,42 +412,6 @@ class Records:
         return self.known.missing()
 
 
-def parse_stored(stored: StoredMessage, bucket: str) -> ObjectInfo:
-    """Read a stored record.
-
-    A delete marker, which the server leaves of what has expired (ADR-43), is a tombstone.
-
-    Raises:
-        ObjectCorruptError: it is malformed.
-    """
-    # Other clients take an empty payload for a damaged record: nats.go's list hangs for a minute
-    # there.
-    if not stored.payload and is_marker(stored.header):
-        name = name_of(stored.subject) or stored.subject.rpartition(".")[2]
-        return new_info(
-            bucket, name, deleted=True, revision=stored.sequence, mtime=mtime_of(stored.time)
-        )
-    info = parse_info(stored.payload, bucket, stored.sequence, stored.time)
-    if TTL_MARK not in stored.header:
-        return info
-    ttl = parse_ttl(stored.header)
-    return info if ttl is None else _expiring(info, ttl, stored.header)
-
-
-def _expiring(info: ObjectInfo, ttl: timedelta, header: bytes) -> ObjectInfo:
-    """Give a record its life time; once that is over, it is a tombstone.
-
-    In a bucket with delete markers the server keeps each message at least as long as a marker,
-    a day maybe where a second was asked for. Only there this computer's clock counts.
-    """
-    stated = parse_stated_ttl(header)
-    if stated is None or stated >= ttl:
-        return info.with_changes(ttl=ttl)
-    if info.mtime is None or info.mtime + stated > datetime.now(timezone.utc):
-        return info.with_changes(ttl=stated)
-    return info.with_changes(ttl=stated, deleted=True, size=0, chunks=0, digest="")
-
-
 class PendingElsewhere:
     """What older clients stored under a name's other subjects, asked for; to be closed.
 
@@ -456,18 +423,31 @@ class PendingElsewhere:
         name: of the object.
     """
 
+    __slots__ = ("_name", "_page", "_records", "_subjects")
+
     def __init__(self, records: Records, name: str) -> None:
         self._records = records
         self._name = name
-        self._subjects = other_subjects(records.bucket, name)
+        self._subjects: tuple[str, ...] | None = None  # once they are asked for
         self._page: DirectPage | None = None
+
+    def ask(self) -> None:
+        """Ask for them, and take the answer later.
+
+        Raises:
+            ConnectionLostError: there is no connection.
+        """
+        records = self._records
+        self._subjects = other_subjects(records.bucket, self._name)
         if records.batches and self._subjects:
             request = BatchRequest(last_of=self._subjects, max_bytes=FEW_BYTES)
             self._page = records.jetstream.direct_page(records.stream, request)
 
     def result(self, after: int = 0) -> tuple[str, ObjectInfo] | None:
-        """Find the newest record; as :meth:`Records.find_elsewhere`."""
+        """Find the newest record, asking now if nobody has; as :meth:`Records.find_elsewhere`."""
         records = self._records
+        if self._subjects is None:
+            self.ask()
         found: dict[int, tuple[str, ObjectInfo]] = {}
         for stored in self._messages():
             with contextlib.suppress(ObjectCorruptError):
@@ -481,7 +461,7 @@ class PendingElsewhere:
         return found[max(found)]
 
     def _messages(self) -> Iterable[StoredMessage]:
-        records, subjects = self._records, self._subjects
+        records, subjects = self._records, self._subjects or ()
         page, self._page = self._page, None
         found = None if page is None else records.access.complete(page, FEW_BYTES)
         if found is not None:

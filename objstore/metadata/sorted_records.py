@@ -16,7 +16,6 @@ from objstore.metadata.compact import (
     revision_in,
     unpack_record,
 )
-from objstore.metadata.records import parse_stored
 from objstore.model.objects import (
     ObjectInfo,
     Unreadable,
@@ -25,6 +24,7 @@ from objstore.model.objects import (
     unreadable,
     url_safe_base64,
 )
+from objstore.model.record_json import parse_stored
 from objstore.wire.jetstream.answers import StoredMessage
 
 __all__ = ["Changes", "SortedRecords"]

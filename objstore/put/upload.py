@@ -225,7 +225,9 @@ class Put:
         self._chunks.close()
         if self._may_be_elsewhere():
             with contextlib.suppress(ObjStoreError):
-                self._elsewhere = PendingElsewhere(self._records, info.name)
+                elsewhere = PendingElsewhere(self._records, info.name)
+                elsewhere.ask()
+                self._elsewhere = elsewhere
 
     def _may_be_elsewhere(self) -> bool:
         """Tell whether to look for what an older client stored under another subject.
