@@ -95,16 +95,21 @@ def describe(
     # Mostly nobody says a size; then nothing is looked at here, on the way of each small put.
     if not (chunk_size is said.max_chunk_size is options.chunk_size is None):
         chunk_size = _chosen_size(chunk_size, said.max_chunk_size, options.chunk_size)
-    lists = header_lists(said.headers if headers is None else headers)
-    return new_info(
-        bucket,
-        name,
-        description=description_text(said.description if description is None else description),
-        header_values=with_mime(lists, said.mime if mime is None else mime),
-        metadata=metadata_dict(said.metadata if metadata is None else metadata),
-        options=options_for(chunk_size),
-        ttl=_life_time(ttl),
-    )
+    description = said.description if description is None else description
+    headers = said.headers if headers is None else headers
+    metadata = said.metadata if metadata is None else metadata
+    mime = said.mime if mime is None else mime
+    # Of most objects little is said: only that is looked at.
+    fields: dict[str, Any] = {"options": options_for(chunk_size)}
+    if description is not None:
+        fields["description"] = description_text(description)
+    if metadata is not None:
+        fields["metadata"] = metadata_dict(metadata)
+    if headers is not None or mime is not None:
+        fields["header_values"] = with_mime(header_lists(headers), mime)
+    if ttl is not None:
+        fields["ttl"] = _life_time(ttl)
+    return new_info(bucket, name, **fields)
 
 
 def redescribe(
@@ -258,9 +263,11 @@ def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list
     """
     if mime is None:
         return headers
+    values = _header_values(CONTENT_TYPE, mime)
+    if not headers:  # of most objects nothing but the media type is said
+        return {CONTENT_TYPE: values}
     rest = {name: values for name, values in headers.items() if not _is_content_type(name)}
-    rest[CONTENT_TYPE] = _header_values(CONTENT_TYPE, mime)
-    return rest
+    return {**rest, CONTENT_TYPE: values}
 
 
 def _is_content_type(name: str) -> bool:
@@ -324,14 +331,12 @@ def check_timeout(timeout: float | timedelta | None) -> float | None:
     return number
 
 
-def _life_time(ttl: timedelta | float | None) -> timedelta | None:
+def _life_time(ttl: timedelta | float) -> timedelta:
     """Check an object's life time.
 
     Raises:
         InvalidOptionError: it is not a timedelta or a number of seconds, or below one second.
     """
-    if ttl is None:
-        return None
     duration = to_timedelta(ttl)
     if duration is None:
         raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds")

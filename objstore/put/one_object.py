@@ -75,8 +75,8 @@ def put(
     finish = take_functions(description) if is_said_later else None
     # All arguments are checked before the payload is opened, and before anything is sent.
     info = describe(records.bucket, meta, **description)
-    if_revision = check_revision(if_revision)
-    timeout = check_timeout(timeout)
+    if_revision = None if if_revision is None else check_revision(if_revision)
+    timeout = None if timeout is None else check_timeout(timeout)
     # The short way has no bar and no functions to call: what needs these takes the general road.
     is_plain = progress is None and finish is None
     if is_plain and type(payload) is bytes:  # which no source has to cut, or to close
@@ -337,8 +337,9 @@ class OneChunk:
                 )
                 encoded = encode_info(info)
                 message = pending.result(self._timeout or records.jetstream.timeout)
-            finally:
+            except BaseException:
                 pending.close()
+                raise
             self._is_answered = True
             ack = parse_pub_ack(message, "storing chunk 1")
             # As in ChunkChannel: another stream's acknowledgement is no chunk of this bucket.

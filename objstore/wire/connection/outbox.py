@@ -232,7 +232,8 @@ class Outbox:
             its_link, command = self.handed_over.popleft()
             if its_link is link or its_link is None:
                 commands.append(command)
-        return [self._all_control(), b"".join(commands)]
+        waiting = b"".join(commands)
+        return [self._all_control(), waiting] if self._control else [waiting]
 
     def enqueue_control(self, item: bytes | Subscription | Signal) -> None:
         """Send a short command without ever blocking: at once, or with whatever is sent next.

@@ -103,7 +103,9 @@ class Access:
     @property
     def is_doubtful(self) -> bool:
         """Whether a put may turn out not to be allowed."""
-        return self.is_limited or (not self.proved and self._jetstream.user.is_limited)
+        if self.denied or self.may_purge is False:  # as is_limited, which each put is spared
+            return True
+        return not self.proved and self._jetstream.user.is_limited
 
     def allows(self, way: Way) -> bool:
         """Tell whether a way was not denied."""
@@ -344,8 +346,10 @@ class PendingRead:
         self._parse: Callable[[Message], StoredMessage | None] | None = None
         inbox = jetstream.connection.inbox
         start = inbox.start_piggybacked if along else inbox.start
-        self._way = way = self._choose()
-        if way is Way.BY_SUBJECT:  # as nearly all last messages are asked for
+        # Nearly all are last messages, asked for by subject, and in few calls.
+        is_usual = sequence is None and not leader and access.direct and not access.denied
+        self._way = way = Way.BY_SUBJECT if is_usual else self._choose()
+        if way is Way.BY_SUBJECT:
             self._pending = start(access.direct_get + subject, b"")
         else:
             self._ask(start)
