@@ -10,11 +10,12 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +29,9 @@ from objstore.cli.typed.hints import (
     without_h,
     without_secrets,
 )
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 OK, NOT_FOUND, USAGE, CONNECTION, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -250,11 +254,49 @@ def words_argument(metavar: str, complete: Callable[..., list[str]]) -> Callable
 
 
 class Group(click.Group):
-    """The commands: the global options before them, and the one place where errors end."""
+    """The commands: the global options before them, and the one place where errors end.
 
-    def __init__(self, *args: Any, **attributes: Any) -> None:
+    Arguments:
+        rooms: the modules beside this one, each with the names of its commands and what each of
+            them does. They are imported when a command of theirs is called: all of them together
+            take 40 ms.
+    """
+
+    def __init__(
+        self, *args: Any, rooms: Mapping[str, Mapping[str, str]], **attributes: Any
+    ) -> None:
         super().__init__(*args, **attributes)
         self.params.extend(_global_options())
+        self.rooms = {name: room for room, commands in rooms.items() for name in commands}
+        self.summaries = {name: text for each in rooms.values() for name, text in each.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the names of all commands."""
+        return sorted(self.rooms)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None: there is none of that name."""
+        if cmd_name not in self.rooms:
+            return None
+        room = import_module(f"objstore.cli.{self.rooms[cmd_name]}")
+        found: click.Command = getattr(room, cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line for each command, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(self.summaries.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands, without importing any, and options."""
+        from click.shell_completion import CompletionItem  # where click imports it, too
+
+        found = [
+            CompletionItem(name, help=text)
+            for name, text in sorted(self.summaries.items())
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the words for hints, and take the options before the command."""
@@ -270,8 +312,8 @@ class Group(click.Group):
             click.UsageError: there is no such command.
         """
         name = args[0]
-        if name not in self.commands and not name.startswith("-"):
-            raise click.UsageError(unknown_command(name, args[1:], self.commands), ctx)
+        if name not in self.rooms and not name.startswith("-"):
+            raise click.UsageError(unknown_command(name, args[1:], self.rooms), ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -33,7 +33,7 @@ STAND_INS = {
 
 def examples() -> Iterator[tuple[str, str]]:
     """Each command with each of its examples; what is explained behind them is left away."""
-    for command in sorted(set(cli.commands) - LASTING):
+    for command in sorted(set(cli.rooms) - LASTING):
         text = run_alone(command, "--help").stdout
         _, _, after = text.partition("Examples:\n")
         for line in after.partition("\n\n")[0].splitlines():
@@ -110,4 +110,4 @@ def test_an_example(command: str, line: str, folder: Path, world: dict[str, str]
 
 
 def test_each_command_has_some() -> None:
-    assert {command for command, _ in examples()} == set(cli.commands) - LASTING
+    assert {command for command, _ in examples()} == set(cli.rooms) - LASTING

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from objstore import LocalServer, ObjectStore
+from objstore.cli import cli
 from tests.cli.conftest import Process
 from tests.support.waiting import PATIENCE, eventually
 
@@ -84,13 +85,40 @@ def test_importing_the_library_does_not_import_the_command_line(process: Process
     assert done.stdout == b"set()\n"
 
 
-def test_what_draws_is_imported_where_something_is_drawn(process: Process) -> None:
-    """Or --help would take twice as long."""
-    code = "import objstore.cli, sys; print({'rich', 'tqdm', 'watchdog'} & set(sys.modules))"
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        (["--help"], {}),
+        (["--version"], {}),
+        ([], {"_OBJSTORE_COMPLETE": "bash_complete", "COMP_LINE": "objstore "}),
+    ],
+    ids=["help", "version", "tab"],
+)
+def test_what_is_asked_of_all_commands_imports_none(
+    process: Process, words: list[str], environment: dict[str, str]
+) -> None:
+    """Nor what draws: it would take twice as long."""
+    unwanted = {
+        "rich",
+        "tqdm",
+        "watchdog",
+        *(f"objstore.cli.{room}" for room in cli.rooms.values()),
+    }
+    code = f"""
+import sys
+from objstore.cli import main
+sys.argv[1:] = {words}
+try:
+    main()
+finally:
+    print({unwanted} & {{*sys.modules}}, file=sys.stderr)
+"""
+    environment = {**process.env, **environment}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=process.env, capture_output=True, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=True
     )
-    assert done.stdout == b"set()\n"
+    assert b"completion" in done.stdout or b"version" in done.stdout
+    assert done.stderr == b"set()\n"
 
 
 def test_binary_through_pipes(process: Process, store: ObjectStore) -> None:

@@ -10,16 +10,19 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
-from objstore import FolderReport, ObjectInfo, ObjectStoreStatus
 from objstore.readable import UNSAFE
 from objstore.readable import human_size as human_size
 from objstore.readable import printable as printable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from objstore import FolderReport, ObjectInfo, ObjectStoreStatus
 
 #: Bytes of content that are read and written at a time.
 BLOCK = 1 << 20
