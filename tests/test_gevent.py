@@ -1,6 +1,6 @@
 """In a process that gevent has patched: all that blocks is a greenlet's affair, with its time-outs.
 
-Each program runs in a process of its own, which gevent patches before anything is imported.
+Each program runs in a process of its own, which gevent has patched before anything was imported.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from objstore import LocalServer
+from tests.support.forked import Forked
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.newest_server
@@ -52,24 +54,42 @@ def in_a_child(function):
         traceback.print_exc()
     finally:
         os._exit(status)
+"""
 
+BEGIN = """
 url = sys.argv[1] if sys.argv[1:] else None
 """
 
+Run = Callable[..., None]
 
-def run(
-    program: str,
-    *arguments: str,
-    patched: bool = True,
-    patience: float = PATIENCE,
-    said: str = "",
-) -> None:
+
+@pytest.fixture(scope="module")
+def patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """What runs the programs: an interpreter that was patched, and then has imported objstore.
+
+    gevent's loop is not there before a fork: each program begins its own.
+    """
+    with Forked(tmp_path_factory.mktemp("gevent"), PATCHED + IMPORTS) as forked:
+        yield forked
+
+
+@pytest.fixture
+def run(patched: Forked) -> Run:
     """Run a program, which has to end by itself, in peace, and without a word.
 
     But for lines that begin with ``said``, a pattern, where it loses its server on purpose.
     """
+
+    def run(program: str, *arguments: str, said: str = "") -> None:
+        in_peace(*patched.run(BEGIN + program, *arguments), said)
+
+    return run
+
+
+def run_alone(program: str, *arguments: str, patience: float = PATIENCE) -> None:
+    """Run a whole program by an interpreter of its own, with the same demands."""
     done = subprocess.run(
-        [sys.executable, "-c", (PATCHED if patched else "") + IMPORTS + program, *arguments],
+        [sys.executable, "-c", program, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -81,8 +101,12 @@ def run(
         },
         check=False,
     )
-    rest = [line for line in done.stdout.splitlines() if not (said and re.match(said, line))]
-    assert (done.returncode, rest) == (0, []), done.stdout
+    in_peace(done.returncode, done.stdout)
+
+
+def in_peace(status: int, output: str, said: str = "") -> None:
+    rest = [line for line in output.splitlines() if not (said and re.match(said, line))]
+    assert (status, rest) == (0, []), output
 
 
 @pytest.fixture
@@ -91,7 +115,7 @@ def url(server: LocalServer) -> str:
     return server.url
 
 
-def test_objects(url: str) -> None:
+def test_objects(run: Run, url: str) -> None:
     """Large and small ones go there and back, are listed, and are read in parts."""
     program = """
 data = os.urandom(9 << 20)
@@ -117,7 +141,7 @@ with objstore.connect(url) as client:
     run(program, url)
 
 
-def test_greenlets_share_a_client(url: str) -> None:
+def test_greenlets_share_a_client(run: Run, url: str) -> None:
     """Many use one client at the same time, and while they wait for the server, others run."""
     program = """
 turns = 0
@@ -147,7 +171,7 @@ with objstore.connect(url) as client:
     run(program, url)
 
 
-def test_watch(url: str) -> None:
+def test_watch(run: Run, url: str) -> None:
     """Changes come while others put; ``stop`` wakes who waits, and a time-out strikes."""
     program = """
 with objstore.connect(url) as client:
@@ -174,7 +198,7 @@ with objstore.connect(url) as client:
     run(program, url)
 
 
-def test_a_server_that_is_restarted() -> None:
+def test_a_server_that_is_restarted(run: Run) -> None:
     """Greenlets that put and get wait for it, and go on; the server is a patched process's, too."""
     program = """
 with objstore.LocalServer() as server, objstore.connect(server.url) as client:
@@ -204,7 +228,7 @@ with objstore.LocalServer() as server, objstore.connect(server.url) as client:
     run(program, said=OUTAGE)
 
 
-def test_time_outs() -> None:
+def test_time_outs(run: Run) -> None:
     """gevent's sockets know nothing of the kernel's time-outs: ours strike all the same."""
     program = """
 def silent(peer):
@@ -238,7 +262,7 @@ with ScriptedServer(silent) as server:  # it reads nothing
     run(program, said=OUTAGE)
 
 
-def test_the_receiving_time_out_is_not_the_sending_one() -> None:
+def test_the_receiving_time_out_is_not_the_sending_one(run: Run) -> None:
     """A socket of gevent's has one time-out: who receives and who sends have each their own."""
     program = """
 import socket
@@ -278,7 +302,7 @@ assert all_of(receiving) == [1]
     run(program)
 
 
-def test_pings_are_answered() -> None:
+def test_pings_are_answered(run: Run) -> None:
     """The server's PINGs are, also when nothing else is sent."""
     program = """
 seen = []
@@ -296,7 +320,7 @@ with ScriptedServer(ping) as server, connected(server.url), gevent.Timeout(100):
     run(program)
 
 
-def test_a_greenlet_is_killed(url: str) -> None:
+def test_a_greenlet_is_killed(run: Run, url: str) -> None:
     """Killed in a put, or by ``gevent.Timeout``: nothing of it remains, and others go on."""
     program = """
 with objstore.connect(url) as client:
@@ -332,7 +356,7 @@ with objstore.connect(url) as client:
     run(program, url)
 
 
-def test_fork(url: str) -> None:
+def test_fork(run: Run, url: str) -> None:
     """A child has a connection of its own, and the parent's is untouched. gevent's threads live
     on in a child, the reader of the parent's connection too: that must not make another."""
     program = """
@@ -391,10 +415,10 @@ assert store.read_bytes("a") == b"x"
 client.delete_store(store.name)
 client.close()
 """
-    run(program, url, patched=False)
+    run_alone(IMPORTS + BEGIN + program, url)
 
 
-def test_forgotten_in_the_loop(url: str) -> None:
+def test_forgotten_in_the_loop(run: Run, url: str) -> None:
     """The garbage collector finds what nobody closed while gevent's own loop runs, where nothing
     may wait: all ends, and a connection that is in use goes on."""
     program = """
@@ -423,7 +447,7 @@ client.close()
 
 
 @pytest.mark.parametrize("state", ["idle", "watching", "putting", "reconnecting"])
-def test_exit(url: str, state: str) -> None:
+def test_exit(run: Run, url: str, state: str) -> None:
     """The program ends, whatever its greenlets are at, though nobody closed anything."""
     program = """
 warnings.simplefilter("ignore", ResourceWarning)
@@ -454,19 +478,17 @@ gevent.sleep(0.1)
 def test_tls() -> None:
     """The tests of TLS, once more: what is encrypted takes another road through the sockets."""
     program = """
+import os, sys
 import pytest
 options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-W", "default"]
 sys.stdout = sys.stderr = open(os.devnull, "w")
 sys.exit(pytest.main([*options, sys.argv[1]]))
 """
-    run(
-        program,
-        str(Path(__file__).parent / "wire" / "connection" / "test_tls.py"),
-        patience=5 * PATIENCE,
-    )
+    tests = Path(__file__).parent / "wire" / "connection" / "test_tls.py"
+    run_alone(PATCHED + program, str(tests), patience=5 * PATIENCE)
 
 
-def test_it_is_gevents() -> None:
+def test_it_is_gevents(run: Run) -> None:
     """What these tests rest on: the programs' sockets are gevent's, objstore's too."""
     program = """
 from objstore.wire.connection import transport
