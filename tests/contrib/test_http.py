@@ -497,7 +497,7 @@ def test_no_object(store: ObjectStore) -> None:
 # --- memory
 
 MEMORY = """
-import resource, sys
+import sys
 import objstore
 from objstore.contrib.http import post_object, put_object, put_url
 from tests.support.http_server import web_server
@@ -515,8 +515,9 @@ def answer(request):
     while left:
         left -= len(request.rfile.read(min(left, 1 << 20)))
     request.reply(200)
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+def peak():  # in MiB; not ru_maxrss, which begins with the peak of the tests' process
+    (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM:")]
+    return int(line.split()[1]) >> 10
 with web_server(answer) as web, objstore.connect(url) as client:
     store = client.object_store(bucket, create=False)
     put_url(store, "small", web.url, max_size=size)
@@ -533,10 +534,10 @@ with web_server(answer) as web, objstore.connect(url) as client:
 
 def test_memory_stays_flat(server: LocalServer, store: ObjectStore) -> None:
     """Both ways; client and web server in one process."""
-    small, large = 16 << 20, 96 << 20
+    small, large = 16 << 20, 64 << 20
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, server.url, store.name, str(small), str(large)],
         capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 40
+    assert int(done.stdout) < 30
