@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -100,11 +101,10 @@ def room_of(path: Path) -> str:
 
 ROOMS = {room_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
-every_room = pytest.mark.parametrize("room", ROOMS, ids=[room or "objstore" for room in ROOMS])
-
 
 @cache
 def tree_of(room: str) -> ast.Module:
+    """The parsed file of a room: once for all rules."""
     return ast.parse(ROOMS[room].read_text(encoding="utf-8"))
 
 
@@ -146,8 +146,13 @@ def imported(room: str, tree: ast.AST) -> Iterator[str]:
                 yield whole if whole.removeprefix("objstore.") in ROOMS else base
 
 
+@cache
+def names_imported(room: str) -> frozenset[str]:
+    return frozenset(imported(room, tree_of(room)))
+
+
 def rooms_imported(room: str) -> set[str]:
-    names = set(imported(room, tree_of(room)))
+    names = names_imported(room)
     own = {name for name in names if name == "objstore" or name.startswith("objstore.")}
     return {name.removeprefix("objstore").removeprefix(".") for name in own}
 
@@ -180,29 +185,28 @@ def function_sizes(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield node.name, lines
 
 
-# --- the rules
+# --- the rules: each names all that break it
 
 
-@every_room
-def test_every_room_has_a_floor(room: str) -> None:
-    assert floor_of(room) is not None, (
-        f"objstore/{ROOMS[room].relative_to(ROOT)} is in no folder of FLOORS in "
-        "tests/test_floors.py; it belongs above all that it imports, below all that imports it"
+def test_every_room_has_a_floor() -> None:
+    homeless = [str(ROOMS[room].relative_to(ROOT)) for room in ROOMS if floor_of(room) is None]
+    assert not homeless, (
+        f"{homeless} are in no folder of FLOORS in tests/test_floors.py; each belongs above all "
+        "that it imports, below all that imports it"
     )
 
 
-@every_room
-def test_imports_run_downward(room: str) -> None:
+def upward(room: str) -> Iterator[str]:
+    """Each import of a room that does not run downward."""
     mine = floor_of(room)
-    if mine is None:
-        return  # test_every_room_has_a_floor says so
-    for other in rooms_imported(room):
+    for other in sorted(rooms_imported(room)):
         theirs = floor_of(other)
-        assert theirs is not None, f"{room} imports {other!r}, which is on no floor"
-        assert theirs > mine or folder_of(other) == folder_of(room), (
-            f"{room or 'objstore'} (floor {mine}) imports {other or 'objstore'} (floor {theirs}): "
-            "imports run downward"
-        )
+        if folder_of(other) != folder_of(room) and (mine is None or not mine < (theirs or 0)):
+            yield f"{room or 'objstore'} (floor {mine}) imports {other} (floor {theirs})"
+
+
+def test_imports_run_downward() -> None:
+    assert [line for room in ROOMS for line in upward(room)] == []
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if is_face(room)])
@@ -221,50 +225,64 @@ def test_imports_form_no_circle() -> None:
     TopologicalSorter({room: rooms_imported(room) - {room} for room in ROOMS}).prepare()
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in ROOMS.values()}))
-def test_no_folder_is_too_full(folder: Path) -> None:
-    files = len(list(folder.glob("*.py")))
-    assert files <= MAX_FILES, f"{folder.relative_to(ROOT.parent)} has {files} files"
+def test_no_folder_is_too_full() -> None:
+    files = Counter(str(path.parent.relative_to(ROOT.parent)) for path in ROOMS.values())
+    assert {folder: count for folder, count in files.items() if count > MAX_FILES} == {}
 
 
-@pytest.mark.parametrize(
-    "room", [room for room in ROOMS if any(is_in(room, pure) for pure in PURE_ROOMS)]
-)
-def test_the_pure_rooms_import_nothing_impure(room: str) -> None:
-    names = {name.partition(".")[0] for name in imported(room, tree_of(room))}
-    assert not names & IMPURE
+def top_level(room: str) -> set[str]:
+    """The first parts of what a room imports: the packages."""
+    return {name.partition(".")[0] for name in names_imported(room)}
 
 
-@every_room
-def test_reserved_modules(room: str) -> None:
+def test_the_pure_rooms_import_nothing_impure() -> None:
+    pure = [room for room in ROOMS if any(is_in(room, folder) for folder in PURE_ROOMS)]
+    assert len(pure) > len(PURE_ROOMS)
+    found = {room: top_level(room) & IMPURE for room in pure}
+    assert {room: names for room, names in found.items() if names} == {}
+
+
+def test_reserved_modules() -> None:
     """Sockets are the transport's alone; TLS is known to those who prepare it."""
-    names = {name.partition(".")[0] for name in imported(room, tree_of(room))}
-    for module, allowed in RESERVED.items():
-        assert module not in names or room in allowed, f"{room} must not import {module}"
+    found = {
+        module: {room for room in ROOMS if module in top_level(room)} - allowed
+        for module, allowed in RESERVED.items()
+    }
+    assert found == dict.fromkeys(RESERVED, set())
 
 
-@every_room
-def test_own_text(room: str) -> None:
-    """JetStream's subjects and ADR-20's names are known to one room each."""
+def foreign_text(room: str) -> Iterator[str]:
+    """Each string of a room that belongs to another."""
     for line, text in strings(tree_of(room)):
         for part, owner in OWN_TEXT.items():
-            assert part not in text or is_in(room, owner), f"{room}:{line} has {part!r} of {owner}"
+            if part in text and not is_in(room, owner):
+                yield f"{room}:{line} has {part!r} of {owner}"
         owners = OWN_WORDS.get(text, {room})
-        assert room in owners, f"{room}:{line} has the word {text!r} of {owners}"
+        if room not in owners:
+            yield f"{room}:{line} has the word {text!r} of {owners}"
 
 
-@every_room
-def test_no_file_is_too_long(room: str) -> None:
-    lines = len(ROOMS[room].read_text(encoding="utf-8").splitlines())
-    if room in LONG_FILES:
-        return
-    assert lines <= MAX_FILE, f"{ROOMS[room].relative_to(ROOT)} has {lines} lines: it is two rooms"
+def test_own_text() -> None:
+    """JetStream's subjects and ADR-20's names are known to one room each."""
+    assert [line for room in ROOMS for line in foreign_text(room)] == []
 
 
-@every_room
-def test_no_function_is_too_long(room: str) -> None:
-    for name, lines in function_sizes(tree_of(room)):
-        assert lines <= MAX_FUNCTION, f"{name}() of {room} has {lines} lines: it is two functions"
+def test_no_file_is_too_long() -> None:
+    """A longer one is two rooms."""
+    lines = {room: len(path.read_bytes().splitlines()) for room, path in ROOMS.items()}
+    assert {
+        room: count for room, count in lines.items() if count > MAX_FILE and room not in LONG_FILES
+    } == {}
+
+
+def test_no_function_is_too_long() -> None:
+    """A longer one is two functions."""
+    assert [
+        f"{name}() of {room} has {lines} lines"
+        for room in ROOMS
+        for name, lines in function_sizes(tree_of(room))
+        if lines > MAX_FUNCTION
+    ] == []
 
 
 # --- the rules notice
