@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore
@@ -22,6 +23,17 @@ _numbers = itertools.count(1)
 
 #: Processes that share the tests: most of the time a test waits for a server or a time-out.
 WORKERS = 6
+
+# How many examples hypothesis tries: few in each run of all tests, since each run tries others;
+# ``--hypothesis-profile thorough`` tries many. How long one takes is never a failure.
+for profile, examples in ("ordinary", 50), ("thorough", 2000):
+    settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("ordinary")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

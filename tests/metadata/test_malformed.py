@@ -46,9 +46,7 @@ def changed(fields: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[s
     return {**fields, first: value}
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(path=FIELDS, value=VALUES)
 @example(path=("options", "link"), value={"bucket": "nowhere", "name": "x"})
 @example(path=("deleted",), value="yes")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.errors import BucketConfigError, InvalidNameError, InvalidOptionError
@@ -329,7 +329,6 @@ def test_status_of_a_server_that_says_little() -> None:
     assert status.metadata == {}
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.timedeltas(timedelta(), timedelta(days=365 * 290)))
 def test_ttl_round_trip(ttl: timedelta) -> None:
     """To the microsecond, however long it is."""
@@ -338,7 +337,6 @@ def test_ttl_round_trip(ttl: timedelta) -> None:
     check_existing("B", BucketOptions(ttl=ttl), config)
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.integers() | st.floats())
 def test_any_ttl(ttl: float) -> None:
     """It fits into the server's 64 bits, or it is refused."""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPHeaderDict
@@ -105,7 +105,6 @@ def test_subjects() -> None:
     assert meta_subject("B", "???>>>") == "$O.B.M.Pz8_Pj4-"
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.text(min_size=1, max_size=200).filter(lambda name: name.isprintable() or name.isascii()))
 def test_any_name_makes_one_token(name: str) -> None:
     encoded = meta_subject("b", name).removeprefix("$O.b.M.")
@@ -397,14 +396,12 @@ def infos(draw: st.DrawFn) -> ObjectInfo:
     )
 
 
-@settings(deadline=None, max_examples=200)
 @given(infos())
 def test_round_trip(info: ObjectInfo) -> None:
     """What is written is read again, unknown fields and lone surrogates of others included."""
     assert parse(encode_info(info)) == info
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.dictionaries(st.sampled_from(KNOWN) | SAFE, JSON, max_size=8))
 def test_any_record_of_json(record: dict[str, Any]) -> None:
     """It is read, or it is corrupt; and what was read can be written, which then says the same."""
@@ -418,7 +415,6 @@ def test_any_record_of_json(record: dict[str, Any]) -> None:
     assert {name: value for name, value in written.items() if name in unknown} == unknown
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
 )
@@ -581,7 +577,6 @@ def test_what_clients_store_is_read_strictly(record: bytes) -> None:
     assert parse(record).mtime == MTIME
 
 
-@settings(deadline=None, max_examples=1000)
 @given(st.sampled_from(USUAL), st.sampled_from(PIECES) | st.binary(max_size=3), st.data())
 def test_the_strict_way_says_the_same_or_nothing(
     record: bytes, piece: bytes, data: st.DataObject

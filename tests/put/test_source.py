@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
 
@@ -480,21 +480,18 @@ def test_wrong_items(item: object, words: str) -> None:
 CUTS = st.lists(st.integers(1, 300), min_size=1, max_size=10)
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=1500), st.integers(1, 400), CUTS)
 def test_any_reads(data: bytes, chunk_size: int, cuts: list[int]) -> None:
     """However short the reads: chunks are exact, and together they are the payload."""
     assert all_of(Reads(data, cuts), chunk_size) == data
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.lists(st.binary(max_size=300), max_size=20), st.integers(1, 400))
 def test_any_items(items: list[bytes], chunk_size: int) -> None:
     """However the payload is cut into items."""
     assert all_of(items, chunk_size) == b"".join(items)
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=1500), st.integers(1, 400))
 def test_any_bytes(data: bytes, chunk_size: int) -> None:
     assert all_of(data, chunk_size) == data

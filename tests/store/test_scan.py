@@ -471,7 +471,6 @@ def act(store: ObjectStore, kind: str, name: str, number: int) -> None:
 @pytest.mark.leaves_chunks("records are purged by hand")
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(st.booleans(), ACTIONS, ASKED), max_size=12))

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.errors import InvalidServerURLError
@@ -153,7 +153,6 @@ def test_several_addresses_refused(given_servers: Any, words: str) -> None:
         parse_servers(given_servers)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.text(max_size=30) | st.text("nats:/@[]#?%.,1x", max_size=20))
 def test_any_text(text: str) -> None:
     """It is an address, or InvalidServerURLError; nothing else comes out."""
