@@ -15,13 +15,12 @@ import secrets
 import stat
 from collections.abc import Callable
 from io import FileIO
-from pathlib import Path
 from typing import Any
 
 from objstore.errors import DigestMismatchError, ObjStoreError, is_transient
 from objstore.get.integrity import check_digest, wrong_size
 from objstore.get.reader import ObjectResult
-from objstore.get.target import BLOCK, Target, write_all
+from objstore.get.target import BLOCK, Target, remove, write_all
 from objstore.model.objects import ObjectInfo
 
 __all__ = ["Part", "fill", "is_resumable", "write_file", "write_stream"]
@@ -64,7 +63,7 @@ class Part:
         if self._resume:
             self._take_up()
 
-    def _open(self, resume: bool) -> tuple[FileIO, Path | None, bool, bool]:
+    def _open(self, resume: bool) -> tuple[FileIO, str | None, bool, bool]:
         """Open the file: it, its path, whether it is new, and whether it may stay for later."""
         path = self._resumable_path()
         if resume:
@@ -82,14 +81,14 @@ class Part:
         file, new = _open_new(self._target)  # or another process is at it
         return file, new, self._target.before is None, False
 
-    def _resumable_path(self) -> Path:
+    def _resumable_path(self) -> str:
         info = self._info
         # What tells a content: a part of another version has another name, and is never gone on
         # with.
         content = f"{info.bucket}\n{info.nuid}\n{info.size}\n{info.digest}"
         mark = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]
-        path = self._target.path
-        return path.parent / f"{_prefix(path)}{mark}.part"
+        folder, name = os.path.split(self._target.path)
+        return os.path.join(folder, f"{_prefix(name)}{mark}.part")
 
     def _take_up(self) -> None:
         """Digest what an earlier download has left in the file."""
@@ -140,8 +139,8 @@ class Part:
         self._file.close()
         # Exactly names of our own making: no file of the user's matches by chance.
         marks = "[0-9a-f]" * _MARK
-        path = self._target.path
-        for other in path.parent.glob(f"{_escape(_prefix(path))}{marks}.part"):
+        folder, name = os.path.split(self._target.path)
+        for other in _find(folder, _prefix(name), f"{marks}.part"):
             _remove_unused(other)
 
     def give_up(self, error: BaseException) -> None:
@@ -150,7 +149,7 @@ class Part:
         # after Ctrl-C, nothing is to stay.
         stays = self._resume and isinstance(error, ObjStoreError) and is_transient(error)
         if not stays and self._path is not None:
-            self._path.unlink(missing_ok=True)
+            remove(self._path)
         self._file.close()
 
 
@@ -197,42 +196,40 @@ def write_file(target: Target, content: bytes) -> None:
             target.take(path, file, is_new=target.before is None)
     except BaseException:
         if path is not None:
-            path.unlink(missing_ok=True)
+            remove(path)
         raise
 
 
-def _prefix(target: Path) -> str:
-    """Return what the names of a target's parts begin with, short enough for a file's name."""
-    name = os.fsencode(target.name)
-    if len(name) <= _NAME:
-        return f".{target.name}."
+def _prefix(name: str) -> str:
+    """Return what the names of a file's parts begin with, short enough for a file's name."""
+    raw = os.fsencode(name)
+    if len(raw) <= _NAME:
+        return f".{name}."
     # File systems take names of 255 bytes: a long name is cut, and told from its like by a hash.
-    mark = hashlib.sha256(name).hexdigest()[:_MARK]
-    return f".{name[: _NAME - _MARK].decode('utf-8', 'ignore')}~{mark}."
+    mark = hashlib.sha256(raw).hexdigest()[:_MARK]
+    return f".{raw[: _NAME - _MARK].decode('utf-8', 'ignore')}~{mark}."
 
 
-def _escape(text: str) -> str:
-    """Escape a text for a glob pattern."""
+def _find(folder: str, beginning: str, pattern: str) -> list[str]:
+    """Find the files of a folder whose names are a beginning and what a pattern fits."""
     import glob
 
-    return glob.escape(text)
+    return glob.glob(os.path.join(glob.escape(folder), glob.escape(beginning) + pattern))
 
 
-def _open_new(target: Target) -> tuple[FileIO, Path | None]:
+def _open_new(target: Target) -> tuple[FileIO, str | None]:
     """Open a file of nobody else's, beside the target, or (None) without a name.
 
     Raises:
         OSError: it cannot be made.
     """
-    folder = target.path.parent
-    path = folder / f"{_prefix(target.path)}{secrets.token_hex(_MARK // 2)}.tmp"
+    folder, name = os.path.split(target.path)
+    path = os.path.join(folder, f"{_prefix(name)}{secrets.token_hex(_MARK // 2)}.tmp")
     try:
         return target.create(path), path
     except PermissionError as error:
         if target.before is None:
-            raise PermissionError(
-                error.errno, "no file can be made in there", str(folder)
-            ) from error
+            raise PermissionError(error.errno, "no file can be made in there", folder) from error
     except OSError as error:
         if target.before is None or error.errno != errno.EROFS:
             raise
@@ -262,19 +259,19 @@ def _lock(file: Any) -> bool:
     return True
 
 
-def _is_ours(file: FileIO, path: Path) -> bool:
+def _is_ours(file: FileIO, path: str) -> bool:
     """Tell whether an open part is still at its path, and is locked for this process alone.
 
     The one that had it may have finished between our opening and our locking: then what we have
     is the target.
     """
     try:
-        return _lock(file) and os.path.samestat(os.fstat(file.fileno()), path.lstat())
+        return _lock(file) and os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
     except OSError:
         return False
 
 
-def _open_found(path: Path) -> FileIO | None:
+def _open_found(path: str) -> FileIO | None:
     """Open a part that is there; None: it is another process's, or could be changed by another user
     after it was verified (in ``/tmp``, say)."""
     with contextlib.suppress(OSError):
@@ -286,15 +283,15 @@ def _open_found(path: Path) -> FileIO | None:
             # Of the open file, not of the path, which may be exchanged in between.
             mine = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid()
             if mine and state.st_nlink == 1 and _is_ours(file, path):
-                path.chmod(0o600)  # it may be about to replace a private one
+                os.chmod(path, 0o600)  # it may be about to replace a private one
                 closing.pop_all()
                 return file
     return None
 
 
-def _remove_unused(path: Path) -> None:
+def _remove_unused(path: str) -> None:
     """Remove a part, unless a process uses it."""
     file = _open_found(path) if _can_lock() else None
     if file is not None:
         with file, contextlib.suppress(OSError):
-            path.unlink()
+            os.unlink(path)

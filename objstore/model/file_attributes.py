@@ -31,8 +31,9 @@ _RFC_3339 = re.compile(
 def mtime_text(nanoseconds: int) -> str:
     """Write a time, in nanoseconds since 1970, as RFC 3339 has it, to the nanosecond."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+    moment = _EPOCH.replace(tzinfo=None) + timedelta(seconds=seconds)
+    # By isoformat: strftime takes three times as long, and writes the year 800 with three digits.
+    return f"{moment.isoformat()}.{fraction:09d}Z"
 
 
 def mtime_in(metadata: Mapping[str, str]) -> int | None:

@@ -72,32 +72,43 @@ def download_to(
 
 
 class _SteadyFile(io.FileIO):
-    """A file that must not change while it is read."""
+    """A file that must not change while it is read.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        state: of it, as it was opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
         super().__init__(path)
-        self._before = self._state()
-
-    def _state(self) -> tuple[int, int]:
-        state = os.fstat(self.fileno())
-        if not stat.S_ISREG(state.st_mode):  # a pipe: nothing stays as it is
-            return 0, 0
-        # The size, too: some file systems have coarse clocks.
-        return state.st_size, state.st_mtime_ns
+        self.state = os.fstat(self.fileno())
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(-1 if size is None else size)
         # At the end: a file that was changed between two reads is neither the old one nor the new.
-        if not data and (now := self._state()) != self._before:
+        if not data and _version(now := os.fstat(self.fileno())) != _version(self.state):
             raise PayloadFileError(
                 f"the file {self.name!s} was changed while it was being read: it had "
-                f"{self._before[0]:,} bytes and has {now[0]:,}",
+                f"{self.state.st_size:,} bytes and has {now.st_size:,}",
                 path=str(self.name),
             )
         return data or b""
 
+    def read_whole(self) -> bytes:
+        """Read all of it, with its end, at which it is known whether it was changed meanwhile."""
+        # Two reads, where read() asks for position and size before each of its own.
+        step = max(self.state.st_size, io.DEFAULT_BUFFER_SIZE)
+        return b"".join(iter(lambda: self.read(step), b""))
 
-def open_steady(path: Path) -> _SteadyFile:
+
+def _version(state: os.stat_result) -> tuple[int, int]:
+    """Return what changes when a file is written to."""
+    if not stat.S_ISREG(state.st_mode):  # a pipe: nothing stays as it is
+        return 0, 0
+    # The size, too: some file systems have coarse clocks.
+    return state.st_size, state.st_mtime_ns
+
+
+def open_steady(path: str | Path) -> _SteadyFile:
     """Open a file for one reading.
 
     Raises:

@@ -26,6 +26,7 @@ __all__ = [
     "LocalFile",
     "attributes",
     "compare",
+    "file_of",
     "lacks_mode",
     "look_at",
     "read_folder",
@@ -125,9 +126,14 @@ def look_at(path: str | Path) -> LocalFile | None:
         state = os.stat(path)
     except OSError:
         return None  # whatever it is, reading or writing it says so
+    return file_of(str(path), state)
+
+
+def file_of(path: str, state: os.stat_result) -> LocalFile | None:
+    """What a state says of a regular file; None: it is none."""
     if not stat.S_ISREG(state.st_mode):
         return None  # (to open a pipe would take until somebody writes to it)
-    return LocalFile(str(path), state.st_size, state.st_mtime_ns, state.st_mode & 0o777)
+    return LocalFile(path, state.st_size, state.st_mtime_ns, state.st_mode & 0o777)
 
 
 def compare(file: LocalFile | None, info: ObjectInfo, options: FolderOptions) -> Comparison:
@@ -140,7 +146,8 @@ def compare(file: LocalFile | None, info: ObjectInfo, options: FolderOptions) ->
         return "content"
     by_time = options.compare == "mtime"
     said = mtime_in(info.metadata) if by_time else None
-    if said != file.mtime and options.compare != "size" and not _has_digest(file.path, info.digest):
+    may_differ = said != file.mtime and options.compare != "size"
+    if may_differ and not _has_digest(file.where, info.digest):
         return "content"
     if by_time and said not in (None, file.mtime):
         return "attributes"
@@ -149,12 +156,12 @@ def compare(file: LocalFile | None, info: ObjectInfo, options: FolderOptions) ->
     return None
 
 
-def _has_digest(path: Path, digest: str) -> bool:
+def _has_digest(path: str, digest: str) -> bool:
     if not digest:
         return False
     hasher = hashlib.sha256()
     try:
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             while data := file.read(BLOCK):
                 hasher.update(data)
     except OSError:
@@ -187,7 +194,7 @@ def lacks_mode(info: ObjectInfo, options: FolderOptions) -> bool:
     return options.mode and mode_in(info.metadata) is None
 
 
-def restore(path: Path, metadata: Mapping[str, str], *, mode: bool = False) -> None:
+def restore(path: str | Path, metadata: Mapping[str, str], *, mode: bool = False) -> None:
     """Give a file what an object's metadata say of it, as far as the system lets it.
 
     Arguments:
@@ -199,6 +206,6 @@ def restore(path: Path, metadata: Mapping[str, str], *, mode: bool = False) -> N
     # It is another user's, or before the disk's 1970.
     with suppress(OSError, OverflowError):
         if mode and permissions is not None:
-            path.chmod(permissions)
+            os.chmod(path, permissions)
         if mtime is not None:
             os.utime(path, ns=(mtime, mtime))

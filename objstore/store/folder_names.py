@@ -17,7 +17,7 @@ _LONGEST = 255
 
 def paths_for(
     root: Path, start: str, names: Iterable[str], *, folds: bool
-) -> tuple[dict[str, Path], list[Skipped]]:
+) -> tuple[dict[str, str], list[Skipped]]:
     """Find the file of each name.
 
     Arguments:
@@ -44,7 +44,8 @@ def paths_for(
         for name, parts in parts_of.items()
         for depth in range(1, len(parts))
     }
-    paths: dict[str, Path] = {}
+    paths: dict[str, str] = {}
+    above = str(root)
     taken: dict[str, str] = {}
     for name, parts in parts_of.items():
         key = _key(parts, folds)
@@ -54,7 +55,7 @@ def paths_for(
             refused.append(Skipped(name, f"would be the same file here as {taken[key]!r}"))
         else:
             taken[key] = name
-            paths[name] = root.joinpath(*parts)
+            paths[name] = os.path.join(above, *parts)
     return paths, refused
 
 

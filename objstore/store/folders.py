@@ -33,6 +33,7 @@ from objstore.store.folder_files import (
     LocalFile,
     attributes,
     compare,
+    file_of,
     lacks_mode,
     look_at,
     read_folder,
@@ -163,10 +164,9 @@ def _upload_all(
     def upload(name: str) -> None:
         file = changed[name]
         try:
-            with open_steady(file.path) as payload:
+            with open_steady(file.where) as payload:
                 # Once more, now that it is open: of what is read now, not of what was compared.
-                now = look_at(file.path) or file
-                meta = describe(name, now)
+                meta = describe(name, file_of(file.where, payload.state) or file)
                 bar = progress.of_one()
                 one_object.put(handle.records, meta, payload, progress=bar, **put_options)
         except PayloadFileError as error:  # it has vanished, is not ours to read, or was changed
@@ -189,14 +189,12 @@ def _payloads(
     """Yield what to store, each file read before the next one is asked for."""
     for name, file in files.items():
         try:
-            with open_steady(file.path) as opened:
-                now = look_at(file.path) or file
-                content = opened.read()
-                opened.read()  # at its end it is known whether it was changed meanwhile
+            with open_steady(file.where) as opened:
+                content = opened.read_whole()
         except PayloadFileError as error:
             refused.append(Skipped(name, str(error)))
             continue
-        yield describe(name, now), content
+        yield describe(name, file_of(file.where, opened.state) or file), content
         progress.update(len(content))
         progress.file_done(name)
 
@@ -292,7 +290,7 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
         _drop(changed, refused)
         # As in upload_dir, last.
         for path in gone.values():
-            path.unlink()
+            os.unlink(path)
     return FolderReport(
         transferred=tuple(changed),
         unchanged=unchanged,
@@ -306,12 +304,14 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
     )
 
 
-def _only_here(root: Path, job: Job, wanted: set[Path]) -> dict[str, Path]:
+def _only_here(root: Path, job: Job, wanted: set[str]) -> dict[str, str]:
     """Find the files that are to be deleted, each with the name that its object would have."""
     if not job.options.delete or not root.exists():
         return {}
     local = read_folder(root, job.options.selection).files
-    return {job.start + name: file.path for name, file in local.items() if file.path not in wanted}
+    return {
+        job.start + name: file.where for name, file in local.items() if file.where not in wanted
+    }
 
 
 def found_in(handle: BucketHandle, job: Job) -> tuple[dict[str, ObjectInfo], list[Skipped]]:
@@ -331,16 +331,16 @@ def found_in(handle: BucketHandle, job: Job) -> tuple[dict[str, ObjectInfo], lis
     return found, skipped
 
 
-def _targets(root: Path, paths: Mapping[str, Path], refused: list[Skipped]) -> dict[str, Target]:
+def _targets(root: Path, paths: Mapping[str, str], refused: list[Skipped]) -> dict[str, Target]:
     """Choose where each object is written to; nothing leads out of the folder."""
     inside = root.resolve()
-    safe: dict[Path, str | None] = {}
+    safe: dict[str, str | None] = {}
     targets = {}
     for name, path in paths.items():
-        parent = path.parent
+        parent = os.path.dirname(path)
         # Once for each folder: to resolve one asks the disk for each part of its path.
         if parent not in safe:
-            safe[parent] = _why_not_in(parent, root, inside)
+            safe[parent] = _why_not_in(Path(parent), root, inside)
         why = safe[parent]
         try:
             if why is None:
@@ -371,8 +371,8 @@ def _write_all(
     refused: list[Skipped],
 ) -> None:
     """Write objects into files: the small ones in one stream, the others several at once."""
-    for folder in {targets[name].path.parent for name in changed}:
-        folder.mkdir(parents=True, exist_ok=True)
+    for folder in {os.path.dirname(targets[name].path) for name in changed}:
+        os.makedirs(folder, exist_ok=True)
     small = [name for name, info in changed.items() if info.size <= SMALL]
     large = [name for name, info in changed.items() if info.size > SMALL]
 
