@@ -132,6 +132,10 @@ class TimedQueue:
         self.timeline.woken(delivered)
         return item
 
+    def get_nowait(self) -> Any:
+        """As that of a ``SimpleQueue``."""
+        return self._queue.get_nowait()[1]
+
 
 class _Queues:
     """What :mod:`~objstore.wire.jetstream.direct` needs of the module ``queue``."""
