@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from objstore.errors import (
     ConnectionClosedError,
@@ -12,6 +13,7 @@ from objstore.errors import (
     PermissionDeniedError,
     RequestTimeoutError,
 )
+from objstore.wire.codec.protocol import Message
 from objstore.wire.jetstream.access import Access
 from objstore.wire.jetstream.answers import BATCH_END, NOT_FOUND, StoredMessage, direct_error
 from objstore.wire.jetstream.api import PAUSE, JetStream
@@ -45,6 +47,19 @@ class Page(list[StoredMessage]):
         super().__init__(messages)
         self.total = total
         self.left = left
+
+
+class _Part(NamedTuple):
+    """What has come of a batch: what of it is asked for next is seen before it is read."""
+
+    messages: list[Message]
+    total: int
+    left: int
+    last: int  # the sequence of the last message
+
+
+#: No message: the end of a batch alone.
+_END = _Part([], 0, 0, 0)
 
 
 class Paging:
@@ -92,11 +107,12 @@ class Paging:
             RequestTimeoutError, ConnectionLostError: the rest does not come.
         """
         came, left = 0, 0  # of this batch
-        while (page := self._next()) is not None:
-            if page:
-                came += len(page)
-                left = page.left
-                self.sequence = page[-1].sequence + 1
+        while (part := self._next()) is not None:
+            messages, total, rest, last = part
+            if messages:
+                came += len(messages)
+                left = rest
+                self.sequence = last + 1
             # A batch that brought all it was asked for may have more behind it; one with messages
             # left was cut at its bytes.
             is_last = self._has_ended and (not came or (not left and came < self._size))
@@ -106,8 +122,8 @@ class Paging:
                 self._size = min(4 * self._size, LARGEST_BATCH)
                 self._ask()
                 came = left = 0
-            if page:
-                yield page
+            if messages:
+                yield Page(map(StoredMessage.of_direct, messages), total, rest)
             if is_last:
                 return
 
@@ -128,7 +144,7 @@ class Paging:
         self._batch = self._jetstream.direct_page(self._stream, request)
         self._has_ended = False
 
-    def _next(self) -> Page | None:
+    def _next(self) -> _Part | None:
         """Return what comes next; nothing at a batch's end; None: there are no batches here."""
         deadline = time.monotonic() + self._jetstream.patience
         waits = self._jetstream.waits()
@@ -163,7 +179,7 @@ class Paging:
                 wait = longer
             self.close()
 
-    def _take(self, timeout: float) -> Page:
+    def _take(self, timeout: float) -> _Part:
         assert self._batch is not None  # noqa: S101 - it was asked for
         messages = self._access.take(self._batch, timeout)
         if messages is None:
@@ -179,7 +195,7 @@ class Paging:
             self._has_ended = True
             messages.pop()
         if not messages:
-            return Page([], 0, 0)
+            return _END
         total = position(messages[0], self._pending_includes_self)[1] + 1
-        left = position(messages[-1], self._pending_includes_self)[1]
-        return Page(map(StoredMessage.of_direct, messages), total, left)
+        last, left = position(messages[-1], self._pending_includes_self)
+        return _Part(messages, total, left, last)
