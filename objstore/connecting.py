@@ -6,8 +6,10 @@ import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from objstore.client import Client
 from objstore.errors import InvalidOptionError, MissingDependencyError
@@ -117,12 +119,11 @@ def connect(
 
 
 # Apart from connect(): local() makes a connection of the same options, without the environment.
-@dataclass(frozen=True)
-class ConnectOptions:
+class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of :func:`connect`, which says what each means, but for the servers."""
 
     name: str | None = None
-    login: Login = field(default_factory=Login)
+    login: Login = Login()
     tls: bool | ssl.SSLContext | None = None
     context: str | None = None
     domain: str | None = None

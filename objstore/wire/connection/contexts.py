@@ -18,8 +18,9 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from objstore.errors import InvalidOptionError
 from objstore.wire.connection.auth import Login, TLSOptions, parse_credentials, parse_seed
@@ -63,8 +64,7 @@ _REFERENCE = re.compile(r"(?:(file|env|op|nsc)://|(data):)(.*)", re.IGNORECASE |
 _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|\{|([*#$@!?0-9-])|([A-Za-z_][A-Za-z0-9_]*))")
 
 
-@dataclass(frozen=True, repr=False)
-class ContextSettings:
+class ContextSettings(msgspec.Struct, frozen=True):
     """What a context says about connecting.
 
     Attributes:
@@ -83,7 +83,7 @@ class ContextSettings:
     domain: str | None
     api_prefix: str | None
     inbox_prefix: str | None
-    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
+    variables: Mapping[str, str] = {}
 
     def named(self, *keys: str) -> str:
         """Return the variables that said these things, each with a $; or ``""``."""
@@ -94,7 +94,7 @@ class ContextSettings:
         """Fields of the login that the environment said; none where it is the context's."""
         return tuple(key for way in _WAYS for key in way if key in self.variables)
 
-    # The dataclass's own repr would show the passwords that stand in addresses.
+    # A struct's own repr would show the passwords that stand in addresses.
     def __repr__(self) -> str:
         servers = tuple(re.sub(r"^(\w+://)?.*@", r"\1***@", url) for url in self.servers)
         return (
@@ -102,6 +102,8 @@ class ContextSettings:
             f"domain={self.domain!r}, api_prefix={self.api_prefix!r}, "
             f"inbox_prefix={self.inbox_prefix!r})"
         )
+
+    __rich_repr__ = None  # type: ignore[assignment] # so that rich shows no more than repr does
 
 
 def load_context(name: str | None = None) -> ContextSettings:

@@ -13,8 +13,10 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from objstore.errors import (
     AuthorizationError,
@@ -53,8 +55,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class DialOptions:
+class DialOptions(msgspec.Struct, frozen=True):
     """What a server is greeted with.
 
     Attributes:
@@ -68,17 +69,16 @@ class DialOptions:
     """
 
     name: str | None = None
-    login: Login = field(default_factory=Login)
+    login: Login = Login()
     tls: bool | None = None
-    tls_options: TLSOptions = field(default_factory=TLSOptions)
+    tls_options: TLSOptions = TLSOptions()
     timeout: float = 5.0
     verbose: bool = False
     pedantic: bool = False
     keepalive: bool = False
 
 
-@dataclass(eq=False)
-class Link:
+class Link(msgspec.Struct, eq=False):
     """A connection that a server has accepted.
 
     Attributes:
@@ -94,7 +94,7 @@ class Link:
     transport: Transport
     parser: Parser
     info: dict[str, Any]
-    early: list[Event] = field(default_factory=list)
+    early: list[Event] = []
     ended_here: bool = False
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from objstore.errors import InvalidServerURLError
 
@@ -22,8 +23,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 _ESCAPE = " (in a user or password, write / ? # and @ as %2F %3F %23 and %40)"
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(msgspec.Struct, frozen=True):
     """The address of a server, and how to connect there.
 
     Attributes:
@@ -39,9 +39,14 @@ class Server:
     port: int
     tls: bool = False
     tls_name: str = ""
-    user: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    user: str | None = None
+    password: str | None = None
     prefix: str = ""
+
+    def __repr__(self) -> str:
+        return f"Server({self.url!r})"
+
+    __rich_repr__ = None  # type: ignore[assignment] # so that rich shows no password either
 
     @property
     def url(self) -> str:

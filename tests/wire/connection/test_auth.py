@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import dataclasses
 import pathlib
 import pickle
 import socket
@@ -18,6 +17,7 @@ from typing import Any
 
 import nkeys
 import pytest
+from rich.pretty import pretty_repr
 import trustme
 from nacl.signing import VerifyKey
 
@@ -130,7 +130,7 @@ class TestOptions:
         assert login == Login(user="a", password="b")
         assert hash(login) == hash(Login(user="a", password="b"))
         assert pickle.loads(pickle.dumps(login)) == login
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        with pytest.raises(AttributeError):
             login.user = "c"  # type: ignore[misc]
 
 
@@ -356,7 +356,7 @@ class TestSecrecy:
     def test_nowhere(self, options: dict[str, str]) -> None:
         """Neither repr nor str nor format nor an error shows a password, token, JWT or seed."""
         login = Login(**options)
-        shown = [repr(login), str(login), f"{login}", repr([login])]
+        shown = [pretty_repr(login), repr(login), str(login), f"{login}", repr([login])]
         for use in (login.validate, lambda: login.connect_fields(None)):
             try:
                 use()

@@ -10,6 +10,7 @@ import traceback
 from typing import Any
 
 import pytest
+from rich.pretty import pretty_repr
 
 from objstore.errors import InvalidOptionError
 from objstore.wire.connection.auth import Login, TLSOptions
@@ -419,7 +420,7 @@ class TestUse:
             },
         )
         settings = load_context("c")
-        assert repr(settings) == str(settings)
+        assert repr(settings) == str(settings) == pretty_repr(settings, max_width=1000)
         for secret in ("hush", "hu@", JWT, SEED):
             assert secret not in repr(settings)
         assert repr(settings) == (
