@@ -7,15 +7,14 @@ import re
 __all__ = ["UNSAFE", "counted", "human_size", "printable"]
 
 #: Characters that command a terminal or turn the order of the text after them: the controls
-#: (C0, DEL, C1), the separators of lines, the bidirectional marks, lone surrogates.
-UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
+#: (C0, DEL, C1), the separators of lines, the bidirectional marks, lone surrogates. A pattern that
+#: few programs need is text, here and elsewhere: re compiles it at its first use, and keeps it.
+UNSAFE = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 
 
 def printable(text: str) -> str:
     """Return a text that does nothing but appear: what is unsafe in it stands as an escape."""
-    return UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return re.sub(UNSAFE, lambda found: ascii(found[0])[1:-1], text)
 
 
 def human_size(size: int) -> str:

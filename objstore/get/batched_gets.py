@@ -13,7 +13,8 @@ from __future__ import annotations
 import enum
 import time
 from collections import deque
-from typing import NamedTuple
+
+import msgspec
 
 from objstore.errors import (
     ConnectionClosedError,
@@ -82,7 +83,7 @@ TRANSITIONS: dict[Places, dict[Sign, Places]] = {
 }
 
 
-class _Ended(NamedTuple):
+class _Ended(msgspec.Struct, frozen=True):
     """The end of a batch: a good one, or one for the reason ``error``."""
 
     error: ObjStoreError | None

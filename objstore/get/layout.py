@@ -7,7 +7,8 @@ Pure: numbers in, numbers out. What is remembered was learned from what arrived;
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import NamedTuple
+
+import msgspec
 
 from objstore.model.objects import DEFAULT_CHUNK_SIZE
 
@@ -76,7 +77,7 @@ class Anchors:
         )
 
 
-class Bounds(NamedTuple):
+class Bounds(msgspec.Struct, frozen=True):
     """The sequences between which a chunk is.
 
     Attributes:

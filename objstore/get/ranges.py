@@ -12,7 +12,8 @@ import contextlib
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from objstore.errors import (
     InvalidOptionError,
@@ -56,7 +57,7 @@ Range = tuple[str, int | None, int | None]
 NotFound = Callable[[str], ObjectNotFoundError]
 
 
-class _Part(NamedTuple):
+class _Part(msgspec.Struct, frozen=True):
     """A part that is wanted; or why the iterable gave none."""
 
     name: str

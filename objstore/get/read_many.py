@@ -10,7 +10,9 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator
-from typing import NamedTuple, cast
+from typing import cast
+
+import msgspec
 
 from objstore.errors import (
     ConnectionLostError,
@@ -38,7 +40,7 @@ GROUP, GROUP_BYTES = 32, 8 << 20
 _END = object()
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """An object that two requests found whole.
 
     Attributes:

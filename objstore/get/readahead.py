@@ -8,7 +8,8 @@ used a moment ago are kept, and a jump to what is under way already waits for th
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+
+import msgspec
 
 from objstore.get.chunks import Chunks
 from objstore.get.integrity import Payload, wrong_size
@@ -25,7 +26,7 @@ KEPT_BYTES, KEPT = 4 << 20, 64
 LONG_RUN = 16
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, frozen=True):
     """A chunk and its place in the object.
 
     Attributes:

@@ -12,7 +12,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from objstore.errors import BucketNotFoundError, ObjStoreError, PermissionDeniedError, is_transient
 from objstore.metadata.records import Records
@@ -43,7 +46,7 @@ NEW, NEW_BYTES = 256, 1 << 20
 MOST_KEPT = 4_000_000
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True):
     """What a stream says of itself at one moment.
 
     Attributes:
@@ -158,7 +161,7 @@ class FollowedBuckets:
             self._buckets.pop(bucket, None)
 
 
-class _Kept(NamedTuple):
+class _Kept(msgspec.Struct, frozen=True):
     """What is known after a look.
 
     Attributes:
@@ -211,12 +214,12 @@ class _Look:
                     self._kept, sure, asked.is_good = self._nothing(), None, False
                 # No message came or went: what is known is exact without a count.
                 if now == sure:
-                    return self._kept._replace(begun=self._begun)
+                    return replace(self._kept, begun=self._begun)
                 self._learn(asked.news(self._kept.next, now), now)
                 # Without removals what was stored since is all that differs: no count is needed.
                 nothing_removed = sure is not None and not now.removed_since(sure)
                 if nothing_removed or self._counts(asked):
-                    return self._kept._replace(moment=now, begun=self._begun)
+                    return replace(self._kept, moment=now, begun=self._begun)
         return self._compare(now)
 
     def _learn(self, news: Iterable[StoredMessage], now: Moment) -> None:
@@ -230,7 +233,7 @@ class _Look:
             changes.leave_out_before(now.first, kept.records)
         records = kept.records.with_changes(changes)
         piled = kept.piled or (kept.next == 1 and count > records.subjects)
-        self._kept = kept._replace(records=records, next=following, piled=piled)
+        self._kept = replace(kept, records=records, next=following, piled=piled)
 
     def _counts(self, asked: _Asked) -> bool:
         """Tell whether the stream has as many records as are known."""
@@ -258,8 +261,12 @@ class _Look:
         for stored in sorted(records.last_of(unknown), key=lambda stored: stored.sequence):
             changes.add(stored)
         piled = any(count > 1 for count in there.values())
-        return kept._replace(
-            records=kept.records.with_changes(changes), moment=now, begun=self._begun, piled=piled
+        return replace(
+            kept,
+            records=kept.records.with_changes(changes),
+            moment=now,
+            begun=self._begun,
+            piled=piled,
         )
 
 

@@ -11,7 +11,9 @@ Sources: ADR-20 (the stream of a bucket), nats-server's stream.go (StreamConfig)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from objstore.errors import (
     BucketConfigError,
@@ -26,7 +28,7 @@ __all__ = ["HARMFUL", "Harmful", "covers", "harm_of", "refusal"]
 _Config = Mapping[str, Any]
 
 
-class Harmful(NamedTuple):
+class Harmful(msgspec.Struct, frozen=True):
     """A setting of a stream that makes writing objects fail, or lose them.
 
     Attributes:

@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -140,7 +141,7 @@ def silence_unless_writable() -> None:
 def as_json(fields: Mapping[str, Any]) -> str:
     r"""Write JSON on one line, in UTF-8, with what is unsafe on a terminal as ``\uXXXX``."""
     text = json.dumps(fields, ensure_ascii=False)
-    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(UNSAFE, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def local_time(time: datetime | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -11,25 +11,25 @@ __all__ = ["Buffer", "Err", "Event", "Info", "Message", "Ok", "Ping", "Pong", "R
 Buffer = bytes | bytearray | memoryview
 
 
-class Info(NamedTuple):
+class Info(msgspec.Struct, frozen=True):
     """What the server says of itself; it may say it again at any time."""
 
     fields: dict[str, Any]
 
 
-class Ping(NamedTuple):
+class Ping(msgspec.Struct, frozen=True):
     """A question of the server, whether this client lives; a PONG answers it."""
 
 
-class Pong(NamedTuple):
+class Pong(msgspec.Struct, frozen=True):
     """The answer to a PING."""
 
 
-class Ok(NamedTuple):
+class Ok(msgspec.Struct, frozen=True):
     """The acknowledgement of a command in verbose mode."""
 
 
-class Err(NamedTuple):
+class Err(msgspec.Struct, frozen=True):
     """A complaint of the server; often it closes the connection next."""
 
     text: str
@@ -87,7 +87,7 @@ class Message(msgspec.Struct, eq=False, gc=False):
         )
 
 
-class Run(NamedTuple):
+class Run(msgspec.Struct, frozen=True):
     """Several messages in a row, of one subscription, to one subject."""
 
     messages: list[Message]

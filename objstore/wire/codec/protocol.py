@@ -20,7 +20,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from objstore.errors import ProtocolError
 from objstore.wire.codec.events import Buffer, Err, Event, Info, Message, Ok, Ping, Pong, Run
@@ -68,7 +69,7 @@ Place = Callable[[int, str, bytes, int], memoryview | None]
 # --- bytes to events
 
 
-class _Head(NamedTuple):
+class _Head(msgspec.Struct, frozen=True):
     """What the control line of a message says."""
 
     sid: int

@@ -28,16 +28,14 @@ __all__ = ["Login", "TLSOptions", "parse_credentials", "parse_seed"]
 StrPath = str | os.PathLike[str]
 
 #: A JWT: header, claims and signature, each URL-safe base64; the header is a JSON object.
-_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+_JWT = r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
 
 #: A user's seed: prefix and role (16 bits, "SU" and the low bits of "A".."D"), key, CRC-16.
-_SEED = re.compile(r"SU[A-D][A-Z2-7]{55}")
+_SEED = r"SU[A-D][A-Z2-7]{55}"
 
 #: What is found in the text of a key, or in a file with one, and not in any sane path. It is
 #: wider than _SEED on purpose: a mistyped seed must not be taken for a path and shown as one.
-_CONTENTS = re.compile(
-    r"[\r\n]|-----|(?<![A-Za-z0-9])(?:[SsPp][A-Za-z0-9]{40,}|eyJ[\w-]{8,}\.[\w-]+\.)"
-)
+_CONTENTS = r"[\r\n]|-----|(?<![A-Za-z0-9])(?:[SsPp][A-Za-z0-9]{40,}|eyJ[\w-]{8,}\.[\w-]+\.)"
 
 
 # A struct, as other values here, since a dataclass takes 30 times as long to be made: 0.4 ms.
@@ -164,7 +162,7 @@ class Login(msgspec.Struct, frozen=True):
         jwt = seed = None
         if self.user_jwt is not None:
             jwt = self.user_jwt.strip()
-            if not _JWT.fullmatch(jwt):
+            if not re.fullmatch(_JWT, jwt):
                 raise InvalidOptionError("user_jwt is not a JWT (three parts of base64)")
         if self.nkey_seed is not None:
             if _holds_contents(self.nkey_seed):
@@ -231,7 +229,7 @@ def parse_seed(text: str) -> str:
 
 def _parse_credentials(text: str, what: str) -> tuple[str, str]:
     for line in text.splitlines():
-        if _JWT.fullmatch(line.strip()):
+        if re.fullmatch(_JWT, line.strip()):
             return line.strip(), _parse_seed(text, what)
     raise InvalidOptionError(f"The {what} has no user JWT in it")
 
@@ -240,7 +238,7 @@ def _parse_seed(text: str, what: str) -> str:
     """Return the first user seed that is alone on its line, its checksum verified."""
     for line in text.splitlines():
         seed = line.strip()
-        if _SEED.fullmatch(seed):
+        if re.fullmatch(_SEED, seed):
             # NKEYs are written without the padding to groups of eight that base32 wants.
             raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
             # The nkeys package leaves the CRC unchecked: a mistyped seed would sign, wrongly.
@@ -252,7 +250,7 @@ def _parse_seed(text: str, what: str) -> str:
 
 def _holds_contents(value: StrPath) -> bool:
     """Tell whether a string that could be a path is the text of a key or of a file with one."""
-    return isinstance(value, str) and _CONTENTS.search(value) is not None
+    return isinstance(value, str) and re.search(_CONTENTS, value) is not None
 
 
 def _read(path: StrPath, what: str) -> str:

@@ -6,7 +6,9 @@ import os
 import ssl
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from objstore.errors import ConnectionClosedError, InvalidOptionError
 from objstore.pynats2_compat import NATSClient, NATSSubscription
@@ -457,7 +459,7 @@ class Connection(Uncopied, NATSClient):
         return Msg(message, self._vhost_name)
 
 
-class _UserSubscription(NamedTuple):
+class _UserSubscription(msgspec.Struct, frozen=True):
     """A subscription with a callback.
 
     Attributes:

@@ -58,10 +58,10 @@ _VARIABLES = {
 #: The ways to log in, in the order in which the command line prefers them.
 _WAYS = (("user", "password"), ("creds",), ("nkey",), ("user_jwt", "user_seed"), ("token",))
 
-_REFERENCE = re.compile(r"(?:(file|env|op|nsc)://|(data):)(.*)", re.IGNORECASE | re.DOTALL)
+_REFERENCE = r"(?is)(?:(file|env|op|nsc)://|(data):)(.*)"
 
 # As Go's os.Expand: $name, ${name}, the shell's special names; a ${ without its end is dropped.
-_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|\{|([*#$@!?0-9-])|([A-Za-z_][A-Za-z0-9_]*))")
+_VARIABLE = r"\$(?:\{([^}]*)\}|\{|([*#$@!?0-9-])|([A-Za-z_][A-Za-z0-9_]*))"
 
 
 class ContextSettings(msgspec.Struct, frozen=True):
@@ -302,14 +302,14 @@ class _Context:
     def secret(self, key: str) -> str | None:
         """Return a secret: the value itself, or what it refers to."""
         value = self.text(key)
-        match = None if value is None else _REFERENCE.fullmatch(value)
+        match = None if value is None else re.fullmatch(_REFERENCE, value)
         # A file's text ends with a line break, the secret in it does not.
         return value if match is None else self._resolve(key, match).rstrip("\r\n")
 
     def file_or_text(self, key: str) -> tuple[str | None, str | None]:
         """Return the path of a file with a secret, or else the text that was in its place."""
         value = self.text(key)
-        match = None if value is None else _REFERENCE.fullmatch(value)
+        match = None if value is None else re.fullmatch(_REFERENCE, value)
         if match is None:
             return self.path_of(key), None
         if (match[1] or "").lower() == "file":
@@ -400,5 +400,5 @@ def _login(context: _Context) -> Login:
 
 def _expand(path: str) -> str:
     """Expand variables (unset ones to nothing) and then ``~``, as the command line does."""
-    expanded = _VARIABLE.sub(lambda m: os.environ.get(m[1] or m[2] or m[3] or "", ""), path)
+    expanded = re.sub(_VARIABLE, lambda m: os.environ.get(m[1] or m[2] or m[3] or "", ""), path)
     return os.path.expanduser(expanded)

@@ -342,14 +342,12 @@ def program_name() -> str:
 
 
 #: An -ERR has no number, so the server's words have to be parsed.
-_PERMISSION = re.compile(
-    r'Permissions Violation for (\w+)(?: with Reply)? (?:to|of|from) "(.*?)"', re.IGNORECASE
-)
+_PERMISSION = r'Permissions Violation for (\w+)(?: with Reply)? (?:to|of|from) "(.*?)"'
 
 
 def error_of(text: str) -> ObjStoreError:
     """Translate the text of an ``-ERR``."""
-    denied = _PERMISSION.search(text)
+    denied = re.search(_PERMISSION, text, re.IGNORECASE)
     if denied:
         action, subject = denied.groups()
         return PermissionDeniedError(

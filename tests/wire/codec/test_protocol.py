@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,7 +67,7 @@ def plain(event: Event) -> tuple[Any, ...]:
         return (
             "Message", event.sid, event.subject, event.reply, event.header, bytes(event.payload)
         )  # fmt: skip
-    return (type(event).__name__, *event)
+    return (type(event).__name__, *msgspec.structs.astuple(event))
 
 
 def plains(events: Iterable[Event]) -> list[tuple[Any, ...]]:

@@ -17,9 +17,9 @@ from typing import Any
 
 import nkeys
 import pytest
-from rich.pretty import pretty_repr
 import trustme
 from nacl.signing import VerifyKey
+from rich.pretty import pretty_repr
 
 from objstore.errors import AuthorizationError, InvalidOptionError, MissingDependencyError
 from objstore.wire.connection.auth import Login, TLSOptions, parse_credentials, parse_seed
