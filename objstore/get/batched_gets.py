@@ -272,17 +272,7 @@ class BatchedGets:
             self.close()
             return None
         if message is None:
-            if (observer := self._jetstream.observer) is not None:
-                observer.slow(batch.get.subject, time.monotonic() - silent_since)
-            self.close()
-            self._resize()  # maybe only one answer arrives
-            if time.monotonic() - silent_since >= max(timeout, self._election):
-                raise RequestTimeoutError(
-                    f"no chunk of {self._info.name!r} for {max(timeout, self._election):g} s",
-                    bucket=self._info.bucket,
-                    name=self._info.name,
-                    timeout=timeout,
-                )
+            self._ask_again(batch, time.monotonic() - silent_since)
             return None
         status = message.status
         if not status:
@@ -298,6 +288,25 @@ class BatchedGets:
                 time.sleep(PAUSE)
             return None
         raise direct_error(message, f"reading {self._info.name!r}")
+
+    def _ask_again(self, batch: _Batch, silence: float) -> None:
+        """Drop what is under way, to be asked for again, since nothing has come for so long.
+
+        Raises:
+            RequestTimeoutError: for too long.
+        """
+        if (observer := self._jetstream.observer) is not None:
+            observer.slow(batch.get.subject, silence)
+        self.close()
+        self._resize()  # maybe only one answer arrives
+        longest = max(self._jetstream.timeout, self._election)
+        if silence >= longest:
+            raise RequestTimeoutError(
+                f"no chunk of {self._info.name!r} for {longest:g} s",
+                bucket=self._info.bucket,
+                name=self._info.name,
+                timeout=self._jetstream.timeout,
+            )
 
     def _broke(self) -> None:
         """Drop all that was under way, since the connection is lost."""

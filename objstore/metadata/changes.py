@@ -109,55 +109,87 @@ def delete_object(
         published: the tombstone, where it was published over that already.
         remove: is given what is deleted, to remove its chunks; None: they are removed here.
     """
-
-    # All that our tombstone may have replaced: where an answer was lost, more than one.
-    seen: list[ObjectInfo] = []
-
-    def on_lost_ack(found: ObjectInfo | None) -> ObjectInfo | None:
-        _check_overwritten(records, found, seen[-1])
-        if found is None or (found.deleted and _is_deletion_of(records, found, seen[-1])):
-            raise _Gone(False)
-        if found.deleted or found.nuid != seen[-1].nuid:
-            # Put since, over this tombstone or over somebody else's. A second one would delete
-            # what was stored after the first.
-            _remove_deleted(records, seen)
-            return None
-        seen.append(found)
-        return _tombstone(found)
-
-    def on_conflict(found: ObjectInfo | None) -> ObjectInfo:
-        if seen:
-            _check_overwritten(records, found, seen[-1])
-        if found is None or found.deleted:
-            raise _Gone(False)
-        seen[:] = [found]
-        return _tombstone(found)
-
     if current is not None:
         check_rights_to_remove(records, current)
+    deletion = _Deletion(records)
     was_there, owed = True, None
     try:
-        first, pending = on_conflict(current), None
-        if published is not None:
-            first, pending = published.tombstone, published.pending
-        if fail_on_conflict:
-            commit(records, first, current, None)
-        else:
-            commit(records, first, current, on_conflict, on_lost_ack=on_lost_ack, published=pending)
+        deletion.store_tombstone(current, published, fail_on_conflict=fail_on_conflict)
     except _Gone as gone:
         was_there = gone.args[0]
     except StorageFullError:
-        owed = seen[-1]
+        owed = deletion.seen[-1]
         if not _purge_record(records, name, owed.revision):
             raise  # somebody else replaced it at this very moment
     if remove is None or owed is not None:
-        _remove_deleted(records, seen)
+        _remove_deleted(records, deletion.seen)
     else:
-        remove(seen)
+        remove(deletion.seen)
     if owed is not None:
         with contextlib.suppress(ObjStoreError):  # it is deleted, whoever is told of it
             records.start_publish(_tombstone(owed), 0).result()
     return was_there
+
+
+class _Deletion:
+    """A tombstone on its way into an object's place.
+
+    Attributes:
+        seen: all that it may have replaced: where an answer was lost, more than one.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.seen: list[ObjectInfo] = []
+
+    def store_tombstone(
+        self,
+        current: ObjectInfo | None,
+        published: PublishedTombstone | None,
+        *,
+        fail_on_conflict: bool,
+    ) -> None:
+        """Store it; as :func:`delete_object`.
+
+        Raises:
+            _Gone: nothing is left to delete.
+            And as :func:`~objstore.metadata.commit.commit`.
+        """
+        first, pending = self._on_conflict(current), None
+        if fail_on_conflict:
+            commit(self._records, first, current, None)
+            return
+        if published is not None:
+            first, pending = published.tombstone, published.pending
+        commit(
+            self._records,
+            first,
+            current,
+            self._on_conflict,
+            on_lost_ack=self._on_lost_ack,
+            published=pending,
+        )
+
+    def _on_conflict(self, found: ObjectInfo | None) -> ObjectInfo:
+        if self.seen:
+            _check_overwritten(self._records, found, self.seen[-1])
+        if found is None or found.deleted:
+            raise _Gone(False)
+        self.seen[:] = [found]
+        return _tombstone(found)
+
+    def _on_lost_ack(self, found: ObjectInfo | None) -> ObjectInfo | None:
+        last = self.seen[-1]
+        _check_overwritten(self._records, found, last)
+        if found is None or (found.deleted and _is_deletion_of(self._records, found, last)):
+            raise _Gone(False)
+        if found.deleted or found.nuid != last.nuid:
+            # Put since, over this tombstone or over somebody else's. A second one would delete
+            # what was stored after the first.
+            _remove_deleted(self._records, self.seen)
+            return None
+        self.seen.append(found)
+        return _tombstone(found)
 
 
 def _purge_record(records: Records, name: str, revision: int) -> int:
