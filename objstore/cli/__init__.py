@@ -95,6 +95,7 @@ def cli(ctx: click.Context) -> None:
     Exit codes: 0 ok, 1 not found, 2 usage, 3 connection, 4 any other error.
     """
     if ctx.invoked_subcommand is None:
+        # On stderr and no success: a script that forgot the command has done nothing.
         click.echo(ctx.get_help(), err=True)
         ctx.exit(USAGE)
 

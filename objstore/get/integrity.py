@@ -15,6 +15,7 @@ from objstore.errors import (
 )
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, chunk_subject, decode_digest, encode_digest
+from objstore.wire.jetstream.pages import count_messages
 
 __all__ = [
     "Digester",
@@ -42,8 +43,7 @@ def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreEr
     # Which one is lost in the middle, no answer tells: those before it seem to be one further on.
     subject, missing = chunk_subject(records.bucket, info.nuid), 0
     with contextlib.suppress(ObjStoreError):  # counting may not be allowed
-        there = records.jetstream.subjects(records.stream, subject).get(subject, 0)
-        missing = info.chunks - there
+        missing = info.chunks - count_messages(records.jetstream, records.stream, subject)
     what = f"{missing} of its {info.chunks} chunks" if missing > 0 else f"chunk {index}"
     is_or_are = "are" if missing > 1 else "is"
     return ObjectCorruptError(f"{info.name!r} is damaged: {what} {is_or_are} missing", **facts)
@@ -59,7 +59,7 @@ def check_count(records: Records, info: ObjectInfo, index: int) -> None:
         ObjectChangedError, ObjectCorruptError: there are more or fewer.
     """
     subject = chunk_subject(records.bucket, info.nuid)
-    if records.jetstream.subjects(records.stream, subject).get(subject) != info.chunks:
+    if count_messages(records.jetstream, records.stream, subject) != info.chunks:
         raise why_incomplete(records, info, index)
 
 

@@ -89,6 +89,7 @@ class PendingCurrent:
         known = records.known
         self._records = records
         self._name = name
+        # Looked at here, too: nearly every put is spared the call.
         self._settings = None if time.monotonic() < known.fresh_until else known.start_check()
         subject = meta_subject(records.bucket, name)
         # As for any record: the leader's answer is needed, which a server that stands alone gives

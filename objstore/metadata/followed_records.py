@@ -27,7 +27,7 @@ from objstore.wire.jetstream.access import PendingRead
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.api import parse_answer
 from objstore.wire.jetstream.direct import BatchRequest, DirectPage, position
-from objstore.wire.jetstream.pages import count_subjects
+from objstore.wire.jetstream.pages import all_subjects, count_subjects
 
 __all__ = ["FollowedBuckets", "FollowedRecords"]
 
@@ -251,7 +251,7 @@ class _Look:
         In a bucket of 20,000 objects it takes 60 ms, where to list it anew takes 600.
         """
         records, kept = self._records, self._kept
-        there = records.jetstream.subjects(records.stream, self._pattern)
+        there = all_subjects(records.jetstream, records.stream, self._pattern)
         changes = Changes(records.bucket)
         known = {meta_subject(records.bucket, name): name for name, _ in kept.records.revisions()}
         changes.gone.update(name for subject, name in known.items() if subject not in there)

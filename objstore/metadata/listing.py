@@ -12,7 +12,7 @@ from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, all_meta_subject, name_of, url_safe_base64
 from objstore.model.record_json import parse_stored
 from objstore.wire.jetstream.answers import StoredMessage
-from objstore.wire.jetstream.pages import count_subjects
+from objstore.wire.jetstream.pages import all_subjects, count_subjects
 
 __all__ = ["Malformed", "list_records"]
 
@@ -150,7 +150,7 @@ class _Listing:
         """Yield what has not come, from the leader; malformed records are not told again."""
         given = {*self._given, *(self._changed or ())}
         records = self._records
-        there = records.jetstream.subjects(records.stream, pattern)
+        there = all_subjects(records.jetstream, records.stream, pattern)
         missing = (
             subject
             for subject in there

@@ -29,6 +29,7 @@ from objstore.wire.jetstream.access import Access, PendingRead
 from objstore.wire.jetstream.answers import StoredMessage, mark_of
 from objstore.wire.jetstream.api import JetStream, PendingAck
 from objstore.wire.jetstream.direct import BatchRequest, DirectPage
+from objstore.wire.jetstream.pages import all_subjects
 from objstore.wire.jetstream.reads import Way
 from objstore.wire.jetstream.stored_headers import (
     parse_expected,
@@ -332,6 +333,7 @@ class Records:
         What was stored since an earlier look is asked for in order, as it mostly is little; all
         of it, and what is more, is asked for by name.
         """
+        # From the beginning on it is all of them: those are asked for by name at once.
         for _ in range(FEW if sequence > 1 else 0):
             found = self.start_next(pattern, sequence, leader=True).result()
             if found is None:
@@ -360,7 +362,7 @@ class Records:
 
     def _last_of_each(self, pattern: str) -> list[StoredMessage]:
         """Return the last message of each subject, in no order."""
-        subjects = self.jetstream.subjects(self.stream, pattern)
+        subjects = all_subjects(self.jetstream, self.stream, pattern)
         return list(self._read_each(iter(subjects), self._start_last))
 
     def last_of(self, subjects: Iterable[str]) -> Iterator[StoredMessage]:

@@ -24,6 +24,7 @@ from objstore.metadata.tombstones import make_room
 from objstore.put.channel import ChunkChannel
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import PAUSE
+from objstore.wire.jetstream.pages import count_messages
 
 __all__ = ["ChunkSender"]
 
@@ -207,8 +208,8 @@ class ChunkSender:
 
     def _count_stored(self) -> int:
         # The stream's leader counts, in one request, whatever the number of chunks.
-        found = self._records.jetstream.subjects(self._records.stream, self._subject)
-        return found.get(self._subject, 0)
+        records = self._records
+        return count_messages(records.jetstream, records.stream, self._subject)
 
     def settle(self) -> None:
         """Wait after a failure for what becomes of the chunks that were sent."""

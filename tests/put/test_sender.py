@@ -315,13 +315,13 @@ def test_chunks_that_come_twice_over_and_over(
     sender: ChunkSender, bucket: ScriptedBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is an end to it: no object, rather than a wrong one."""
-    counted = bucket.subjects
+    counted = bucket.stream_info
 
-    def late(stream: str, subject: str) -> dict[str, int]:
+    def late(stream: str, request: dict[str, Any]) -> dict[str, Any]:
         bucket.store(SUBJECT, CHUNKS[1])
-        return counted(stream, subject)
+        return counted(stream, request)
 
-    monkeypatch.setattr(bucket, "subjects", late)
+    monkeypatch.setattr(bucket, "stream_info", late)
     ScriptedChannel.faults.extend([None, loses(stored=False)])
     sender.send(CHUNKS[0])
     with pytest.raises(ObjectCorruptError, match="chunks are stored, of 2 that were sent"):

@@ -118,10 +118,11 @@ class ScriptedBucket:
         if not self.exists:
             raise BucketNotFoundError("there is no bucket b", bucket=self.bucket)
 
-    def subjects(self, _stream: str, subject: str) -> dict[str, int]:
+    def stream_info(self, _stream: str, request: dict[str, Any]) -> dict[str, Any]:
         """How many messages a subject has."""
+        subject = request["subjects_filter"]
         self._note("subjects", subject)
-        return {subject: len(list(self._of(subject)))}
+        return {"total": 1, "state": {"subjects": {subject: len(list(self._of(subject)))}}}
 
     def start_next(self, subject: str, sequence: int) -> Answer:
         """The first message of a subject from a sequence on."""

@@ -340,22 +340,6 @@ class JetStream:
         # Not repeated: a second try would find no stream, though the first deleted it.
         self.call(f"STREAM.DELETE.{stream}", None, f"deleting stream {stream}", repeat=False)
 
-    def subjects(self, stream: str, pattern: str) -> dict[str, int]:
-        """Return the subjects of a stream that match a pattern, each with its number of messages.
-
-        Raises:
-            BucketNotFoundError: there is no such stream; and as :meth:`call`.
-        """
-        found: dict[str, int] = {}
-        offset = 0  # not len(found): one that comes meanwhile makes another come twice
-        while True:
-            answer = self.stream_info(stream, {"subjects_filter": pattern, "offset": offset})
-            page = answer["state"].get("subjects") or {}
-            found.update(page)
-            offset += len(page)
-            if not page or offset >= int(answer.get("total") or 0):
-                return found
-
     def purge(self, stream: str, subject: str, up_to: int | None = None) -> int:
         """Remove all messages of a subject, or those up to a sequence.
 
