@@ -328,7 +328,8 @@ class BatchedGets:
         if self._places is Places.SOUGHT:  # there is nothing from where it was asked for
             self._searches += 1
             self._voids += 1
-            # Once: at the first; where they were counted before, at a second, which doubts that.
+            # Counted once: now, or, where that was done before, at a second void, which puts it
+            # in doubt.
             if self._voids == 1 + self._layout.counted:
                 check_count(self._records, self._info, self.index)
             if self._jetstream.is_clustered:

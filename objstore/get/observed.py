@@ -43,7 +43,7 @@ class _ObservedResult(ObjectResult):
 
     def _fetch(self, position: int, wanted: int, limit: int) -> Piece:
         piece = super()._fetch(position, wanted, limit)
-        # A chunk, also where its bytes are read in many small steps.
+        # Once for each chunk, in however many small reads its bytes are handed out.
         size = len(piece.payload)
         self._observer.tell(Chunk("get", self.info.bucket, self.info.name, size))
         return piece

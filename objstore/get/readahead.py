@@ -85,7 +85,7 @@ class ReadAhead:
             ObjectCorruptError: chunks are missing, or their sizes do not add up.
             RequestTimeoutError, ConnectionLostError: the server does not answer.
         """
-        # Another goal is another call: the one read asks for one chunk after the other.
+        # All chunks of one read come with the same goal; another one tells of the next read.
         if self._goal != position + wanted:
             self._goal, self._earlier = position + wanted, self._run
         while True:

@@ -275,7 +275,6 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
     # Our own renames leave these notes, so that a put need not look through the bucket.
     names = {info.extra.get(MOVED_TO), info.extra.get(MOVED_FROM)}
     if thorough:
-        # The first time a look through all records, later at those since.
         names |= records.names_with(info.nuid)
     for name in names:
         if isinstance(name, str) and name and name != info.name:

@@ -92,7 +92,7 @@ def folders_of(store: objstore.ObjectStore, name: str, maxdepth: int | None) -> 
         path = f"{store.name}/{folder}" if folder or number else store.name
         depth = 1 + folder.count(SLASH) - level if number else 1
         inside = {each: directory(f"{path}/{each}") for each in folders}
-        # What the objects' names begin with: the folder and its slash; nothing in the bucket.
+        # The length of what the names begin with: the folder and its slash; in the bucket 0.
         start = len(path) - len(store.name)
         files = {
             info.name[start:]: file_entry(store, info) for info in objects if not _is_marker(info)

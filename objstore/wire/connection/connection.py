@@ -230,7 +230,7 @@ class Connection(Uncopied, NATSClient):
             self.connect()
             return
         session.drop()
-        session.wait_connected(max(self.timeout, self.reconnect_timeout))  # which may be 0
+        session.wait_connected(max(self.timeout, self.reconnect_timeout))  # the second may be 0
 
     def ping(self) -> None:
         """Send a PING and wait for the PONG.

@@ -99,7 +99,7 @@ class Outbox:
             with self.lock:
                 try:
                     self._sending = True
-                    told = False  # that the answer cannot come, so that nothing need be sent
+                    told = False  # whether it knows that no answer can come: then nothing is sent
                     if entering is not None:
                         self._waiting.add(entering)  # first in, then look, as enter() does
                         inbox = self._waiting.inbox

@@ -120,7 +120,7 @@ class Subscription:
 
     def limit_command(self) -> bytes:
         """Encode the UNSUB that tells the server of the limit, in the server's counting."""
-        # It counts from the SUB that it was told of, and knows of none before.
+        # The server counts from the SUB that it was told of, and knows of none before.
         left = None if self.limit is None else max(self.limit - self._before, 1)
         return encode_unsubscribe(self.sid, left)
 
