@@ -53,6 +53,8 @@ def test_a_run_of_one_benchmark(
     temporary, results = tmp_path / "temporary", tmp_path / "results"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr("benchmarks.kinds.race.LISTED", 50)
+    monkeypatch.setattr("benchmarks.kinds.race.IN_A_TURN", 10)  # for the way, not the figures
     main(["--quick", "--only", "small", "--rounds", "1", "--results", str(results)])
     assert not list(temporary.iterdir())
     printed = capsys.readouterr().out
@@ -256,13 +258,13 @@ def test_a_crowd_counts_what_all_threads_did() -> None:
     crowd.run(1)
     assert len(crowd.rates) == len(crowd.shares) == 1
     assert crowd.rates[0] * 0.05 <= len(done) - warm_up
-    assert 0 <= crowd.shares[0] <= 1
+    assert 0 < crowd.shares[0] <= 1
     assert not crowd.errors
 
 
 def test_a_crowd_keeps_errors() -> None:
     def fail(index: int, count: int) -> None:
-        if index == 1 and count == 3:
+        if index == 1 and count == 0:  # further ones depend on the machine's speed
             raise RuntimeError("object 7 holds something else")
 
     crowd = Crowd(2, fail, 0.05)

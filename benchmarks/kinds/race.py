@@ -158,12 +158,16 @@ def limit(run: Run) -> None:
             _note(run, "limit", what, "MB/s", size / 1e6, who, size=size, chunk_size=chunk_size)
 
 
+#: Objects of 1 KiB: so many are in a bucket that is listed, and so many are put or got in a turn.
+LISTED, IN_A_TURN = 1_000, 100
+
+
 def small(run: Run) -> None:
     """1 KiB objects: put, get and info one by one, get_many, put_many, and a list of 1,000."""
     data = run.data(1 << 10)
     # More gets would need more than 1,000 consumers in some clients.
-    count = min(100, 900 // (run.scale.rounds + 1))
-    objects = [f"object {number}" for number in range(1000)]
+    count = min(IN_A_TURN, 900 // (run.scale.rounds + 1))
+    objects = [f"object {number}" for number in range(LISTED)]
     puts, gets, infos = (dict[str, Contender]() for _ in range(3))
     with contextlib.ExitStack() as ending:
         bucket = ending.enter_context(run.ground.bucket())
@@ -176,7 +180,7 @@ def small(run: Run) -> None:
             puts[peer.name] = _putting(peer, store, data, count)
             gets[peer.name] = _getting(peer, objects[:count], count << 10)
             infos[peer.name] = Contender(f"info with {peer.name}", _infos(peer, objects[:count]))
-        together = objects[: run.scale.pick(1000, 400)]
+        together = objects[: run.scale.pick(LISTED, 400)]
         several, one = _many(run, peers[0][0], together, data)
         for each in (puts, gets, infos, {**several, "get one by one": one}):
             run.alternate(list(each.values()))
