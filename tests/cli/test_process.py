@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -16,19 +17,44 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from objstore import LocalServer, ObjectStore
 from objstore.cli import cli
 from tests.cli.conftest import Process
+from tests.support.proxy import Proxy, nth
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.newest_server
 
 BINARY = bytes(range(256)) * 5000
 HOSTILE = "evil\x1b[2J\x07\n\u202etxt"
+
+
+#: As ``python -m objstore``, with one line after the other in one process; it ends with the codes.
+IN_TURN = """
+import shlex, sys
+from objstore.cli import cli
+codes = []
+for line in sys.argv[1:]:
+    try:
+        cli.main(shlex.split(line))
+    except SystemExit as end:
+        codes.append(end.code or 0)
+sys.stdout.flush()
+sys.exit(str(codes))
+"""
+
+
+def in_turn(process: Process, *lines: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that runs several lines, with pipes."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    command = [sys.executable, "-c", IN_TURN, *lines]
+    return subprocess.Popen(command, env=process.env, **{**pipes, **options})
 
 
 def messages(store: ObjectStore) -> int:
@@ -38,10 +64,17 @@ def messages(store: ObjectStore) -> int:
 
 def on_terminal(process: Process, *words: str, only: str | None = None) -> tuple[bytes, bytes]:
     """Run on a pseudo-terminal, or with only stderr on it: what came there, and what elsewhere."""
+    return read_terminal(lambda **files: process.start(*words, **files), only)
+
+
+def read_terminal(
+    start: Callable[..., subprocess.Popen[bytes]], only: str | None = None, status: int = 0
+) -> tuple[bytes, bytes]:
+    """The same for what ``start`` starts, which ends with that status."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))
     files = {"stdout": slave, "stderr": slave} if only is None else {only: slave}
-    child = process.start(*words, **files)
+    child = start(**files)
     os.close(slave)
     shown = bytearray()
 
@@ -55,7 +88,7 @@ def on_terminal(process: Process, *words: str, only: str | None = None) -> tuple
     elsewhere, _ = child.communicate(timeout=PATIENCE)
     reader.join()
     os.close(master)
-    assert child.returncode == 0
+    assert child.returncode == status
     return bytes(shown), elsewhere or b""
 
 
@@ -125,11 +158,14 @@ def test_binary_through_pipes(process: Process, store: ObjectStore) -> None:
     done = process.run("put", store.name, "-", "--name", "x", input=BINARY)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"x  1.2 MiB  ")
-    get = ("get", store.name, "x", "-o")
-    for words in (("cat", store.name, "x"), (*get, "-"), (*get, "/dev/stdout")):
-        done = process.run(*words)
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert done.stdout == BINARY
+    done = process.run("cat", store.name, "x")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == BINARY
+    get = f"get {store.name} x -o"
+    with in_turn(process, f"{get} -", f"{get} /dev/stdout") as child:
+        out, err = child.communicate(timeout=PATIENCE)
+    assert err == b"[0, 0]\n"
+    assert out == BINARY * 2
 
 
 def test_stdout_by_its_name_in_a_file(process: Process, store: ObjectStore, tmp_path: Path) -> None:
@@ -145,14 +181,14 @@ def test_stdout_by_its_name_in_a_file(process: Process, store: ObjectStore, tmp_
 def test_names_are_utf8_in_any_locale(process: Process, store: ObjectStore) -> None:
     store.put("Grüße 猫", b"")
     store.put(HOSTILE, b"")
+    listed = f"Grüße 猫\n{HOSTILE}\n".encode()
+    missing = f"objstore: there is no object 'ü' in bucket {store.name}\n".encode()
     for encoding in ("ascii", "latin-1", "utf-8"):
         process.env["PYTHONIOENCODING"] = encoding
-        done = process.run("ls", store.name)
-        assert done.stdout == f"Grüße 猫\n{HOSTILE}\n".encode()
-        assert process.run("rm", store.name, "ü").stderr == (
-            f"objstore: there is no object 'ü' in bucket {store.name}\n".encode()
-        )
-        assert process.run("--help").returncode == 0
+        with in_turn(process, f"ls {store.name}", f"rm {store.name} ü", "--help") as child:
+            out, err = child.communicate(timeout=PATIENCE)
+        assert out.startswith(listed + b"Usage: ")
+        assert err == missing + b"[0, 1, 0]\n"
 
 
 def test_a_reader_that_has_seen_enough(process: Process, store: ObjectStore) -> None:
@@ -208,17 +244,17 @@ def test_closed_streams(process: Process, store: ObjectStore) -> None:
         assert b"Traceback" not in done.stderr
 
 
-def test_300_mb_there_and_back(process: Process, store: ObjectStore, tmp_path: Path) -> None:
+def test_100_mb_there_and_back(process: Process, store: ObjectStore, tmp_path: Path) -> None:
     hasher = hashlib.sha256()
     source, copy = tmp_path / "large.bin", tmp_path / "copy.bin"
     with open(source, "wb") as file:
-        for _ in range(30):
+        for _ in range(10):
             block = os.urandom(10_000_000) + b"\r\n\x1a\0"  # no multiple of any chunk
             hasher.update(block)
             file.write(block)
     done = process.run("put", store.name, str(source), "--json")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert json.loads(done.stdout)["size"] == 300_000_120
+    assert json.loads(done.stdout)["size"] == 100_000_040
     source.unlink()
     done = process.run("get", store.name, "large.bin", "-o", str(copy))
     assert (done.returncode, done.stderr) == (0, b"")
@@ -239,9 +275,12 @@ def test_embedded_keeps_its_data(process: Process, tmp_path: Path) -> None:
     words = ("--embedded", str(data))
     done = process.run(*words, "put", "photos", "-", "--name", "a", input=BINARY)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert process.run("ls", "photos", *words).stdout == b"a\n"
-    assert process.run("cat", "photos", "a", *words).stdout == BINARY
-    assert process.run("ls", "nope", *words).returncode == 1
+    behind = f"--embedded {shlex.quote(str(data))}"
+    lines = [f"{line} {behind}" for line in ("ls photos", "cat photos a", "ls nope")]
+    with in_turn(process, *lines) as child:
+        out, err = child.communicate(timeout=PATIENCE)
+    assert out == b"a\n" + BINARY
+    assert err.endswith(b"[0, 0, 1]\n")
     assert list(folder.iterdir()) == []
 
 
@@ -286,26 +325,32 @@ def test_a_bar_on_a_terminal(process: Process, store: ObjectStore) -> None:
 
 def test_a_name_cannot_attack_a_terminal(process: Process, store: ObjectStore) -> None:
     store.put(HOSTILE, b"", mime="x\x1b[2J")
-    for words in (["ls"], ["ls", "-l"], ["ls", "--json"], ["info"]):
-        name = [HOSTILE] if words == ["info"] else []
-        shown, _ = on_terminal(process, *words, store.name, *name)
-        shown = re.sub(rb"\x1b\[\d*m", b"", shown)  # our own colours
-        assert b"evil" in shown
-        for attack in (b"\x1b", b"\x07", "\u202e".encode()):
-            assert attack not in shown
+    lines = [f"{words} {store.name}" for words in ("ls", "ls -l", "ls --json")]
+    lines.append(f"info {store.name} {shlex.quote(HOSTILE)}")
+    shown, _ = read_terminal(lambda **files: in_turn(process, *lines, **files), status=1)
+    shown = re.sub(rb"\x1b\[\d*m", b"", shown)  # our own colours
+    assert shown.count(b"evil") >= len(lines)
+    assert b"[0, 0, 0, 0]" in shown
+    for attack in (b"\x1b", b"\x07", "\u202e".encode()):
+        assert attack not in shown
 
 
 # --- Ctrl-C
 
 
-def test_ctrl_c_in_a_sync(process: Process, store: ObjectStore, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_sync(
+    process: Process, proxy: Proxy, store: ObjectStore, tmp_path: Path
+) -> None:
     """Of several transfers under way each is whole, or leaves nothing."""
-    content = BINARY * 16
+    content = BINARY * 4
     for number in range(12):
         (tmp_path / f"{number}").write_bytes(content)
+    process.env["NATS_URL"] = proxy.url
+    proxy.up.delay = 0.05  # half a minute for all: it is under way when it is interrupted
     with process.start("sync", str(tmp_path), f"{store.name}:", "--jobs", "4") as child:
         eventually(lambda: messages(store) > 20)
         child.send_signal(signal.SIGINT)
+        proxy.up.delay = 0.0
         assert child.wait(PATIENCE) == 130
         assert child.stdout is not None
         assert child.stderr is not None
@@ -371,9 +416,9 @@ def test_ctrl_c_in_a_put_into_an_embedded_server(process: Process, tmp_path: Pat
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_ctrl_c_in_a_get(
-    process: Process, store: ObjectStore, tmp_path: Path, replaced: bool
+    process: Process, proxy: Proxy, store: ObjectStore, tmp_path: Path, replaced: bool
 ) -> None:
-    store.put("x", (bytes(1 << 20) for _ in range(400)))
+    store.put("x", bytes(8 << 20), chunk_size=64 << 10)
     target = tmp_path / "x"
     if replaced:
         target.write_bytes(b"old")
@@ -382,6 +427,8 @@ def test_ctrl_c_in_a_get(
         parts = [path for path in tmp_path.iterdir() if path != target]
         return any(path.stat().st_size for path in parts)
 
+    process.env["NATS_URL"] = proxy.url
+    proxy.down.hold(nth(100, lambda line: line.verb == "HMSG"))  # it cannot come to its end
     with process.start("get", store.name, "x", cwd=tmp_path) as child:
         eventually(under_way)
         child.send_signal(signal.SIGINT)
