@@ -27,8 +27,8 @@ __all__ = ["Strikes", "at_every_line", "inner_calls", "outer_calls"]
 
 PACKAGE = str(Path(objstore.__file__).parent)
 
-#: Two chunks and more, and one.
-LARGE, SMALL = bytes(range(256)) * 1200, b"small"
+#: Two chunks and more, each larger than what is read or joined at once; and one.
+LARGE, SMALL = bytes(range(256)) * 560, b"small"
 
 
 class Strikes:
@@ -100,7 +100,7 @@ def at_every_line(strike: Callable[[], None], *, skip: int = 0, every: int = 1) 
 
 def outer_calls(client: Client, store: ObjectStore) -> dict[str, Callable[[], object]]:
     """What is interrupted; each can be called any number of times."""
-    store.put("large", LARGE, chunk_size=100_000)
+    store.put("large", LARGE, chunk_size=70_000)
     store.put("small", SMALL)
     connection = client.connection
 
@@ -112,11 +112,11 @@ def outer_calls(client: Client, store: ObjectStore) -> dict[str, Callable[[], ob
         connection.unsubscribe(connection.subscribe("outer", callback=print))
 
     def write() -> None:
-        with store.open("written", "wb", chunk_size=100_000) as file:
+        with store.open("written", "wb", chunk_size=70_000) as file:
             file.write(LARGE)
 
     return {
-        "put": lambda: store.put("outer", LARGE, chunk_size=100_000),
+        "put": lambda: store.put("outer", LARGE, chunk_size=70_000),
         "put small": lambda: store.put("outer", SMALL),
         "write": write,
         "get": lambda: _equal(store.read_bytes("large"), LARGE),
@@ -147,7 +147,7 @@ def inner_calls(client: Client, store: ObjectStore) -> dict[str, Callable[[], ob
         assert store.delete("inner gone")
 
     return {
-        "put": lambda: store.put("inner", LARGE, chunk_size=100_000),
+        "put": lambda: store.put("inner", LARGE, chunk_size=70_000),
         "put small": lambda: store.put("inner small", SMALL),
         "get": lambda: _equal(store.read_bytes("large"), LARGE),
         "get small": lambda: _equal(store.read_bytes("small"), SMALL),
