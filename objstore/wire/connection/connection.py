@@ -8,8 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from objstore.errors import ConnectionClosedError, InvalidOptionError
 from objstore.pynats2_compat import NATSClient, NATSSubscription
 from objstore.uncopied import Uncopied
@@ -23,7 +21,7 @@ from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.callbacks import CallbackThread
 from objstore.wire.connection.dial import DialOptions, program_name
 from objstore.wire.connection.first_use import FirstUse, FromFirstUse
-from objstore.wire.connection.messages import Msg
+from objstore.wire.connection.messages import Msg, UserSubscription
 from objstore.wire.connection.requests import INBOX_PREFIX, Inbox, check_size
 from objstore.wire.connection.servers import DEFAULT_URL, Server, ServerPool, parse_servers
 from objstore.wire.connection.session import Session
@@ -146,7 +144,7 @@ class Connection(Uncopied, NATSClient):
             keepalive=socket_keepalive,
         )
         self._callbacks: CallbackThread[Msg] = CallbackThread()
-        self._user_subscriptions: dict[int, _UserSubscription] = {}
+        self._user_subscriptions: dict[int, UserSubscription] = {}
         self._first_use = FirstUse(self.timeout, self.reconnect_timeout)
         forks.register(self)
 
@@ -380,7 +378,7 @@ class Connection(Uncopied, NATSClient):
 
         def prepare(wire: Subscription) -> None:
             subscription.sid = wire.sid
-            self._user_subscriptions[wire.sid] = _UserSubscription(subscription, wire, before)
+            self._user_subscriptions[wire.sid] = UserSubscription(subscription, wire, before)
 
         return self.session.subscribe(
             self._vhost(subscription.subject),
@@ -457,20 +455,6 @@ class Connection(Uncopied, NATSClient):
             header=encode_headers(headers) if headers else b"",
         )
         return Msg(message, self._vhost_name)
-
-
-class _UserSubscription(msgspec.Struct, frozen=True):
-    """A subscription with a callback.
-
-    Attributes:
-        public: what the user has of it.
-        wire: what the session has.
-        before: how many messages had come before the session began to count.
-    """
-
-    public: NATSSubscription
-    wire: Subscription
-    before: int
 
 
 def _observer(on_event: Callable[[Event], object]) -> Observer:

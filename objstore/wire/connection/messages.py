@@ -1,11 +1,14 @@
-"""Messages as users of a connection see them."""
+"""Messages, and subscriptions with a callback, as users of a connection see them."""
 
 from __future__ import annotations
 
-from objstore.pynats2_compat import NATSMessage
-from objstore.wire.codec.protocol import Message, parse_headers
+import msgspec
 
-__all__ = ["Msg"]
+from objstore.pynats2_compat import NATSMessage, NATSSubscription
+from objstore.wire.codec.protocol import Message, parse_headers
+from objstore.wire.connection.subscriptions import Subscription
+
+__all__ = ["Msg", "UserSubscription"]
 
 
 class Msg(NATSMessage):
@@ -31,3 +34,17 @@ class Msg(NATSMessage):
     def headers(self) -> dict[str, list[str]]:
         """The values of each header, in order; empty without headers."""
         return parse_headers(self._header)[2] if self._header else {}
+
+
+class UserSubscription(msgspec.Struct, frozen=True):
+    """A subscription with a callback.
+
+    Attributes:
+        public: what the user has of it.
+        wire: what the session has.
+        before: how many messages had come before the session began to count.
+    """
+
+    public: NATSSubscription
+    wire: Subscription
+    before: int
