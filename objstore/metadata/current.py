@@ -22,7 +22,7 @@ from objstore.errors import (
     about,
     is_transient,
 )
-from objstore.metadata.records import Records
+from objstore.metadata.records import PendingElsewhere, Records
 from objstore.model.objects import ObjectInfo, Unreadable, is_free, meta_subject, unreadable
 from objstore.model.record_json import parse_stored
 from objstore.wire.jetstream.access import PendingRead
@@ -147,11 +147,12 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
         RequestTimeoutError, ConnectionLostError: no answer.
     """
     elsewhere = None
-    info = _read_place(records, name)
-    # Only then: a name with a record under its own subject hides whatever older clients stored
-    # elsewhere.
-    if info is None or info.deleted:
-        elsewhere = records.find_elsewhere(name, 0 if info is None else info.revision)
+    with contextlib.closing(PendingElsewhere(records, name)) as pending:
+        info = _read_place(records, name, pending)
+        # Only then: a name with a record under its own subject hides whatever older clients stored
+        # elsewhere.
+        if info is None or info.deleted:
+            elsewhere = pending.result(0 if info is None else info.revision)
     if check is not None:
         # Before the move, so that a refused write changes nothing.
         check(info if elsewhere is None else elsewhere[1])
@@ -217,10 +218,12 @@ def own_record(records: Records, name: str) -> ObjectInfo | None:
         return _unread(records, name, error)
 
 
-def _read_place(records: Records, name: str) -> ObjectInfo | None:
+def _read_place(
+    records: Records, name: str, elsewhere: PendingElsewhere | None = None
+) -> ObjectInfo | None:
     """Read the record under the name's own subject; move another name's out of there."""
     try:
-        info = records.read_own(name)
+        info = records.read_own(name, elsewhere=elsewhere)
     except ObjectCorruptError as error:
         return _unread(records, name, error)
     return info if info is None or info.name == name else _move_out(records, name, info)

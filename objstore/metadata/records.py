@@ -102,7 +102,7 @@ class Records:
         """
         elsewhere = PendingElsewhere(self, name)
         try:
-            info = self._read_own(name, fresh, elsewhere)
+            info = self.read_own(name, fresh=fresh, elsewhere=elsewhere)
             if info is not None and info.name != name:
                 info = None  # of a name that an older client stored under this one's subject
             if info is None or info.deleted:
@@ -128,7 +128,9 @@ class Records:
         """
         return PendingElsewhere(self, name).result(after)
 
-    def read_own(self, name: str, *, fresh: bool = False) -> ObjectInfo | None:
+    def read_own(
+        self, name: str, *, fresh: bool = False, elsewhere: PendingElsewhere | None = None
+    ) -> ObjectInfo | None:
         """Return the last record under a name's own subject, tombstones included; None: none.
 
         From the leader, unless any server will do or there is but one. A direct get is the
@@ -139,6 +141,7 @@ class Records:
         Arguments:
             name: of the object.
             fresh: ask the leader, whatever else was chosen.
+            elsewhere: asked along with the leader, where a direct get found none; None: not.
 
         Raises:
             InvalidNameError: the name cannot be one.
@@ -146,12 +149,6 @@ class Records:
             ObjectCorruptError: the record is malformed.
             RequestTimeoutError, ConnectionLostError: no answer.
         """
-        return self._read_own(name, fresh, None)
-
-    def _read_own(
-        self, name: str, fresh: bool, elsewhere: PendingElsewhere | None
-    ) -> ObjectInfo | None:
-        """Read as :meth:`read_own`; where there seems to be none, ask elsewhere meanwhile."""
         subject, access = meta_subject(self.bucket, name), self.access
         try:
             stored, is_newest = None, False
@@ -164,8 +161,8 @@ class Records:
                     is_newest = self._eventual or is_of_leader or self._has_no_other_way
                 except NoRespondersError:
                     stored, is_newest = self._last_without_direct(subject), True
-            if stored is None and elsewhere is not None:
-                elsewhere.ask()
+                if stored is None and elsewhere is not None:
+                    elsewhere.ask()
             if not is_newest:
                 stored = access.last(subject, leader=True)
             return None if stored is None else parse_stored(stored, self.bucket)

@@ -24,8 +24,11 @@ from objstore import (
     ObjectStore,
     RevisionMismatchError,
 )
+from objstore.metadata.records import PendingElsewhere
 from objstore.model.objects import encode_digest, meta_subject
 from objstore.model.spellings import other_subjects
+from objstore.wire.jetstream.access import Access
+from objstore.wire.jetstream.answers import StoredMessage
 from tests.support.streams import api, chunk_counts, orphans, subjects
 from tests.support.waiting import PATIENCE, eventually
 
@@ -573,3 +576,34 @@ def test_a_whole_bucket_of_an_older_client(
     for name in names[:10]:
         assert store.delete(name) is True
     assert sorted(info.name for info in store) == names[10:]
+
+
+def test_what_a_look_at_a_name_asks_for(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older spellings only of an absent name, and along with the leader's proof that it is."""
+    asked: list[str] = []
+    last, ask = Access.last, PendingElsewhere.ask
+
+    def noted_last(self: Access, subject: str, *, leader: bool) -> StoredMessage | None:
+        asked.append("leader" if leader else "any")
+        return last(self, subject, leader=leader)
+
+    def noted_ask(self: PendingElsewhere) -> None:
+        asked.append("elsewhere")
+        ask(self)
+
+    def asked_for(name: str) -> list[str]:
+        asked.clear()
+        assert (name in store) == (name == "there")
+        return asked.copy()
+
+    store.put("there", b"x")
+    monkeypatch.setattr(Access, "last", noted_last)
+    monkeypatch.setattr(PendingElsewhere, "ask", noted_ask)
+    assert asked_for("there") == ["any"]
+    assert asked_for("absent") == ["any", "elsewhere", "leader"]
+    # In a cluster nobody knows before the leader has answered.
+    monkeypatch.setattr(store._handle.jetstream.connection.session, "is_clustered", True)
+    assert asked_for("there") == ["leader"]
+    assert asked_for("absent") == ["leader", "elsewhere"]
