@@ -155,7 +155,7 @@ class Payload:
             except urllib3.exceptions.DecodeError as error:  # as requests itself says it
                 raise requests.exceptions.ContentDecodingError(error) from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                self._go_on(error)
+                self._resume(error)
                 continue
             if self._known and data:
                 known = min(self._known, len(data))
@@ -165,7 +165,7 @@ class Payload:
                     continue
             # An end before the announced one is no end, though no error was raised.
             if not data and (self._known or (self.len is not None and self._place < self.len)):
-                self._go_on(None)
+                self._resume(None)
                 continue
             self._place += len(data)
             self._check_size(self._place)
@@ -178,7 +178,7 @@ class Payload:
                 f"the source has {size:,} bytes or more, and max_size is {limit:,}", limit=limit
             )
 
-    def _go_on(self, cause: Exception | None) -> None:
+    def _resume(self, cause: Exception | None) -> None:
         """Ask for what is left, after it broke off."""
         self._response.close()
         size = "all" if self.len is None else f"the {self.len:,} bytes"

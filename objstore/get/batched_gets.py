@@ -113,7 +113,7 @@ class BatchedGets:
         records: the bucket.
         info: the object, of more than one chunk.
         layout: what is known of its chunks' places.
-        landing: where they shall be received; None: anywhere.
+        buffer: where they shall be received; None: anywhere.
 
     Attributes:
         index: the number of the chunk that comes next.
@@ -127,14 +127,14 @@ class BatchedGets:
         records: Records,
         info: ObjectInfo,
         layout: Layout,
-        landing: WholeObjectBuffer | None = None,
+        buffer: WholeObjectBuffer | None = None,
     ) -> None:
         self._records = records
         self._jetstream = records.jetstream
         self._access = records.access
         self._info = info
         self._layout = layout
-        self._place = None if landing is None else landing.place
+        self._place = None if buffer is None else buffer.place
         self._subject = chunk_subject(records.bucket, info.nuid)
         self._pending_includes_self = self._jetstream.pending_includes_self
         self._batches: deque[_Batch] = deque()

@@ -35,10 +35,10 @@ class Chunks:
     Arguments:
         records: the bucket that it is in.
         info: its metadata; not a link; of more than one chunk.
-        lands: all of it is wanted, in one piece of memory.
+        whole: all of it is wanted, in one piece of memory.
 
     Attributes:
-        landing: the memory for all of it, if it can be had; it must be told of each chunk.
+        buffer: the memory for all of it, if it can be had; it must be told of each chunk.
         layout: what is known of the chunks' places; it grows.
         full: how many chunks are under way when all is read.
 
@@ -46,15 +46,15 @@ class Chunks:
         ObjectCorruptError: the metadata do not say where the chunks are.
     """
 
-    def __init__(self, records: Records, info: ObjectInfo, *, lands: bool = False) -> None:
+    def __init__(self, records: Records, info: ObjectInfo, *, whole: bool = False) -> None:
         _check_nuid(info)
         self._records = records
         self._info = info
         self.layout = Layout(info.size, info.chunks, info.options.chunk_size, info.revision)
-        self.landing: WholeObjectBuffer | None = None
+        self.buffer: WholeObjectBuffer | None = None
         # Only numbered answers say which chunk comes, before its bytes are received.
-        if lands and records.access.numbered and WholeObjectBuffer.can_hold(self.layout):
-            self.landing = WholeObjectBuffer(self.layout, records.jetstream.pending_includes_self)
+        if whole and records.access.numbered and WholeObjectBuffer.can_hold(self.layout):
+            self.buffer = WholeObjectBuffer(self.layout, records.jetstream.pending_includes_self)
         # Two at least, however large: the next chunk travels while the last one is used.
         self.full = max(2, MOST // self.layout.typical)
         # Made at the first use, since a bucket's way of reading may be learned in between.
@@ -145,7 +145,7 @@ class Chunks:
         # Never back to batches: what a bucket or a user's rights do not give is learned once.
         if road is None or (isinstance(road, BatchedGets) and not numbered):
             what = self._records, self._info, self.layout
-            road = self._road = BatchedGets(*what, self.landing) if numbered else SingleGets(*what)
+            road = self._road = BatchedGets(*what, self.buffer) if numbered else SingleGets(*what)
             road.seek(self._index)
         return road
 

@@ -51,18 +51,18 @@ class ReadAhead:
     Arguments:
         records: the bucket that it is in.
         info: its metadata; not a link; of more than one chunk.
-        lands: see :class:`~objstore.get.chunks.Chunks`.
+        whole: see :class:`~objstore.get.chunks.Chunks`.
 
     Attributes:
-        landing: the memory for the whole object, if it can be had; see there.
+        buffer: the memory for the whole object, if it can be had; see there.
 
     Memory: what is under way (8 MiB), and :data:`KEPT_BYTES`.
     """
 
-    def __init__(self, records: Records, info: ObjectInfo, *, lands: bool = False) -> None:
+    def __init__(self, records: Records, info: ObjectInfo, *, whole: bool = False) -> None:
         self._info = info
-        self._chunks = Chunks(records, info, lands=lands)
-        self.landing = self._chunks.landing
+        self._chunks = Chunks(records, info, whole=whole)
+        self.buffer = self._chunks.buffer
         self._layout = self._chunks.layout
         self._kept: OrderedDict[int, Piece] = OrderedDict()
         self._kept_bytes = 0

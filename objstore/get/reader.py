@@ -255,7 +255,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
 
     def _read_now(self, size: int | None) -> bytes:
         wanted = self._wanted(size)
-        landing = self._land(wanted)
+        whole = self._whole_buffer(wanted)
         if not wanted or not self._fill(wanted):
             return b""
         if wanted <= self._chunk_end - self._position:
@@ -265,27 +265,27 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         buffer = io.BytesIO()
         while wanted and self._fill(wanted):
             piece = self._view(wanted)
-            if landing is not None and not landing.take(self._number, self._position, piece):
-                buffer.write(landing.first(self._position))
-                landing = None
-            if landing is None:
+            if whole is not None and not whole.take(self._number, self._position, piece):
+                buffer.write(whole.first(self._position))
+                whole = None
+            if whole is None:
                 buffer.write(piece)
             wanted -= len(piece)
             self._advance(len(piece))
             del piece
-        if landing is None:
+        if whole is None:
             return buffer.getvalue()
         self._drop()  # who looks at the memory keeps it from being given away
-        return landing.content()
+        return whole.content()
 
-    def _land(self, wanted: int) -> WholeObjectBuffer | None:
+    def _whole_buffer(self, wanted: int) -> WholeObjectBuffer | None:
         """Return memory for the whole object, if all of it is read now and nothing was before."""
         info = self.info
         if self._ahead is not None or info.chunks < 2 or wanted != info.size:
             return None
-        self._ahead = ReadAhead(self._records, info, lands=True)
-        landing, self._ahead.landing = self._ahead.landing, None  # once only
-        return landing
+        self._ahead = ReadAhead(self._records, info, whole=True)
+        whole, self._ahead.buffer = self._ahead.buffer, None  # once only
+        return whole
 
     def read1(self, size: int | None = -1, /) -> bytes:
         """Read what is there without asking for more: at most one chunk."""

@@ -218,7 +218,7 @@ class _Attempts:
 
     def after(self, failed: ObjStoreError) -> tuple[ObjectInfo, ObjectInfo | None]:
         """Go on until an attempt is stored; raises as :func:`commit`."""
-        outcome, before = self._judge(failed), Before.NOTHING
+        outcome, before = self._classify(failed), Before.NOTHING
         while True:
             found = self._look(outcome)
             step = DECISIONS[outcome, found][before]
@@ -238,10 +238,10 @@ class _Attempts:
             pending = self._records.start_publish(self._info, revision_of(self._current))
             self._stored = _as_stored(self._records, self._info, pending.result())
         except ObjStoreError as error:
-            return self._judge(error)
+            return self._classify(error)
         return Outcome.STORED
 
-    def _judge(self, error: ObjStoreError) -> Outcome:
+    def _classify(self, error: ObjStoreError) -> Outcome:
         """Name an attempt's outcome, and take note of it for the next attempt.
 
         Raises:

@@ -28,7 +28,7 @@ class ScriptedChunks:
 
     def __init__(self, chunks: Sequence[bytes], layout: Layout, full: int) -> None:
         self.log: list[tuple[Any, ...]] = []
-        self.layout, self.full, self.landing = layout, full, None
+        self.layout, self.full, self.buffer = layout, full, None
         self.index = self.asked = 0
         self._chunks = chunks
 
