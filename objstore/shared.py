@@ -113,6 +113,7 @@ class _SharedClients:
 def _key(servers: str | Sequence[str] | None, options: dict[str, Any]) -> object:
     """Make what tells one client from another: the servers, the options and the environment."""
     several = tuple(servers) if isinstance(servers, (list, tuple)) else servers
+    # What connect() reads: with other variables it is another server, or another login.
     environment = sorted(item for item in os.environ.items() if item[0].startswith("NATS_"))
     given = tuple((name, _identity(options[name])) for name in sorted(options))
     return (_identity(several), tuple(environment), given)

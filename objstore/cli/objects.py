@@ -95,6 +95,7 @@ def put(
     create = create or settings.embedded is not None
     title = next(iter(planned)) if len(planned) == 1 else ""
     with settings.bucket(place.bucket, create=create) as store, settings.bar(title) as bar:
+        # Once, before the first is sent: for the bar, and for what goes together.
         sizes = {name: _size_of(file) for name, file in planned.items()}
         if len(planned) > 1:
             bar.expect(len(planned), sum(sizes.values()))

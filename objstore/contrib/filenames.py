@@ -91,6 +91,7 @@ def plain_name(filename: str) -> str:
         At most 255 bytes of UTF-8, without slashes, control characters and marks that turn the
         direction of writing; ``""`` where nothing is left, or only dots.
     """
+    # Lone surrogates become question marks: no header can carry them.
     name = re.split(r"[/\\]", filename)[-1].encode("utf-8", "replace").decode()
     name = _BIDI.sub("", name)
     name = "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Zl", "Zp")).strip()
@@ -98,6 +99,8 @@ def plain_name(filename: str) -> str:
         return ""
     stem, dot, suffix = name.rpartition(".")
     if not stem or len(suffix.encode()) > 32:
+        # What is so long behind a dot is no suffix, but the rest of a sentence.
         stem, dot, suffix = name, "", ""
     room = _LONGEST - len((dot + suffix).encode())
+    # Cut by bytes, and not within a character.
     return stem.encode()[:room].decode("utf-8", "ignore") + dot + suffix

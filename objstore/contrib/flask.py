@@ -269,6 +269,7 @@ def _open_form(request: Request, file_field: str) -> tuple[Upload, Iterator[byte
             return upload, _data(events)
         if isinstance(event, Field):
             value = b""
+            # Counted as it comes: these fields are all of a form that is held in memory.
             for data in _data(events):
                 value += data
                 if len(value) > room:

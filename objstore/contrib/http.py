@@ -232,6 +232,7 @@ class _Watched:
         self, result: objstore.ObjectResult, progress: Callable[[int, int | None], object]
     ) -> None:
         self.len = result.len
+        # By these requests goes back to the beginning, where a redirect asks for it.
         self.tell, self.seek = result.tell, result.seek
         self._result, self._progress = result, progress
 

@@ -193,5 +193,6 @@ def _type_of(error: BaseException | None) -> Attributes:
     if error is None:
         return {}
     kind = type(error)
+    # As the conventions have it: a builtin by its name alone, others with their module.
     where = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return {"error.type": f"{where}{kind.__qualname__}"}

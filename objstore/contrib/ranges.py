@@ -147,6 +147,7 @@ class _Resource:
     def without_body(self, status: int) -> Answer:
         """Make the answer to a condition that is false."""
         if status == 304:
+            # The ETag alone, or where there is none the date (section 15.4.5).
             return Answer(status, tuple(self._validators()[:1]))
         return Answer(status, (("Content-Length", "0"), *self._validators()))
 

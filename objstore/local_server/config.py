@@ -20,6 +20,7 @@ _AUTH_KEY = re.compile(
 )
 _COMMENT = r"(?: \# .* | // .* )"
 _QUOTED = r""" (?: " (?: \\. | [^"\\] )* " | ' [^']* ' | \( [^)]* \) ) """
+# The outermost level alone: all of the format only nats-server itself reads.
 _ENTRY = re.compile(
     rf""" (?: [\s,;{{}}] | {_COMMENT} )*  # the outermost braces, as of JSON, mean nothing
     (?P<key> {_QUOTED} | [^\s:={{}}\[\]]+ ) \s* [:=]? \s*

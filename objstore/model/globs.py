@@ -39,6 +39,7 @@ def pattern(glob: str) -> re.Pattern[str]:
         parts.append(part)
         at += width
     try:
+        # DOTALL: a name may hold line breaks, which ** fits, too.
         return re.compile("".join(parts), re.DOTALL)
     except re.error as error:
         raise InvalidOptionError(f"{glob!r} is no pattern: {error}") from None

@@ -30,6 +30,7 @@ def upload_file(
     # None is an answer, too: no media type, whatever the name suggests.
     if "mime" not in put_options:
         put_options["mime"] = guess_mime(file.name)
+    # Else a file that changes while it is read would be stored as neither version.
     with open_steady(file) as payload:
         name = file.name if name is None else name
         return one_object.put(handle.records, name, payload, **put_options)

@@ -25,6 +25,7 @@ def copy_dir(
     handle: BucketHandle, prefix: str, into: BucketHandle, new_prefix: str, options: FolderOptions
 ) -> FolderReport:
     """Copy all objects below a prefix that differ from what is there, and what describes them."""
+    # The globs hold for both sides: what is excluded is not deleted either.
     job, there = Job(prefix, options), Job(new_prefix, options)
     if handle.name == into.name and _overlap(job.start, there.start):
         raise InvalidOptionError(f"{prefix!r} and {new_prefix!r} of one bucket are in each other")

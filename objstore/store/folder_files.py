@@ -130,7 +130,7 @@ def look_at(path: str | Path) -> LocalFile | None:
 
 
 def file_of(path: str, state: os.stat_result) -> LocalFile | None:
-    """What a state says of a regular file; None: it is none."""
+    """Return what a state says of a regular file; None: it is none."""
     if not stat.S_ISREG(state.st_mode):
         return None  # (to open a pipe would take until somebody writes to it)
     return LocalFile(path, state.st_size, state.st_mtime_ns, state.st_mode & 0o777)

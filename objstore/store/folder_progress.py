@@ -87,6 +87,7 @@ class FolderProgress:
         """Note that an object is where it belongs."""
         with self._lock:
             self._done += 1
+            # Within the lock, so that one thread at a time calls it.
             if self._on_file is not None:
                 self._on_file(name, self._done, self._count)
 

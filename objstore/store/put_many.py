@@ -154,6 +154,7 @@ def _start(
                 put.send(chunk)
         under_way.send_some()
     except Exception:
+        # This one alone: those before it are stored, and count.
         under_way.drop_last()
         put.abort()
         raise

@@ -87,6 +87,7 @@ def get(
         return None
     if observer is None:
         return _open(*found, start, end, progress)
+    # Imported here: most programs have no observer.
     from objstore.get.observed import observed_result
 
     opening = partial(observed_result, observer=observer, begun=begun)
@@ -173,6 +174,7 @@ def _open(
     opening: Callable[..., ObjectResult] = ObjectResult,
 ) -> ObjectResult:
     """Open a part of an object for reading."""
+    # Python's own rule for bounds: negative ones count from the end.
     first, last, _ = slice(start, end).indices(info.size)
     bar = start_progress(progress, info.name, max(0, last - first))
     return opening(records, info, bar, first, last)

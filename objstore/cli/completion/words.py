@@ -114,6 +114,7 @@ def _level(store: ObjectStore, begun: str) -> list[str]:
     """Find folders and objects of one level; none, if it takes too long to find them all."""
     latest = time.monotonic() + _PATIENCE
     found = set()
+    # By list, which gives what comes as it comes: scan reads all records before it answers.
     for info in store.list(prefix=begun or None):
         end = info.name.find("/", len(begun))
         found.add(info.name if end < 0 else info.name[: end + 1])

@@ -78,6 +78,7 @@ _KEY = "objstore.words"
 
 def remember(ctx: click.Context, words: Sequence[str]) -> None:
     """Keep the words of the line, for hints."""
+    # In the root's meta: a command's own context sees the words behind it alone.
     ctx.find_root().meta[_KEY] = list(words)
 
 

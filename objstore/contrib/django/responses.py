@@ -57,6 +57,7 @@ def object_response(
     Source: RFC 9110; RFC 6266.
     """
     if isinstance(store, ObjectStorage):
+        # A file's name in the storage, which has its own folder of the bucket.
         name = store.object_name(name)
         store = store.store
     served = serve(

@@ -201,6 +201,7 @@ class ObjectStorage(Storage):
         """Return a name that no file has, or, with ``file_overwrite``, this one, cut to fit."""
         if not self.file_overwrite:
             return str(super().get_available_name(name, max_length))
+        # The checks that Django's own makes on its way to another name.
         path = str(name).replace("\\", "/")
         folder, file = posixpath.split(path)
         if ".." in folder.split("/"):

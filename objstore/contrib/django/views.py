@@ -89,4 +89,5 @@ def serve_file(request: HttpRequest, alias: str, name: str, **options: Any) -> H
     except UNAVAILABLE as error:
         return unavailable(error)
     except (objstore.ObjectNotFoundError, objstore.InvalidNameError, objstore.LinkError):
+        # To who asks, a name that no file can have is one that no file has.
         raise Http404(f"there is no file {name!r}") from None

@@ -59,6 +59,7 @@ class ChangedBuckets(ListedBuckets):
         if not exist_ok and self.exists(path):
             raise FileExistsError(errno.EEXIST, "it exists already", self._strip_protocol(path))
         if self._strip_protocol(path):
+            # A bucket that is there; of a folder in one mkdir says nothing.
             with contextlib.suppress(FileExistsError):
                 self.mkdir(path)
 

@@ -246,6 +246,7 @@ class CompressedFile(_WholeOrNothing, io.BufferedIOBase):
         if self.closed:
             return
         try:
+            # In this order: what the compressor still has goes into the file.
             self._compressor.close()
             self._file.close()
         except BaseException:

@@ -336,6 +336,7 @@ class ObjectFileSystem(ChangedBuckets):
         if os.path.isdir(lpath):
             self.makedirs(rpath, exist_ok=True)
         elif self._intrans:
+            # fsspec's own writes into an opened file, which the transaction holds back.
             super().put_file(lpath, rpath, callback, mode, **kwargs)
         else:
             store, name = self._object(rpath)

@@ -339,6 +339,7 @@ class ListedBuckets(AbstractFileSystem):
     def checksum(self, path: Any) -> int:
         """Return a number that is the same as long as the object's bytes are."""
         entry = self._file_info(path)
+        # Of another client's object without a digest the revision has to do.
         return int(tokenize(entry["digest"] or entry["revision"], entry["size"]), 16)
 
     def ukey(self, path: Any) -> str:
