@@ -255,7 +255,7 @@ with ScriptedServer(silent) as server:  # it no longer answers: another connecti
         assert "no longer answers" in str(connection.session._lost)
 
 with ScriptedServer(silent) as server:  # it reads nothing
-    with connected(server.url, timeout=1.0, reconnect_timeout=0.3) as connection:
+    with connected(server.url, timeout=2.0, reconnect_timeout=0.3) as connection:
         error = raised_by(lambda: connection.publish("x", payload=bytes(1 << 26)))
         assert "stopped reading" in str(error), error
 """

@@ -191,6 +191,14 @@ class Worker(Reader):
         self._chance = random.Random(f"{seed} {process}")
         self._numbers = itertools.count()
 
+    def begin(self) -> None:
+        """Do once, while nothing fails, what a slow machine's chances might not come to."""
+        store, name = self._stores[0], self._chance.choice(NAMES)
+        self._put(store, name, 3_000)
+        self._update(store, name)
+        self.get(store, name)
+        self._delete(store, name)
+
     def run(self, stopping: threading.Event) -> None:
         """Work until told to stop."""
         acts = {
@@ -254,10 +262,10 @@ class Worker(Reader):
         chosen = name or self._chance.choice(NAMES)
         self._write("delete", store, chosen, "", lambda: store.delete(chosen))
 
-    def _update(self, store: ObjectStore) -> None:
-        name = self._chance.choice(NAMES)
+    def _update(self, store: ObjectStore, name: str | None = None) -> None:
+        chosen = name or self._chance.choice(NAMES)
         tag = f"{self._process}.{next(self._numbers)}.tag"
-        self._write("update", store, name, tag, lambda: store.update(name, description=tag))
+        self._write("update", store, chosen, tag, lambda: store.update(chosen, description=tag))
 
     def _get(self, store: ObjectStore) -> None:
         self.get(store, self._chance.choice(NAMES))
@@ -304,6 +312,7 @@ def work(client: Client, orders: Orders, record: Callable[[Operation], object]) 
     threads = []
     for number in range(THREADS):
         worker = Worker(f"{orders.process}.{number}", record, stores, orders.seed)
+        worker.begin()
         threads.append(threading.Thread(target=worker.run, args=(stopping,), daemon=True))
         threads[-1].start()
     print("ready", flush=True)  # noqa: T201 - to the process that started this one

@@ -29,6 +29,12 @@ def when_ready(server):
         file.write(str(server.LISTENERS[0].sock.getsockname()[1]))
 """
 
+#: Those of the project, but for a hash of passwords that takes no time.
+SETTINGS = """
+from mysite.settings import *
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+"""
 
 PREPARE = """
 import django
@@ -52,9 +58,10 @@ class Site:
             **os.environ,
             "NATS_URL": url,
             "DATABASE": str(folder / "db.sqlite3"),
-            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(Path(__file__).parents[3])]),
-            "DJANGO_SETTINGS_MODULE": "mysite.settings",
+            "PYTHONPATH": os.pathsep.join(map(str, (folder, PROJECT, Path(__file__).parents[3]))),
+            "DJANGO_SETTINGS_MODULE": "quick_settings",
         }
+        (folder / "quick_settings.py").write_text(SETTINGS)
         self.folder = folder
         self.address = ""
 
