@@ -574,14 +574,15 @@ def test_get_many_across_a_lost_connection(
 @pytest.mark.needs_server("2.11")
 def test_an_object_expires(store: ObjectStore, shared_client: Client) -> None:
     """Its chunks go some seconds later, for they were stored before; others stay."""
+    store.put("y", CONTENT, ttl=3600, chunk_size=1000)
+    assert store.read_bytes("y") == CONTENT
     info = store.put("x", CONTENT, ttl=1, chunk_size=1000)
-    store.put("y", b"1")
     assert info.ttl == timedelta(seconds=1)
-    assert store.read_bytes("x") == CONTENT
     eventually(lambda: "x" not in store)
     assert store.get("x") is None
     assert [each.name for each in store] == ["y"]
-    assert store.collect_garbage(min_age=0).nuids == (info.nuid,)
+    assert {*store.collect_garbage(min_age=0).nuids} <= {info.nuid}
+    assert orphans(shared_client, store) == set()
     assert store.put("x", b"again").ttl is None
     assert store.read_bytes("x") == b"again"
 
@@ -621,19 +622,18 @@ def _ttl_header(client: Client, store: ObjectStore, subject: str) -> int:
 @pytest.mark.needs_server("2.11")
 def test_an_update_does_not_prolong_a_life(store: ObjectStore) -> None:
     """What is left after the update is less than what was given."""
-    store.put("x", b"1", ttl=3)
+    store.put("x", b"1", ttl=3600)
     first = store.info("x")
     assert first is not None
     assert first.mtime is not None
-    end = first.mtime + timedelta(seconds=3)
-    eventually(lambda: time.time() > end.timestamp() - 1.5)
+    later = first.mtime + timedelta(seconds=2)
+    eventually(lambda: time.time() > later.timestamp())
     store.update("x", description="d")
     info = store.info("x")
     assert info is not None
-    assert info.mtime is not None
     assert info.ttl is not None
-    assert info.ttl < timedelta(seconds=3)
-    assert info.mtime + info.ttl < end + timedelta(seconds=1.1)  # the server counts in seconds
+    assert info.ttl < timedelta(seconds=3600 - 1)  # the server counts in whole seconds
+    assert info.ttl > timedelta(seconds=3600) / 2
 
 
 @pytest.mark.parametrize("ttl", [0, 0.5, -1, "1h", True, float("nan"), float("inf"), [1]], ids=repr)

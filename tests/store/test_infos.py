@@ -28,6 +28,7 @@ from objstore import (
     ObjectStore,
 )
 from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 EVERYTHING: dict[str, Any] = {
     "description": "d",
@@ -217,8 +218,7 @@ def test_the_time_without_a_connection(server: LocalServer) -> None:
             closed, lost, forgotten = (store.put("x", b"1") for _ in range(3))
             proxy.refusing = True
             proxy.sever()
-            while client.connection.is_connected:
-                time.sleep(0.01)
+            eventually(lambda: not client.connection.is_connected)
             assert lost.mtime is not None
         assert closed.mtime is not None
         del store, client
