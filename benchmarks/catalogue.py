@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.kinds.costs import costs, memory
 from benchmarks.kinds.folders import folders
 from benchmarks.kinds.listing import listing
-from benchmarks.kinds.race import endurance, large, limit, small, wire
+from benchmarks.kinds.race import endurance, large, limit, small, tls, wire
 from benchmarks.kinds.seek import seek
 from benchmarks.kinds.stages import stages
 from benchmarks.kinds.sync import sync
@@ -38,11 +38,12 @@ class Kind:
 
 KINDS = {
     "large": Kind("16 MiB objects, beside other clients", large, (60, 8)),
+    "tls": Kind("The same over TLS", tls, (60, 10)),
     "limit": Kind("Large objects, beside a plain socket", limit, (60, 10)),
     "small": Kind("1 KiB objects, beside other clients", small, (40, 10)),
     "listing": Kind("Listing", listing, (60, 5)),
     "folders": Kind("Folders, parts and deletes", folders, (90, 10)),
-    "sync": Kind("Whole folders of small files", sync, (300, 20)),
+    "sync": Kind("Whole folders of small files", sync, (400, 20)),
     "sizes": Kind("By object size", by_object_size, (120, 5)),
     "memory": Kind("Peak memory", memory, (30, 5)),
     "threads": Kind("Threads on one client", threads, (90, 8)),

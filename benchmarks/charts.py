@@ -241,6 +241,7 @@ def _draw_promises(report: Report) -> Canvas:
 
 CHARTS: dict[str, Callable[[list[Figure]], Canvas]] = {
     "large": _by_what,
+    "tls": _by_what,
     "small": _by_what,
     "limit": _limit,
     "sizes": _sizes,

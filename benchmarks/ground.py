@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import socket
+import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import objstore
 from objstore import Client, LocalServer, ObjectStore
 
-__all__ = ["Ground", "Scale", "cluster"]
+__all__ = ["Certificates", "Ground", "Scale", "cluster"]
 
 _numbers = itertools.count(1)
 
@@ -43,25 +44,64 @@ class Scale:
         return quick if self.quick else full
 
 
+class Certificates:
+    """An authority of our own, and a server's certificate by it.
+
+    Arguments:
+        folder: for the files.
+
+    Attributes:
+        authority, server: the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import trustme  # here: one benchmark needs it
+
+        self.authority, self.server = folder / "authority.pem", folder / "server.pem"
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self.authority))
+        issued = authority.issue_cert("127.0.0.1")
+        issued.private_key_and_cert_chain_pem.write_to_path(str(self.server))
+
+
 class Ground:
     """A nats-server with its data on disk, and a client of it.
 
+    Arguments:
+        certificates: for TLS; None: in the clear.
+
     Attributes:
         server: the nats-server; its process does all the work of a run.
+        url: where clients connect to.
+        variables: of the environment of other processes that do.
         client: objstore's client of it.
         folder: for data and temporary files; removed at the end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="objstore-bench-"))
         self._ending = contextlib.ExitStack()
         self._ending.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self.server = self._ending.enter_context(LocalServer(self.folder / "data"))
-            self.client = self._ending.enter_context(objstore.connect(self.server.url))
+            self._start(certificates)
         except BaseException:
             self._ending.close()
             raise
+
+    def _start(self, certificates: Certificates | None) -> None:
+        config = context = None
+        self.variables: dict[str, str] = {}
+        if certificates is not None:
+            pem, authority = certificates.server, str(certificates.authority)
+            config = f'tls {{ cert_file: "{pem}", key_file: "{pem}" }}'
+            context = ssl.create_default_context(cafile=authority)
+            # Where OpenSSL looks, and so do all clients that build on it.
+            self.variables["SSL_CERT_FILE"] = authority
+        server = LocalServer(self.folder / "data", config=config)
+        self.server = self._ending.enter_context(server)
+        scheme = "nats" if certificates is None else "tls"
+        self.url = self.server.url.replace("nats:", f"{scheme}:")
+        self.client = self._ending.enter_context(objstore.connect(self.url, tls=context))
 
     def __enter__(self) -> Ground:
         return self

@@ -64,6 +64,7 @@ def _size(figure: Figure) -> str:
 
 LAYOUTS = {
     "large": Layout(_who, _what),
+    "tls": Layout(_who, _what),
     "limit": Layout(
         _who,
         _what,
@@ -74,7 +75,7 @@ LAYOUTS = {
     "small": Layout(_who, _what),
     "listing": Layout(lambda figure: f"{figure.setting['count']:,} objects", _what),
     "folders": Layout(_what, lambda figure: f"{figure.setting['count']:,} objects"),
-    "sync": Layout(_what, lambda figure: f"{figure.setting['count']:,} files of 1 KiB, a second"),
+    "sync": Layout(_what, lambda figure: f"{figure.setting['count']:,} files, a second"),
     "sizes": Layout(_size, lambda figure: f"{figure.what}, {figure.setting['storage']}"),
     "memory": Layout(_what, lambda figure: f"growth for {_size(figure)}"),
     "threads": Layout(

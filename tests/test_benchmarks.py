@@ -149,6 +149,18 @@ def test_a_wait_is_cut_into_stages(
     assert timeline.spent == {**expected, AFTER: 0.25}
 
 
+def test_whole_folders_and_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way of the one, both of the other; every file and byte is counted as it comes."""
+    monkeypatch.setattr("benchmarks.kinds.sync.COUNTS", (12, 12))
+    command = ["--quick", "--only", "sync", "tls", "--rounds", "1", "--no-peers"]
+    main([*command, "--results", str(tmp_path)])
+    report = Report.from_json(json.loads((tmp_path / "results.json").read_text("utf-8")))
+    assert report.skipped == ["other clients: --no-peers"]
+    ways = {each.what for each in report.of_kind("sync", count=12) if each.median > 0}
+    assert {"upload_dir", "download_dir", "copy_dir", "put_many", "get_many"} < ways
+    assert {each.what for each in report.of_kind("tls") if each.median > 0} == {"put", "get"}
+
+
 # --- the raw loop is a client of the same store
 
 

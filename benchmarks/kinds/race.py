@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pynats2
 
 import objstore
-from benchmarks.ground import MIB
+from benchmarks.ground import MIB, Certificates, Ground
 from benchmarks.peers.base import MIME, Peer, address_of
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.raw import Raw, RawSocket
@@ -20,7 +22,7 @@ from benchmarks.rounds import Contender
 from benchmarks.run import Run
 from objstore import ObjectStore
 
-__all__ = ["endurance", "large", "limit", "open_peers", "small", "wire"]
+__all__ = ["endurance", "large", "limit", "open_peers", "small", "tls", "wire"]
 
 
 def _commands(run: Run) -> dict[str, list[str]]:
@@ -53,19 +55,22 @@ def _install_node(run: Run) -> str:
 
 @contextlib.contextmanager
 def open_peers(
-    run: Run, store: ObjectStore | None = None
+    run: Run, store: ObjectStore | None = None, ground: Ground | None = None
 ) -> Iterator[list[tuple[Remote, ObjectStore]]]:
     """All who can take part, on one bucket, or each on one of its own where that is None.
+
+    They are the run's ground's, where no other is given.
 
     A bucket each is for reads: other clients make a consumer for each, and a stream has room for
     1,000. Nobody shall die of the others' consumers.
     """
     with contextlib.ExitStack() as ending:
         peers: list[tuple[Remote, ObjectStore]] = []
+        ground = ground or run.ground
         for name, command in _commands(run).items():
-            bucket = store or ending.enter_context(run.ground.bucket())
+            bucket = store or ending.enter_context(ground.bucket())
             try:
-                peer = Remote(name, command, run.ground.server.url, bucket.name)
+                peer = Remote(name, command, ground.url, bucket.name, ground.variables)
             except (RuntimeError, OSError) as error:
                 run.skip(f"{name} does not start: {type(error).__name__}: {error}")
                 continue
@@ -115,20 +120,33 @@ def large(run: Run) -> None:
     What is put goes into another bucket: the consumers that other clients leave behind for each
     get would make every put slower.
     """
+    _put_and_get(run, "large", run.ground)
+
+
+def tls(run: Run) -> None:
+    """The same over TLS."""
+    if importlib.util.find_spec("trustme") is None:
+        run.skip("tls: trustme is not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder, Ground(Certificates(Path(folder))) as ground:
+        _put_and_get(run, "tls", ground)
+
+
+def _put_and_get(run: Run, kind: str, ground: Ground) -> None:
     size = 16 * MIB
     data = run.data(size)
     with (
-        run.ground.bucket() as written,
-        run.ground.bucket() as read,
-        open_peers(run, written) as writers,
-        open_peers(run, read) as readers,
+        ground.bucket() as written,
+        ground.bucket() as read,
+        open_peers(run, written, ground) as writers,
+        open_peers(run, read, ground) as readers,
     ):
         read.put("object", data, mime=MIME, chunk_size=128 << 10)
         puts = {peer.name: _putting(peer, written, data) for peer, _ in writers}
         gets = {peer.name: _getting(peer, ["object"], size) for peer, _ in readers}
         run.alternate([*puts.values(), *gets.values()])
-    _note(run, "large", "put", "MB/s", size / 1e6, puts, size=size)
-    _note(run, "large", "get", "MB/s", size / 1e6, gets, size=size)
+    _note(run, kind, "put", "MB/s", size / 1e6, puts, size=size)
+    _note(run, kind, "get", "MB/s", size / 1e6, gets, size=size)
 
 
 def limit(run: Run) -> None:

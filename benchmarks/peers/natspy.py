@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats
 from nats.js.api import ObjectMeta
@@ -21,8 +22,9 @@ class NatsPy(AsyncPeer):
     def __init__(self, url: str, bucket: str) -> None:
         super().__init__()
         host, port, token = address_of(url)
+        scheme = urlsplit(url).scheme
         self._client: Any = self.run(
-            nats.connect(f"nats://{host}:{port}", token=token, allow_reconnect=False)
+            nats.connect(f"{scheme}://{host}:{port}", token=token, allow_reconnect=False)
         )
         self._store: Any = self.run(self._client.jetstream().object_store(bucket))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import natsrpy
 
@@ -21,7 +22,9 @@ class Natsrpy(AsyncPeer):
     def __init__(self, url: str, bucket: str) -> None:
         super().__init__()
         host, port, token = address_of(url)
-        self._client: Any = natsrpy.Nats(addrs=[f"nats://{host}:{port}"], token=token)
+        self._client: Any = natsrpy.Nats(
+            addrs=[f"{urlsplit(url).scheme}://{host}:{port}"], token=token
+        )
         self._store: Any = self.run(self._open(bucket))
 
     async def _open(self, bucket: str) -> Any:

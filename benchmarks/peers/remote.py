@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class Remote:
         name: of the client.
         command: what starts it.
         url, bucket: where.
+        variables: of its environment, beside those of this process.
 
     Raises:
         RuntimeError: it says that it cannot start.
@@ -70,13 +71,15 @@ class Remote:
         TimeoutError: it does not answer.
     """
 
-    def __init__(self, name: str, command: list[str], url: str, bucket: str) -> None:
+    def __init__(
+        self, name: str, command: list[str], url: str, bucket: str, variables: Mapping[str, str]
+    ) -> None:
         self.name = name
         host, port, token = address_of(url)
         self._files: dict[int, tuple[bytes, str]] = {}  # by id, as long as the bytes are kept
         self._folder = tempfile.TemporaryDirectory(prefix="objstore-bench-")
         self._errors = Path(self._folder.name) / "stderr"
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 command,
@@ -84,7 +87,7 @@ class Remote:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=variables,
+                env={**os.environ, **variables, **paths},
             )
         try:
             self.ask("open", url=url, servers=f"{host}:{port}", token=token, bucket=bucket)
