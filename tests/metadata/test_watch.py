@@ -1042,6 +1042,7 @@ def test_reply_subjects(reply: str) -> None:
         "$JS.ACK.OBJ_b.name.1.42.7.17",
         "$JS.ACK.x.OBJ_b.name.1.42.7.17.3",
         "$JS.ACK.OBJ_b.name.1.42.x.17.3",
+        f"$JS.ACK.OBJ_b.name.1.42.7.{10**40}.3",
     ],
 )
 def test_malformed_reply_subjects(reply: str) -> None:

@@ -201,16 +201,20 @@ class OrderedConsumer:
         if feed is None and time.monotonic() >= self._retry_at:
             self._begin()
             return True
-        limit = self._retry_at if feed is None else self._limit(feed)
-        until = limit if deadline is None else min(limit, deadline)
         try:
-            source, item = self._items.get(timeout=max(0.0, until - time.monotonic()))
+            # As long as there is something, no clock is looked at: a watch of what exists is long.
+            source, item = self._items.get_nowait()
         except queue.Empty:
-            now = time.monotonic()
-            if feed is not None and now >= self._limit(feed):
-                self._failed(self._silence(feed))
-                return True
-            return deadline is None or now < deadline
+            limit = self._retry_at if feed is None else self._limit(feed)
+            until = limit if deadline is None else min(limit, deadline)
+            try:
+                source, item = self._items.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                now = time.monotonic()
+                if feed is not None and now >= self._limit(feed):
+                    self._failed(self._silence(feed))
+                    return True
+                return deadline is None or now < deadline
         if source is not None and source is feed:
             feed.taken += size_of(item)
             self._take(feed, item)
@@ -250,7 +254,9 @@ class OrderedConsumer:
             self._failed(ConnectionLostError("there is no connection"))
 
     def _take(self, feed: Feed, item: Item) -> None:
-        if isinstance(item, ObjStoreError):
+        if isinstance(item, Delivery):
+            self._receive(feed, item)
+        elif isinstance(item, ObjStoreError):
             self._failed(item)
         elif isinstance(item, FlowControl):
             self._asking.answer_flow_control(item.subject, feed)
@@ -264,8 +270,6 @@ class OrderedConsumer:
                 self._failed(ProtocolError("the server stopped at a message that was removed"))
             else:
                 self.caught_up = True
-        elif item.reply:
-            self._receive(feed, Delivery.of(item))
         else:
             try:
                 answer = parse_answer(item, f"watching stream {self._stream}")

@@ -52,41 +52,29 @@ class Delivery(StoredMessage, gc=False):
         Raises:
             APIError: its reply subject is none of a consumer's.
         """
-        place = _parse_reply(message.reply)
-        seconds, nanoseconds = divmod(place.nanoseconds, 10**9)
-        moment = datetime.fromtimestamp(seconds, timezone.utc)
+        # ``$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<numbers>[.<more>]`` (ADR-15): nine
+        # tokens have no domain and no account; with both there are at least eleven.
+        tokens = message.reply.split(".")
+        first = 4 if len(tokens) == 9 else 6
+        try:
+            if len(tokens) == 10:
+                raise ValueError(message.reply)
+            _, sequence, consumer_sequence, stamp, pending = map(int, tokens[first : first + 5])
+            seconds, nanoseconds = divmod(stamp, 10**9)
+            moment = datetime.fromtimestamp(seconds, timezone.utc)
+        except (ValueError, OverflowError, OSError):
+            raise APIError(
+                f"a message of a consumer with the reply subject {message.reply!r}"
+            ) from None
         return cls(
             message.subject,
-            place.stream_sequence,
+            sequence,
             f"{moment.isoformat()[:19]}.{nanoseconds:09d}Z",
             message.header,
             message.payload,
-            place.consumer_sequence,
-            place.pending,
+            consumer_sequence,
+            pending,
         )
-
-
-class _Place(NamedTuple):
-    """The numbers in the reply subject of what a consumer sends."""
-
-    delivered: int
-    stream_sequence: int
-    consumer_sequence: int
-    nanoseconds: int
-    pending: int
-
-
-def _parse_reply(reply: str) -> _Place:
-    """Read ``$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<numbers>[.<more>]`` (ADR-15)."""
-    tokens = reply.split(".")
-    # Nine tokens have no domain and no account; with both there are at least eleven.
-    first = 4 if len(tokens) == 9 else 6
-    try:
-        if len(tokens) == 10:
-            raise ValueError(reply)
-        return _Place(*map(int, tokens[first : first + 5]))
-    except (ValueError, TypeError):
-        raise APIError(f"a message of a consumer with the reply subject {reply!r}") from None
 
 
 class FlowControl(NamedTuple):
@@ -110,7 +98,7 @@ class Idle(NamedTuple):
 
 
 #: What the queue between the reader thread and the user's is of.
-Item = Message | FlowControl | Idle | ObjStoreError
+Item = Delivery | Message | FlowControl | Idle | ObjStoreError
 
 
 class Phase(enum.Enum):
@@ -209,17 +197,18 @@ class Feed:
 
     def _check(self, message: Message) -> None:
         try:
-            sequence = _parse_reply(message.reply).consumer_sequence
+            delivery = Delivery.of(message)
         except APIError as error:
             self.fail(error)
             return
+        sequence = delivery.consumer_sequence
         # A missing message is not sent again, since nothing is acknowledged: begin anew.
         if sequence != self._sequence + 1:
             self.fail(_missing(self._sequence + 1, sequence - 1))
             return
         self._sequence = sequence
         self.proved = True
-        self._put(message)
+        self._put(delivery)
 
     def _control(self, message: Message) -> None:
         if message.reply:
@@ -246,7 +235,7 @@ class Feed:
 
 def size_of(item: Item) -> int:
     """Return the size of something in the queue, in bytes."""
-    if isinstance(item, Message):
+    if isinstance(item, (Delivery, Message)):
         return len(item.payload) + len(item.header) + OVERHEAD
     return OVERHEAD
 
