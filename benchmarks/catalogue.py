@@ -11,6 +11,7 @@ from benchmarks.kinds.listing import listing
 from benchmarks.kinds.race import endurance, large, limit, small, tls, wire
 from benchmarks.kinds.seek import seek
 from benchmarks.kinds.stages import stages
+from benchmarks.kinds.start import start
 from benchmarks.kinds.sync import sync
 from benchmarks.kinds.threads import threads
 from benchmarks.kinds.throughput import by_chunk_size, by_object_size, on_a_cluster
@@ -48,6 +49,7 @@ KINDS = {
     "memory": Kind("Peak memory", memory, (30, 5)),
     "threads": Kind("Threads on one client", threads, (90, 8)),
     "stages": Kind("Where the time of a small operation goes", stages, (20, 4)),
+    "start": Kind("Before the first object", start, (30, 5)),
     "costs": Kind("What a transfer costs", costs, (100, 6)),
     "seek": Kind("Random and sequential reads", seek, (60, 0)),
     "web": Kind("Objects and files by HTTP", web, (60, 0)),

@@ -87,6 +87,7 @@ LAYOUTS = {
         lambda figure: figure.setting["operation"],
         lambda _figure: "stage",
     ),
+    "start": Layout(_what, _who),
     "costs": Layout(
         lambda figure: f"{figure.what}, {figure.unit}", _who, lambda figure: figure.what[:3]
     ),

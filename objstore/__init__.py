@@ -58,16 +58,8 @@ from objstore.errors import (
     WatcherStoppedError,
 )
 from objstore.get.reader import ObjectResult
-from objstore.model.bucket_config import ObjectStoreStatus
-from objstore.model.bucket_options import (
-    BucketOptions,
-    Placement,
-    Republish,
-    StorageType,
-    StoreCompression,
-)
+from objstore.model.bucket_options import BucketOptions, StorageType, StoreCompression
 from objstore.model.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
-from objstore.model.stream_sources import ExternalStream, StreamSource
 from objstore.put.options import Payload
 from objstore.store.store import ObjectStore
 from objstore.version import __version__
@@ -79,8 +71,11 @@ if TYPE_CHECKING:
     from objstore.care.verify import VerifyProblem, VerifyReport
     from objstore.local_server.server import LocalServer, local
     from objstore.metadata.watch import Watcher
+    from objstore.model.bucket_status import ObjectStoreStatus
     from objstore.model.metrics import StoreMetrics
     from objstore.model.stream_info import LostStreamData, StreamAlternate, StreamInfo, StreamState
+    from objstore.model.stream_placing import Placement, Republish
+    from objstore.model.stream_sources import ExternalStream, StreamSource
     from objstore.put.writer import ObjectWriter
     from objstore.shared import shared_client
     from objstore.store.folder_options import FolderOptions
@@ -92,8 +87,11 @@ else:  # checkers would take it for a sign that any name exists
         "care.verify": ["VerifyProblem", "VerifyReport"],
         "local_server.server": ["LocalServer", "local"],
         "metadata.watch": ["Watcher"],
+        "model.bucket_status": ["ObjectStoreStatus"],
         "model.metrics": ["StoreMetrics"],
         "model.stream_info": ["LostStreamData", "StreamAlternate", "StreamInfo", "StreamState"],
+        "model.stream_placing": ["Placement", "Republish"],
+        "model.stream_sources": ["ExternalStream", "StreamSource"],
         "notebook.magic": ["load_ipython_extension"],  # what %load_ext asks for
         "put.writer": ["ObjectWriter"],
         "shared": ["shared_client"],

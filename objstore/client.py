@@ -23,7 +23,6 @@ from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.bucket_config import (
     BucketOptions,
-    ObjectStoreStatus,
     check_clone,
     check_existing,
     cloned_stream,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from objstore.model.bucket_options import BucketKeywords
+    from objstore.model.bucket_status import ObjectStoreStatus
     from objstore.model.metrics import StoreMetrics
 
 __all__ = ["Client"]

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.newest_server
 #: Each takes 5 ms or more to import: of Python's own, of others, and our rooms for rare work.
 DEAR = ["asyncio", "click", "email", "http", "importlib.metadata", "subprocess", "tqdm", "urllib3"]
 RARE = [
-    "care", "cli", "events", "local_server", "model.stream_info", "store.folders",
-    "store.maintenance", "wire.connection.observer",
+    "care", "cli", "events", "local_server", "model.bucket_status", "model.stream_info",
+    "model.stream_placing", "model.stream_sources", "store.folders", "store.maintenance",
+    "wire.connection.observer",
 ]  # fmt: skip
 
 

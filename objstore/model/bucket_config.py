@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from objstore.errors import BucketConfigError, InvalidOptionError
 from objstore.model.bucket_options import (
@@ -23,16 +22,11 @@ from objstore.model.objects import (
     check_bucket_name,
     stream_name,
 )
-from objstore.model.stream_sources import actual_sources
-
-if TYPE_CHECKING:
-    from objstore.model.stream_info import StreamInfo
 
 __all__ = [
     "CLONING",
     "MAX_OBJECT_SIZE",
     "BucketOptions",
-    "ObjectStoreStatus",
     "StorageType",
     "StoreCompression",
 ]
@@ -40,66 +34,6 @@ __all__ = [
 
 #: In the stream's metadata, as long as a clone is not complete.
 CLONING = "objstore.cloning"
-
-
-@dataclass(frozen=True)
-class ObjectStoreStatus:
-    """A bucket's settings and state.
-
-    Attributes:
-        bucket: the bucket's name.
-        size: how many live objects there are, links among them; None where they were not counted.
-        total_size: the size of them all, in bytes; None where that was not counted.
-        bytes: the bytes that the stream takes, metadata and overhead included.
-        description: free text.
-        ttl: the life time after which objects expire; zero: never.
-        storage, replicas, compression: the stream's settings.
-        sealed: whether nothing can change any more.
-        max_object_size: the largest object allowed, in bytes, or None.
-        metadata: the user's pairs of text.
-        stream_info: what the server told of the stream.
-        backing_store: always ``"JetStream"``.
-    """
-
-    bucket: str
-    size: int | None
-    total_size: int | None
-    bytes: int
-    description: str
-    ttl: timedelta
-    storage: StorageType
-    replicas: int
-    compression: StoreCompression
-    sealed: bool
-    max_object_size: int | None
-    metadata: Mapping[str, str]
-    stream_info: StreamInfo = field(repr=False)
-    backing_store: str = "JetStream"
-
-    def _repr_html_(self) -> str:
-        """Return a small table for notebooks; ``size`` stands there as the number of objects."""
-        from objstore.notebook.html import Size, record
-
-        sizes = {
-            name: None if value is None else Size(value)
-            for name, value in (
-                ("total_size", self.total_size),
-                ("bytes", self.bytes),
-                ("max_object_size", self.max_object_size),
-            )
-        }
-        fields = {
-            "description": self.description,
-            "objects": self.size,
-            **sizes,
-            "ttl": self.ttl or None,
-            "storage": self.storage,
-            "replicas": self.replicas,
-            "compression": self.compression,
-            "sealed": self.sealed,
-            "metadata": self.metadata,
-        }
-        return record(self.bucket, "bucket", fields)
 
 
 # --- the stream
@@ -276,6 +210,8 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
     for name, wanted in options.fields(bucket).items():
         actual = config.get(name)
         if name in ("sources", "mirror"):
+            from objstore.model.stream_sources import actual_sources  # few buckets have any
+
             wanted = actual_sources({name: wanted})
             actual = actual_sources(config)
         elif name == "subjects":
@@ -368,40 +304,3 @@ def max_object_size(config: Mapping[str, Any]) -> int | None:
     text = metadata.get(MAX_OBJECT_SIZE) if isinstance(metadata, dict) else None
     # Anybody can write there: what is no number is no limit, not an error of each put.
     return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
-
-
-def status_of(
-    bucket: str,
-    info: Mapping[str, Any],
-    *,
-    size: int | None = None,
-    total_size: int | None = None,
-) -> ObjectStoreStatus:
-    """Make a bucket's status of what the server tells of its stream.
-
-    Arguments:
-        bucket: its name.
-        info: the server's answer.
-        size, total_size: how many live objects were counted, and their bytes; None: not counted.
-    """
-    from objstore.model.stream_info import parse_stream_info  # its five classes take 5 ms to make
-
-    config = info["config"]
-    metadata = user_metadata(config.get("metadata"))
-    metadata.pop(MAX_OBJECT_SIZE, None)
-    return ObjectStoreStatus(
-        bucket=bucket,
-        size=size,
-        total_size=total_size,
-        bytes=int(info["state"]["bytes"]),
-        description=config.get("description") or "",
-        # Python's timedelta has no nanoseconds.
-        ttl=timedelta(microseconds=int(config.get("max_age") or 0) // 1000),
-        storage=StorageType(config.get("storage", "file")),
-        replicas=int(config.get("num_replicas", 1)),
-        compression=StoreCompression(config.get("compression") or "none"),
-        sealed=bool(config.get("sealed")),
-        max_object_size=max_object_size(config),
-        metadata=metadata,
-        stream_info=parse_stream_info(info),
-    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from objstore.errors import InvalidOptionError
 from objstore.model.arguments import (
@@ -16,23 +16,18 @@ from objstore.model.arguments import (
     one_of,
     positive,
     to_nanoseconds,
-    word,
-)
-from objstore.model.stream_sources import (
-    StreamSource,
-    check_subject_pattern,
-    mirror_fields,
-    sources_fields,
 )
 from objstore.wire.connection.arguments import switch
+
+if TYPE_CHECKING:
+    from objstore.model.stream_placing import Placement, Republish
+    from objstore.model.stream_sources import StreamSource
 
 __all__ = [
     "MAX_OBJECT_SIZE",
     "SERVER_METADATA",
     "BucketKeywords",
     "BucketOptions",
-    "Placement",
-    "Republish",
     "StorageType",
     "StoreCompression",
 ]
@@ -56,66 +51,6 @@ class StoreCompression(str, enum.Enum):
 
     NONE = "none"
     S2 = "s2"
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where in a cluster a bucket's stream may be (``placement`` of a stream).
-
-    Attributes:
-        cluster: the cluster's name; None: any.
-        tags: that each server must have.
-    """
-
-    cluster: str | None = None
-    tags: Sequence[str] = ()
-
-    def fields(self) -> dict[str, Any]:
-        """Make the stream's configuration of the placement.
-
-        Raises:
-            InvalidOptionError: it says nothing, or a value is impossible.
-        """
-        fields: dict[str, Any] = {}
-        if self.cluster is not None:
-            fields["cluster"] = word("placement: cluster", self.cluster)
-        # One text would be taken for a tag for each letter.
-        if isinstance(self.tags, (str, bytes)) or not isinstance(self.tags, Iterable):
-            raise InvalidOptionError(f"placement: tags is {self.tags!r}; it must be some texts")
-        tags = [word("placement: a tag", tag) for tag in self.tags]
-        if tags:
-            fields["tags"] = tags
-        if not fields:
-            raise InvalidOptionError("placement names neither a cluster nor tags")
-        return fields
-
-
-@dataclass(frozen=True)
-class Republish:
-    """Where each message of a bucket is sent on, once it is stored, for plain subscribers (ADR-8).
-
-    Attributes:
-        dest: the subject or pattern that it is sent to, such as ``changes.>``.
-        src: which of the bucket's subjects are sent on; None: all.
-        headers_only: leave the payloads away.
-    """
-
-    dest: str
-    src: str | None = None
-    headers_only: bool = False
-
-    def fields(self) -> dict[str, Any]:
-        """Make the stream's configuration of the republishing.
-
-        Raises:
-            InvalidOptionError: a value is impossible.
-        """
-        switch("republish: headers_only", self.headers_only)
-        fields: dict[str, Any] = {
-            "src": check_subject_pattern("republish: src", ">" if self.src is None else self.src),
-            "dest": check_subject_pattern("republish: dest", self.dest),
-        }
-        return {**fields, "headers_only": True} if self.headers_only else fields
 
 
 @dataclass(frozen=True)
@@ -189,23 +124,36 @@ class BucketOptions:
             fields["compression"] = self._compression(self.compression)
         if self.metadata is not None or self.max_object_size is not None:
             fields["metadata"] = self._metadata()
-        if self.placement is not None:
-            fields["placement"] = instance_of("placement", Placement, self.placement).fields()
-        if self.republish is not None:
-            fields["republish"] = instance_of("republish", Republish, self.republish).fields()
-        # A mirror cannot be written, what has sources can: no stream is both.
-        if self.mirror is not None and self.sources is not None:
-            raise InvalidOptionError("a bucket is a mirror, or it has sources, not both")
-        if self.mirror is not None:
+        if self.placement is not None or self.republish is not None:
+            fields.update(self._placing())
+        if self.mirror is not None or self.sources is not None:
             # Several fields: a mirror and sources change the stream's subjects, too.
-            fields.update(mirror_fields(self.mirror, bucket))
-        if self.sources is not None:
-            fields.update(sources_fields(self.sources, bucket))
+            fields.update(self._feeding(bucket))
         if self.object_ttl is not None:
             fields["allow_msg_ttl"] = switch("object_ttl", self.object_ttl)
         if self.batched is not None:
             fields["allow_batched"] = switch("batched", self.batched)
         return fields
+
+    def _placing(self) -> dict[str, Any]:
+        from objstore.model.stream_placing import Placement, Republish  # few buckets have any
+
+        fields: dict[str, Any] = {}
+        if self.placement is not None:
+            fields["placement"] = instance_of("placement", Placement, self.placement).fields()
+        if self.republish is not None:
+            fields["republish"] = instance_of("republish", Republish, self.republish).fields()
+        return fields
+
+    def _feeding(self, bucket: str) -> dict[str, Any]:
+        from objstore.model.stream_sources import mirror_fields, sources_fields  # as few
+
+        # A mirror cannot be written, what has sources can: no stream is both.
+        if self.mirror is not None and self.sources is not None:
+            raise InvalidOptionError("a bucket is a mirror, or it has sources, not both")
+        if self.mirror is not None:
+            return mirror_fields(self.mirror, bucket)
+        return sources_fields(self.sources, bucket)
 
     @staticmethod
     def _compression(value: StoreCompression | str | bool) -> str:

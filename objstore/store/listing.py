@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from objstore.errors import ObjStoreError
 from objstore.metadata.listing import list_records
-from objstore.model.bucket_config import ObjectStoreStatus, bucket_of_config, status_of
+from objstore.model.bucket_config import bucket_of_config
 from objstore.model.objects import ObjectInfo
 from objstore.readable import counted
 from objstore.store.handle import BucketHandle
 from objstore.wire.jetstream.api import JetStream
 from objstore.wire.jetstream.pages import all_streams
+
+if TYPE_CHECKING:
+    from objstore.model.bucket_status import ObjectStoreStatus
 
 __all__ = ["BucketListing", "Listing"]
 
@@ -82,7 +85,7 @@ class Listing(Iterator[ObjectInfo]):
         return record(name, f"bucket{under}{count}", {}, below)
 
 
-class BucketListing(Iterator[ObjectStoreStatus]):
+class BucketListing(Iterator["ObjectStoreStatus"]):
     """The buckets of an account, in the order of their names.
 
     A notebook shows the first of them, by a listing of its own that takes nothing from this one.
@@ -132,6 +135,8 @@ class BucketListing(Iterator[ObjectStoreStatus]):
 
 
 def _buckets(streams: Iterator[dict[str, Any]]) -> Generator[ObjectStoreStatus, None, None]:
+    from objstore.model.bucket_status import status_of  # its classes take 5 ms to make
+
     # All streams, not those with a bucket's subjects: a mirror has no subjects.
     for stream in streams:
         bucket = bucket_of_config(stream["config"])

@@ -9,7 +9,7 @@ from objstore.care.garbage import collect_garbage as remove_garbage
 from objstore.care.verify import VerifyReport, verify_bucket, verify_object
 from objstore.errors import BucketNotFoundError
 from objstore.model.arguments import garbage_age
-from objstore.model.bucket_config import ObjectStoreStatus, status_of
+from objstore.model.bucket_status import ObjectStoreStatus, status_of
 from objstore.store.handle import BucketHandle
 from objstore.store.read import list_objects
 

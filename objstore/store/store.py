@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from objstore.care.garbage import GarbageReport
     from objstore.care.verify import VerifyReport
     from objstore.metadata.watch import Watcher
-    from objstore.model.bucket_config import ObjectStoreStatus
+    from objstore.model.bucket_status import ObjectStoreStatus
     from objstore.put.options import Payload, PutOptions
     from objstore.put.writer import ObjectWriter, TextWriter
     from objstore.store.folder_options import FolderKeywords, UploadKeywords

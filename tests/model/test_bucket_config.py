@@ -19,10 +19,10 @@ from objstore.model.bucket_config import (
     check_existing,
     max_object_size,
     new_stream,
-    status_of,
     updated_stream,
     user_metadata,
 )
+from objstore.model.bucket_status import status_of
 from objstore.wire.jetstream.api import FEATURES
 
 EVERYTHING = BucketOptions(
