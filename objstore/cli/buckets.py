@@ -41,6 +41,8 @@ def info(settings: Settings, words: tuple[str, ...]) -> None:
             if found is None:
                 raise no_object(store, where.name)
             fields, in_bytes = show.object_fields(found), tables.BYTES_OF_AN_OBJECT
+            if not settings.json:  # people see it as "mime"
+                fields["headers"].pop("Content-Type", None)
     show.lines([show.as_json(fields)] if settings.json else tables.fields_table(fields, in_bytes))
 
 

@@ -32,8 +32,9 @@ _where = click.argument("where", metavar="BUCKET[:PREFIX]", shell_complete=compl
 def ls(settings: Settings, where: str | None, long: bool, recursive: bool) -> None:
     """List buckets, or what is in one: folders first, then objects, of one level.
 
-    One name on each line, in order. The prefix is where names begin, or a glob in quotes. With
-    --json, a line of JSON for each, which is also how to tell names apart that hold a newline.
+    One name on each line, in order. The prefix is where names begin, or a glob in quotes; where
+    nothing fits it, the exit code is 1. With --json, a line of JSON for each, which is also how to
+    tell names apart that hold a newline.
 
     \b
     Examples:
@@ -58,6 +59,11 @@ def ls(settings: Settings, where: str | None, long: bool, recursive: bool) -> No
             objects = sorted(store.list(prefix=found.name or None), key=_order)
         else:
             folders, objects = _level(store, found.name)
+    # As of tree: an empty bucket is no mistake, a name that nothing begins with may be a slip.
+    if found.name and not folders and not objects:
+        fits = "fits" if has_glob(found.name) else "begins with"
+        show.complain(f"no name in bucket {found.bucket} {fits} {found.name!r}")
+        raise click.exceptions.Exit(NOT_FOUND)
     _show(folders, objects, settings, long)
 
 

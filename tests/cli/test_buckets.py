@@ -81,7 +81,13 @@ def test_ls_of_a_bucket(run: Run, store: ObjectStore) -> None:
     assert run("ls", f"{store.name}:b/").stdout.splitlines() == ["b/1", "b/2"]
     assert run("ls", f"{store.name}:").stdout.splitlines() == ["b/", "a", "ü b"]
     assert json.loads(run("ls", store.name, "--json").stdout.splitlines()[0]) == {"prefix": "b/"}
-    assert run("ls", f"{store.name}:none").exit_code == 0
+    for options in (["-l"], ["-r"], ["--json"]):
+        result = run("ls", f"{store.name}:none", *options)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.endswith(f"no name in bucket {store.name} begins with 'none'\n")
+    result = run("ls", f"{store.name}:b/*.txt")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith(f"no name in bucket {store.name} fits 'b/*.txt'\n")
     lines = [
         json.loads(line) for line in run("ls", f"{store.name}:b/", "--json").stdout.splitlines()
     ]
@@ -127,6 +133,10 @@ def test_info_of_an_object(run: Run, store: ObjectStore) -> None:
     assert fields["headers"] == {"K": ["1", "2"]}
     assert (fields["nuid"], fields["revision"]) == (info.nuid, info.revision)
     assert fields["link"] is None
+    store.link("l", store.put("typed", b"", mime="text/plain"))
+    assert f"link      {store.name}:typed" in run("info", store.name, "l").stdout.splitlines()
+    lines = run("info", store.name, "typed").stdout.splitlines()
+    assert [line.split() for line in lines if "text/plain" in line] == [["mime", "text/plain"]]
 
 
 def test_info_of_a_bucket(run: Run, store: ObjectStore) -> None:

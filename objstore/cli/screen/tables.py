@@ -122,6 +122,8 @@ def _value(name: str, value: Any, in_bytes: Sequence[str]) -> str:
         return exact if value < 1024 else f"{show.human_size(value)} ({exact})"
     if name in _TIMES:
         return show.local_time(datetime.fromisoformat(value))
+    if name == "link":
+        return f"{value['bucket']}:{value['name'] or ''}"
     if name == "ttl":
         return str(timedelta(seconds=value))
     if isinstance(value, bool):

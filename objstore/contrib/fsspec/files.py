@@ -47,6 +47,10 @@ class ReadFile(io.BufferedIOBase):
         self.size = result.info.size
         self._result = result
 
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"at {self.tell():,}"
+        return f"<natsobj file {self.path!r}, {self.size:,} bytes, {state}>"
+
     @property
     def name(self) -> str:
         """The path: libraries tell the kind of a file by its end."""

@@ -161,6 +161,7 @@ def test_a_file_read(fs: ObjectFileSystem, store: ObjectStore, path: str) -> Non
     with fs.open(f"natsobj://{path}") as file:
         assert isinstance(file, ReadFile)
         assert (file.path, file.name, file.size, file.mode) == (path, path, len(CONTENT), "rb")
+        assert repr(file) == f"<natsobj file {path!r}, {len(CONTENT):,} bytes, at 0>"
         assert file.info == store.info("large")
         assert (file.readable(), file.seekable(), file.writable()) == (True, True, False)
         assert file.read(3) == CONTENT[:3]
