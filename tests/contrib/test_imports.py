@@ -16,7 +16,10 @@ pytestmark = pytest.mark.newest_server
 FACES = [
     ("django", "django", "django"),
     ("flask", "flask", "flask"),
+    ("fsspec", "fsspec", "fsspec"),
     ("http", "requests", "http"),
+    ("otel", "opentelemetry", "otel"),
+    ("upath", "upath", "fsspec"),
 ]
 
 
