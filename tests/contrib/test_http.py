@@ -454,8 +454,13 @@ SENDERS: dict[str, Callable[[str, Any], object]] = {
     "form": lambda url, file: requests.put(
         url, data=MultipartEncoder({"field": ("x", file)}), timeout=PATIENCE
     ),
-    "urllib3": lambda url, file: urllib3.request("PUT", url, body=file, timeout=PATIENCE),
+    "urllib3": lambda url, file: put_by_urllib3(url, file),
 }
+
+
+def put_by_urllib3(url: str, file: Any) -> None:
+    with urllib3.PoolManager() as pool:
+        pool.request("PUT", url, body=file, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("sender", SENDERS)
