@@ -31,6 +31,7 @@ from objstore import (
     StoreCompression,
     StoreMetrics,
 )
+from objstore.metadata import known_stream
 from objstore.metadata.changes import MOVED_TO
 from objstore.model.bucket_config import CLONING, cloned_stream
 from objstore.model.bucket_options import BucketOptions
@@ -41,6 +42,7 @@ from objstore.store.write import take_over
 from objstore.wire.jetstream import pages
 from objstore.wire.jetstream.api import JetStream
 from tests.support.streams import api, chunk_counts, orphans
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -276,11 +278,14 @@ def test_update_refuses(client: Client) -> None:
     client.delete_store("fixed")
 
 
-def test_a_limit_that_another_client_changes(client: Client, shared_client: Client) -> None:
+def test_a_limit_that_another_client_changes(
+    client: Client, shared_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It counts for a hold opened before from the next status() on; for a new one at once.
 
     And for a put whose settings are asked for anew, as a second after the last ones.
     """
+    monkeypatch.setattr(known_stream, "LATE", PATIENCE)  # this machine may be slow
     store = client.object_store("lim", max_object_size=300_000)
     known = store._handle.known
     for size, part, limit in ((11, 11, 10), (250_000, 100_000, 200_000), (250_000, 250_000, 10)):
