@@ -248,7 +248,6 @@ def run_machine(
 
 
 def test_whatever_is_done_is_as_with_bytesio(store: ObjectStore, shared_client: Client) -> None:
-    """By hand: 2,500 examples of 60 steps (REPORT)."""
     assert run_machine(store, shared_client, 60, 30).steps > 300  # type: ignore[attr-defined]
 
 
@@ -263,13 +262,13 @@ def test_without_direct_gets_too(store: ObjectStore, shared_client: Client) -> N
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("direct", [True, False])
 def test_random_reads(kind: str, direct: bool, store: ObjectStore, shared_client: Client) -> None:
-    """1,000 in one opened object, and some in objects that were just opened."""
+    """Many in one opened object, and some in objects that were just opened."""
     content = pattern(300_000)
     store._handle.records.access.direct = direct
     name = store_kind(kind, content, shared_client, store, "x")
     chance = random.Random(kind)
     with opened(store, name) as file:
-        for _ in range(1000 if direct else 100):
+        for _ in range(300 if direct else 100):
             start, size = chance.randrange(300_000), chance.randrange(3000)
             file.seek(start)
             assert file.read(size) == content[start : start + size]
