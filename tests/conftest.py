@@ -26,7 +26,7 @@ WORKERS = 6
 
 # How many examples hypothesis tries: few in each run of all tests, since each run tries others;
 # ``--hypothesis-profile thorough`` tries many. How long one takes is never a failure.
-for profile, examples in ("ordinary", 50), ("thorough", 2000):
+for profile, examples in ("ordinary", 50), ("thorough", 1000):
     settings.register_profile(
         profile,
         max_examples=examples,
