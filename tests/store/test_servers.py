@@ -277,15 +277,15 @@ def test_a_server_that_cuts_off_who_asks_for_much(limits: str) -> None:
         assert store.delete("large chunks")
         store.put("big", big, chunk_size=96 << 10)
         fill(store)
-        connects = []
         for _ in range(2):
             assert store.read_bytes("big") == big
             for what, read in reads(store).items():
                 if what != "list":
                     assert read(), what
             assert watched(store) > len(SMALL)
-            connects.append(client.connection.session.connects)
-        assert connects[1] - connects[0] <= 1  # what was learned holds
+        # When it is cut off is chance, for that depends on how fast it reads. But what was learned
+        # holds: each time it asks for a quarter, of 8 MiB at first, down to one chunk at a time.
+        assert client.connection.session.connects <= 1 + 4
 
 
 def test_what_a_server_allows_is_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
