@@ -22,7 +22,7 @@ from tests.support.servers import server_of_version
 _numbers = itertools.count(1)
 
 #: Processes that share the tests: most of the time a test waits for a server or a time-out.
-WORKERS = 6
+WORKERS = 4
 
 # How many examples hypothesis tries: few in each run of all tests, since each run tries others;
 # ``--hypothesis-profile thorough`` tries many. How long one takes is never a failure.
