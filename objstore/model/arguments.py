@@ -265,11 +265,9 @@ def with_mime(headers: dict[str, list[str]], mime: str | None) -> dict[str, list
     """
     if mime is None:
         return headers
-    values = _header_values(CONTENT_TYPE, mime)
-    if not headers:  # of most objects nothing but the media type is said
-        return {CONTENT_TYPE: values}
     rest = {name: values for name, values in headers.items() if not _is_content_type(name)}
-    return {**rest, CONTENT_TYPE: values}
+    rest[CONTENT_TYPE] = _header_values(CONTENT_TYPE, mime)
+    return rest
 
 
 def _is_content_type(name: str) -> bool:

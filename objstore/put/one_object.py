@@ -75,8 +75,8 @@ def put(
     finish = take_functions(description) if is_said_later else None
     # All arguments are checked before the payload is opened, and before anything is sent.
     info = describe(records.bucket, meta, **description)
-    if_revision = None if if_revision is None else check_revision(if_revision)
-    timeout = None if timeout is None else check_timeout(timeout)
+    if_revision = check_revision(if_revision)
+    timeout = check_timeout(timeout)
     # The short way has no bar and no functions to call: what needs these takes the general road.
     is_plain = progress is None and finish is None
     if is_plain and type(payload) is bytes:  # which no source has to cut, or to close

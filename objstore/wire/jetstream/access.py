@@ -96,14 +96,9 @@ class Access:
         self.denied: set[Way] = set()
 
     @property
-    def is_limited(self) -> bool:
-        """Whether something was denied to this user."""
-        return bool(self.denied) or self.may_purge is False
-
-    @property
     def is_doubtful(self) -> bool:
         """Whether a put may turn out not to be allowed."""
-        if self.denied or self.may_purge is False:  # as is_limited, which each put is spared
+        if self.denied or self.may_purge is False:  # something was denied
             return True
         return not self.proved and self._jetstream.user.is_limited
 
@@ -346,10 +341,8 @@ class PendingRead:
         self._parse: Callable[[Message], StoredMessage | None] | None = None
         inbox = jetstream.connection.inbox
         start = inbox.start_piggybacked if along else inbox.start
-        # Nearly all are last messages, asked for by subject, and in few calls.
-        is_usual = sequence is None and not leader and access.direct and not access.denied
-        self._way = way = Way.BY_SUBJECT if is_usual else self._choose()
-        if way is Way.BY_SUBJECT:
+        self._way = way = self._choose()
+        if way is Way.BY_SUBJECT:  # as nearly all last messages are asked for
             self._pending = start(access.direct_get + subject, b"")
         else:
             self._ask(start)
