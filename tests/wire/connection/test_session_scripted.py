@@ -824,12 +824,15 @@ class TestErrors:
             peer.send(b"-ERR 'Invalid Subject'\r\n")
             peer.send(b"PONG\r\n")
             peer.until(rb"PING")
+            asked.set()
             peer.send(b"+OK\r\n")
             peer.until(rb"UNSUB.*")
 
+        asked = threading.Event()
         with ScriptedServer(script) as server, connected(server.url) as connection:
             connection.ping()
             ping = Background(connection.ping)
+            assert asked.wait(PATIENCE)  # what ends the script comes after this PING
             eventually(lambda: connection.session._complaint is None)
             connection.session.unsubscribe(connection.session.subscribe("s", lambda _: None))
             with pytest.raises(ConnectionLostError, match="closed the connection") as caught:
