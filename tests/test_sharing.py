@@ -21,6 +21,7 @@ import pytest
 import objstore
 from objstore import Client, LocalServer, ObjectMeta, ObjectStore, ReentrantCallError
 from objstore.get.chunks import Chunks
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.newest_server
 
@@ -228,6 +229,7 @@ def test_closed_while_another_thread_reads(
     assert waits.wait(30)
     closing = threading.Thread(target=file.close)
     closing.start()
+    eventually(lambda: file.closed)
     goes_on.set()
     reading.join()
     closing.join()

@@ -142,7 +142,7 @@ def _remove(
     # The newest chunk counts: an upload that goes on for hours is not garbage.
     if newest is None or stored is None or stored > before:
         return None
-    first = records.start_next(subject, 1).result()
+    first = records.access.next(subject, 1, leader=True)
     # The records once more, right before: the upload may have been committed just now.
     owners.catch_up()
     if nuid in owners:

@@ -105,7 +105,7 @@ class Owners:
         # At the leader, one by one: a follower may lack the very record that makes an upload an
         # object.
         while self._next <= last:
-            message = records.start_next(subject, self._next, leader=True).result()
+            message = records.access.next(subject, self._next, leader=True)
             if message is None:
                 return
             self._next = message.sequence + 1

@@ -344,7 +344,7 @@ class _Asked:
         # A mirror may have answered, or a replica, which may not have all of it yet.
         # Up to what the stream said of itself: a writer may be as fast as this reads.
         while following <= now.last:
-            stored = self._records.start_next(self._pattern, following, leader=True).result()
+            stored = self._records.access.next(self._pattern, following, leader=True)
             if stored is None:
                 return
             yield stored

@@ -13,6 +13,7 @@ from objstore.errors import (
     ObjectCorruptError,
     ObjStoreError,
     about,
+    is_transient,
 )
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.pages import Page, Paging
@@ -238,7 +239,7 @@ class Records:
             ObjStoreError: as :meth:`read`.
         """
         subject = meta_subject(self.bucket, info.name)
-        stored = self.start_next(subject, info.revision, leader=True).result()
+        stored = self.access.next(subject, info.revision, leader=True)
         if stored is None or stored.sequence != info.revision:
             return None
         return parse_expected(stored.header)
@@ -318,7 +319,7 @@ class Records:
         """
         last = int(self.known.ask()["state"]["last_seq"])
         while sequence <= last:
-            found = self.start_next(subject, sequence, leader=True).result()
+            found = self.access.next(subject, sequence, leader=True)
             if found is None:
                 return
             yield Page([found], 1, 0)
@@ -332,7 +333,7 @@ class Records:
         """
         # From the beginning on it is all of them: those are asked for by name at once.
         for _ in range(FEW if sequence > 1 else 0):
-            found = self.start_next(pattern, sequence, leader=True).result()
+            found = self.access.next(pattern, sequence, leader=True)
             if found is None:
                 return
             yield Page([found], 1, 0)
@@ -374,17 +375,33 @@ class Records:
         self, subjects: Iterator[str], ask: Callable[[str], PendingRead]
     ) -> Iterator[StoredMessage]:
         """Yield what each subject has, with several requests under way."""
-        under_way: deque[PendingRead] = deque()
+        under_way: deque[tuple[str, PendingRead]] = deque()
+
+        def ask_for(count: int) -> None:
+            for subject in itertools.islice(subjects, count):
+                under_way.append((subject, ask(subject)))
+
         try:
-            under_way.extend(map(ask, itertools.islice(subjects, AHEAD)))
+            ask_for(AHEAD)
             while under_way:
-                stored = under_way.popleft().result()
+                stored = self._result_of(*under_way.popleft())
                 if stored is not None:
                     yield stored
-                under_way.extend(map(ask, itertools.islice(subjects, 1)))
+                ask_for(1)
         finally:
-            for pending in under_way:
+            for _, pending in under_way:
                 pending.close()
+
+    def _result_of(self, subject: str, pending: PendingRead) -> StoredMessage | None:
+        """Return the last message of a subject; asked again where just now nobody could say."""
+        try:
+            return pending.result()
+        except NoRespondersError:
+            raise  # it may be that there are no direct gets
+        except ObjStoreError as error:
+            if not is_transient(error):
+                raise
+            return self.last_from_leader(subject)
 
     def names_with(self, nuid: str) -> set[str]:
         """Return the names that have had a nuid; as :meth:`names_with_each`."""

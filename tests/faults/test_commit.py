@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from objstore import Client, ObjectStore, RequestTimeoutError
-from tests.support.proxy import Line, Proxy, metadata_of
+from tests.support.proxy import Proxy, metadata_of, unavailable
 from tests.support.streams import chunk_counts, orphans
 
 
@@ -127,13 +127,6 @@ def test_an_update_whose_answer_is_lost(
     rule = proxy.down.drop(proxy.answers(metadata_of(store.name)))
     assert far_store.update("x", description="d").description == "d"
     assert rule.happened.is_set()
-
-
-def unavailable(line: Line) -> bytes:
-    """What a server says that was a stream's leader, in place of its answer."""
-    text = b'{"error":{"code":503,"err_code":10008,"description":"temporarily unavailable"}}'
-    sid = line.raw.split()[2]
-    return b"MSG %b %b %d\r\n%b\r\n" % (line.subject.encode(), sid, len(text), text)
 
 
 class TestRefusedAndStored:

@@ -94,6 +94,13 @@ def nth(number: int, predicate: Predicate) -> Predicate:
     return lambda line: predicate(line) and next(count) == number
 
 
+def unavailable(line: Line) -> bytes:
+    """What a server says that was a stream's leader, in place of its answer."""
+    text = b'{"error":{"code":503,"err_code":10008,"description":"temporarily unavailable"}}'
+    sid = line.raw.split()[2]
+    return b"MSG %b %b %d\r\n%b\r\n" % (line.subject.encode(), sid, len(text), text)
+
+
 class _Severed(Exception):  # noqa: N818 - not an error: it ends a pump
     """The connection ends here."""
 
