@@ -82,19 +82,19 @@ def test_garbage_is_not_chased(
     """The last look at the records goes as far as they went when it began."""
     owners = Owners(store._handle.records)
     list(owners.load())
-    start_next = Access.start_next
+    read_next = Access.next
     looked = 0
 
     def and_one_more(self: Access, *args: Any, **options: Any) -> Any:
         nonlocal looked
         looked += 1
         assert looked < 50
-        with_answer = start_next(self, *args, **options)
+        answer = read_next(self, *args, **options)
         shared_client.object_store(store.name).put(f"{looked}")
-        return with_answer
+        return answer
 
     for number in range(3):
         store.put(f"first-{number}")
-    monkeypatch.setattr(Access, "start_next", and_one_more)
+    monkeypatch.setattr(Access, "next", and_one_more)
     owners.catch_up()
     assert looked == 3
