@@ -13,7 +13,7 @@ from objstore.store import write
 from objstore.store.delete_many import delete_many
 from objstore.store.folder_options import FolderOptions, Job
 from objstore.store.folder_progress import FolderProgress
-from objstore.store.folder_report import FolderReport, Skipped
+from objstore.store.folder_report import FolderReport, Skipped, drop_refused
 from objstore.store.folders import SMALL, TRIES, found_in, start_progress
 from objstore.store.handle import BucketHandle
 from objstore.store.put_many import put_described
@@ -46,8 +46,7 @@ def copy_dir(
         sources = {name: job.start + name[len(new) :] for name in changed}
         with start_progress(into, there, changed) as progress:
             _Copies(handle, into, sources, progress, refused).copy_all(changed)
-        for each in refused:
-            del changed[each.name]
+        drop_refused(changed, refused)
         delete_many(into, gone)
     return FolderReport(
         transferred=tuple(changed),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from objstore.readable import counted
 
-__all__ = ["FolderReport", "Skipped"]
+__all__ = ["FolderReport", "Skipped", "drop_refused"]
 
 
 class Skipped(NamedTuple):
@@ -20,6 +21,12 @@ class Skipped(NamedTuple):
 
     name: str
     reason: str
+
+
+def drop_refused(changed: dict[str, Any], refused: Iterable[Skipped]) -> None:
+    """Take out of what was to be transferred what could not be."""
+    for each in refused:
+        changed.pop(each.name, None)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from objstore.store.folder_files import (
 from objstore.store.folder_names import folds_case, paths_for
 from objstore.store.folder_options import FolderOptions, Job
 from objstore.store.folder_progress import FolderProgress
-from objstore.store.folder_report import FolderReport, Skipped
+from objstore.store.folder_report import FolderReport, Skipped, drop_refused
 from objstore.store.handle import BucketHandle
 from objstore.store.put_many import put_many
 from objstore.wire.jetstream.api import PendingAck
@@ -88,8 +88,8 @@ def upload_dir(
     if not options.dry_run:
         _upload_all(handle, job, changed, refused, describe, put_options)
         _redescribe_all(handle, updated, there, refused, mode=options.mode)
-        _drop(changed, refused)
-        _drop(updated, refused)
+        drop_refused(changed, refused)
+        drop_refused(updated, refused)
         # Last: what breaks off before leaves too much there, never too little.
         delete_many(handle, gone)
     return FolderReport(
@@ -103,12 +103,6 @@ def upload_dir(
         replaced=tuple(name for name in changed if name in there),
         updated=tuple(updated),
     )
-
-
-def _drop(changed: dict[str, Any], refused: list[Skipped]) -> None:
-    """Take out what was not transferred after all."""
-    for each in refused:
-        changed.pop(each.name, None)
 
 
 def _nameable(
@@ -276,7 +270,7 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
     updated = {name: found[name] for name in paths if differences[name] == "attributes"}
     unchanged = len(paths) - len(changed) - len(updated)
     targets = _targets(root, {name: paths[name] for name in changed}, refused)
-    _drop(changed, refused)
+    drop_refused(changed, refused)
     gone = _only_here(root, job, set(paths.values()))
     if not options.dry_run:
         root.mkdir(parents=True, exist_ok=True)
@@ -287,7 +281,7 @@ def download_dir(handle: BucketHandle, folder: str | os.PathLike[str], job: Job)
             if compare(look_at(paths[name]), info, options):
                 del updated[name]
                 unchanged += 1
-        _drop(changed, refused)
+        drop_refused(changed, refused)
         # As in upload_dir, last.
         for path in gone.values():
             os.unlink(path)
