@@ -199,7 +199,7 @@ class Records:
     @property
     def reads_direct(self) -> bool:
         """Whether records are read by direct gets; else from the leader."""
-        access, clustered = self.access, self.jetstream.connection.session.is_clustered
+        access, clustered = self.access, self.jetstream.is_clustered
         # In a cluster a direct get may come from a follower, which was up to 181 ms behind.
         if not access.direct or (clustered and not self._eventual):
             return False

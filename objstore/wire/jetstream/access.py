@@ -155,8 +155,7 @@ class Access:
         target = self.direct_get + subject
         try:
             pending = jetstream.connection.inbox.start(target, b"")
-            clustered = jetstream.connection.session.is_clustered
-            wait = jetstream.first_wait if clustered else jetstream.timeout
+            wait = jetstream.first_wait if jetstream.is_clustered else jetstream.timeout
             return direct_answer(pending.result(wait), subject)
         except PermissionDeniedError:
             self.denied.add(Way.BY_SUBJECT)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -148,10 +149,9 @@ class JetStream:
         """Whether the messages left behind one of a batch are counted with that one itself."""
         return not self.supports("exact pending counts")
 
-    @property
-    def is_clustered(self) -> bool:
-        """Whether a stream's leader may be another server than the one connected to."""
-        return self.connection.session.is_clustered
+    #: Whether a stream's leader may be another server than the one connected to. Not a function:
+    #: each put and get asks this, and their calls of Python's are counted.
+    is_clustered = property(attrgetter("connection.session.is_clustered"))
 
     @property
     def is_local(self) -> bool:
