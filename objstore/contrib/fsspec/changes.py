@@ -72,7 +72,7 @@ class ChangedBuckets(ListedBuckets):
             kwargs: fsspec's own.
 
         Raises:
-            FileNotFoundError: there is no such object.
+            FileNotFoundError: there is no such object, or no bucket for its copy.
             And as :meth:`objstore.ObjectStore.copy`.
         """
         if self._type(path1) == "directory":

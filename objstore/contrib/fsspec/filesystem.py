@@ -37,6 +37,11 @@ class ObjectFileSystem(ChangedBuckets):
     ``recursive=True``, deletes it. Below, a folder is there as long as an object is in it:
     ``mkdir`` of one does nothing. Objects whose names end in a slash are not shown.
 
+    As with s3fs and gcsfs an object that is written, copied or moved into a bucket that is not
+    there is an error, and no new bucket: a name may be mistyped. What makes folders makes the
+    bucket: ``mkdir``, ``makedirs``, a folder that is put or copied as a whole, and
+    ``fsspec.open(url, "w")``, by which pandas writes.
+
     Listings are exact each time, by one round trip to the server, for the client keeps the records
     of a bucket (see :meth:`objstore.ObjectStore.scan`). So there is no other cache: ``refresh=``
     and ``invalidate_cache()`` are welcome and have nothing to do.
@@ -335,11 +340,12 @@ class ObjectFileSystem(ChangedBuckets):
         """
         if os.path.isdir(lpath):
             self.makedirs(rpath, exist_ok=True)
-        elif self._intrans:
+            return
+        store, name = self._object(rpath)
+        if self._intrans:
             # fsspec's own writes into an opened file, which the transaction holds back.
             super().put_file(lpath, rpath, callback, mode, **kwargs)
         else:
-            store, name = self._object(rpath)
             with _only_new(store, name, mode, kwargs):
                 options = {"chunk_size": CHUNK_SIZE, "progress": _progress(callback), **kwargs}
                 store.upload_file(lpath, name, **options)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import fsspec
 import pytest
 
 import objstore
@@ -66,6 +68,44 @@ def test_a_folder_makes_its_bucket(fs: ObjectFileSystem, other: str) -> None:
     assert not fs.exists(other)
     with pytest.raises(FileNotFoundError):
         fs.rm(other, recursive=True)
+
+
+def test_a_missing_bucket(
+    fs: ObjectFileSystem, client: Client, store: ObjectStore, tree: str, other: str, tmp_path: Path
+) -> None:
+    """Nothing makes it but what makes folders, as with s3fs; see "Missing buckets" in the docs."""
+    (tmp_path / "file").write_bytes(b"of the disk")
+    into, file = f"{other}/x", str(tmp_path / "file")
+
+    def put_in_transaction() -> None:
+        with fs.transaction:
+            fs.put(file, into)
+
+    for write in (
+        lambda: fs.open(into, "wb"),
+        lambda: fs.pipe({into: b"x"}),
+        lambda: fs.touch(into),
+        lambda: fs.put(file, into),
+        put_in_transaction,
+        lambda: fs.cp_file(f"{tree}/top", into),
+        lambda: fs.copy(f"{tree}/top", into),
+        lambda: fs.mv(f"{tree}/top", into),
+    ):
+        with pytest.raises(objstore.BucketNotFoundError, match="no bucket"):
+            write()
+    assert not fs.exists(other)
+    assert "top" in store  # what could not be moved stays
+    for make in (
+        lambda: fs.put(str(tmp_path), other, recursive=True),
+        lambda: fs.copy(f"{tree}/a", other, recursive=True),
+        lambda: fs.mv(f"{tree}/a", other, recursive=True),
+    ):
+        make()
+        assert fs.find(other)
+        client.delete_store(other)
+    with fsspec.open(f"natsobj://{into}", "w", servers=fs._servers) as opened:
+        opened.write("as to_csv writes")
+    assert fs.cat(into) == b"as to_csv writes"
 
 
 def test_copies(fs: ObjectFileSystem, client: Client, tree: str, other: str) -> None:
