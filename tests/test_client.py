@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import tracemalloc
@@ -303,6 +304,23 @@ def test_a_limit_that_another_client_changes(
         store.put("x", b"x" * 11)
     assert caught.value.limit == 10
     client.delete_store("lim")
+
+
+def test_a_limit_that_another_client_raises(client: Client, shared_client: Client) -> None:
+    """It counts for the very put that the known one would have refused, whatever it is made of."""
+    store = client.object_store("raised", max_object_size=10)
+    known = store._handle.known
+    for size, payload in ((20, bytes(20)), (30, (bytes(10) for _ in range(3)))):
+        shared_client.update_store("raised", max_object_size=size)
+        known.fresh_until = math.inf  # it is not asked along with the put
+        assert store.put("x", payload).size == size
+    shared_client.update_store("raised", max_object_size=40)
+    with store.open("x", "wb", chunk_size=25) as file:
+        file.write(bytes(40))
+    with pytest.raises(ObjectTooLargeError, match="limit of 40 bytes"):
+        store.put("x", bytes(41))
+    assert store.read_bytes("x") == bytes(40)
+    client.delete_store("raised")
 
 
 # --- list_stores

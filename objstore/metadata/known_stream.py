@@ -235,7 +235,12 @@ class KnownStream:
 
         Raises:
             ObjectTooLargeError: it is.
+            And as :meth:`check_after_fault`.
         """
+        if self.max_object_size is None or size <= self.max_object_size:
+            return
+        # Somebody may have raised it since it was told: only who would be refused looks.
+        self.check_after_fault()
         limit = self.max_object_size
         if limit is not None and size > limit:
             raise ObjectTooLargeError(
