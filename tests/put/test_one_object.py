@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from objstore import (
+    Client,
     ConnectionLostError,
     ObjectStore,
     ObjectTooLargeError,
@@ -176,10 +177,10 @@ def test_what_it_replaces_cannot_be_read(
     assert messages(store) == 0
 
 
-def test_the_buckets_limit(store: ObjectStore) -> None:
+def test_the_buckets_limit(store: ObjectStore, shared_client: Client) -> None:
     """It is the general road's to refuse."""
-    known = store._handle.known
-    known.max_object_size, known.fresh_until = 3, math.inf
+    shared_client.update_store(store.name, max_object_size=3)
+    store._handle.known.fresh_until = math.inf
     store.put("small", b"123")
     with pytest.raises(ObjectTooLargeError):
         store.put("small", b"1234")

@@ -81,21 +81,26 @@ class CallbackThread(Generic[_Message]):
                 return
             self._dropped = 0
             line.given += size
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, args=(line,), name=self._name, daemon=True
-                )
-                self._thread.start()
             line.items.put((callback, message, size))
+            if self._thread is None:
+                self._start(line)
+
+    def _start(self, line: _Line[_Message]) -> None:
+        thread = threading.Thread(target=self._run, args=(line,), name=self._name, daemon=True)
+        thread.start()
+        if self._line is line:
+            self._thread = thread
+        else:  # stopped in here, by the garbage collector, when there was no thread to be told
+            line.items.put(None)
 
     def stop(self, timeout: float) -> None:
         """Run what is queued, then end; waits at most ``timeout`` seconds for that."""
         with self._lock:
             thread, self._thread = self._thread, None
+            line, self._line = self._line, _Line()  # the next thread's, should there be one
             if thread is None:
                 return
-            self._line.items.put(None)
-            self._line = _Line()  # the next thread's, should there be one
+            line.items.put(None)
         # A callback may close the connection; its thread cannot wait for itself.
         if thread is not threading.current_thread():
             thread.join(timeout)

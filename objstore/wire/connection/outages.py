@@ -9,13 +9,16 @@ from typing import Protocol
 
 from objstore.wire.connection.dial import Link
 
-__all__ = ["Hearer", "Outages"]
+__all__ = ["HASTY", "Hearer", "Outages"]
 
 LOG = logging.getLogger("objstore")
 
 #: What happens again and again is logged so often, in seconds: that there is no connection, and
 #: that one is lost that lasted no longer than :data:`HASTY`.
-LOG_EVERY, HASTY = 60.0, 1.0
+LOG_EVERY = 60.0
+
+#: A connection that is lost within so many seconds was taken only to be ended.
+HASTY = 1.0
 
 
 class Hearer(Protocol):

@@ -46,7 +46,7 @@ from objstore.wire.connection.dial import (
     error_of,
     no_connection,
 )
-from objstore.wire.connection.outages import Hearer, Outages
+from objstore.wire.connection.outages import HASTY, Hearer, Outages
 from objstore.wire.connection.outbox import Outbox
 from objstore.wire.connection.servers import ServerPool
 from objstore.wire.connection.subscribing import Subscribing
@@ -62,6 +62,9 @@ from objstore.wire.connection.subscriptions import (
 __all__ = ["Session"]
 
 LOG = logging.getLogger("objstore")
+
+#: How many PINGs may go unanswered; with one more the server counts as lost.
+SILENCES = 2
 
 
 def _closed_error() -> ConnectionClosedError:
@@ -341,13 +344,16 @@ class Session(Subscribing):
                 # Before the link is anybody's: should it break here, nobody waits on it yet.
                 self.out.begin(link)
                 with self._lock:
-                    if self._ended is not None:
-                        raise _closed_error()
                     self._take_info(link, link.info)
                     self._lame = False  # whatever its INFO says: it has taken us just now
-                    self.out.link = link
                     self.connects += 1
-                    wanted_by = list(self._wanted_by)
+                    # Last, with nothing made between the two: a finalizer may strike in here, and
+                    # close the session in this thread, whose lock this is.
+                    if self._ended is not None:
+                        raise _closed_error()
+                    self.out.link = link
+                # Only now: who comes from here on sees the link.
+                wanted_by = list(self._wanted_by)
         except BaseException as error:
             link.transport.close()
             if isinstance(error, OSError) and not isinstance(error, ObjStoreError):
@@ -397,7 +403,7 @@ class Session(Subscribing):
             # In a forked child gevent's thread goes on, of a connection that is the parent's.
             if self._ended is None and threading.current_thread() is self._thread:
                 self._outages.begin(link, self._cause)
-            hasty = min(hasty + 1, 5) if time.monotonic() - began < 1.0 else 0
+            hasty = min(hasty + 1, 5) if time.monotonic() - began < HASTY else 0
             if hasty > 1:  # a server that accepts us only to close is not to be stormed
                 self._over.wait(0.01 * 2**hasty)
             link = self._reconnect()
@@ -416,7 +422,7 @@ class Session(Subscribing):
                 events = parser.received(count)
             except TimeoutError:
                 silences += 1
-                if silences > 2:  # two PINGs went unanswered
+                if silences > SILENCES:
                     return ConnectionLostError("the server no longer answers")
                 self.out.enqueue_control(Signal())
                 continue

@@ -77,6 +77,27 @@ def test_stop_in_a_callback(thread: CallbackThread[Any]) -> None:
     assert stopped.wait(PATIENCE)
 
 
+def test_stopped_while_it_starts(
+    thread: CallbackThread[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a garbage collector that finds a forgotten connection just there: it ends, too."""
+    seen: list[str] = []
+
+    class Struck(threading.Thread):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            thread.stop(PATIENCE)
+
+    before = objstore_threads()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", Struck)
+        thread.put(seen.append, "there", 0)
+    eventually(lambda: not objstore_threads() - before)
+    thread.put(seen.append, "later", 0)
+    thread.stop(PATIENCE)
+    assert seen == ["there", "later"]
+
+
 def test_stop_does_not_wait_for_ever(thread: CallbackThread[Any]) -> None:
     """A callback that does not end: stop() gives up; what is put then has a thread of its own, and
     no message goes astray."""

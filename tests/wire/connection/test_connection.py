@@ -28,8 +28,10 @@ from objstore import (
     RequestTimeoutError,
 )
 from objstore.wire.codec.protocol import Event, Ping, Pong
+from objstore.wire.connection import session as session_module
 from objstore.wire.connection.connection import Msg
 from objstore.wire.connection.dial import Link
+from objstore.wire.connection.subscriptions import Signal
 from tests.support.scripted import (
     PATIENCE,
     Background,
@@ -383,8 +385,9 @@ def _relay(listener: socket.socket, port: int) -> None:
     server.close()
 
 
-def test_pings_both_ways() -> None:
+def test_pings_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connection and server ask each other for signs of life, and both are content."""
+    monkeypatch.setattr(session_module, "SILENCES", 300)  # a busy server may be late
     with (
         LocalServer(config='ping_interval: "500ms"\nping_max: 1000') as server,
         connected(server.url) as connection,
@@ -526,17 +529,24 @@ class TestReconnect:
             eventually(lambda: connection.is_connected)
             connection.ping()
 
-    def test_in_time(self, own_server: LocalServer) -> None:
+    def test_in_time(self, own_server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """32 threads wait for a server that stays away: all give up at the same deadline."""
-        with connected(own_server.url, reconnect_timeout=2) as connection:
+        together = threading.Barrier(32)  # all at once, not one after the other
+
+        class Together(Signal):
+            def wait(self, timeout: float) -> bool:
+                together.wait(PATIENCE)
+                return super().wait(timeout)
+
+        with connected(own_server.url, reconnect_timeout=0.2) as connection:
             own_server.kill()
             eventually(lambda: not connection.is_connected)
+            monkeypatch.setattr(session_module, "Signal", Together)
             waiters = [Background(connection.request, "s") for _ in range(32)]
-            wanted_by = connection.session._wanted_by
-            eventually(lambda: len(wanted_by) == 32)  # all at once, not one after the other
             for each in waiters:
-                with pytest.raises(ConnectionLostError, match="no connection for 2 s"):
+                with pytest.raises(ConnectionLostError, match=r"no connection for 0\.2 s"):
                     each.get()
+            monkeypatch.undo()
             assert connection.inbox._handlers == {}
 
     def test_while_all_send(self, own_server: LocalServer) -> None:
@@ -786,7 +796,7 @@ class TestFailures:
 
     def test_after_a_failed_reconnect(self, own_server: LocalServer) -> None:
         """connect() after close() fails: the connection is as closed as before."""
-        connection = Connection(own_server.url, timeout=1)
+        connection = Connection(own_server.url)
         connection.connect()
         connection.close()
         own_server.kill()
@@ -824,23 +834,22 @@ class TestInterrupts:
 
     def test_during_a_request(self, connection: Connection, subject: str) -> None:
         """It ends the waiting at once, and the connection is usable afterwards."""
-        connection.subscribe(subject, callback=lambda _: None)
+        this = threading.get_ident()
+        # When the request has arrived, and so was sent: not a moment before.
+        connection.subscribe(subject, callback=lambda _: signal.pthread_kill(this, signal.SIGINT))
         echo(connection, f"{subject}.echo")
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
         try:
-            timer.start()
             with pytest.raises(KeyboardInterrupt):
                 connection.request(subject, timeout=600)
         finally:
-            timer.join()
             signal.signal(signal.SIGINT, before)
         assert connection.request(f"{subject}.echo", payload=b"x").payload == b"x"
         assert list(connection.inbox._handlers) == []
         assert len(connection.session.waiting) == 0
 
     def test_at_any_moment(self, server: LocalServer) -> None:
-        """A signal that raises at 300 odd moments of requests, subscriptions and publishes:
+        """A signal that raises at 200 odd moments of requests, subscriptions and publishes:
         nothing hangs, no lock stays taken, nothing is mixed up.
 
         In a process of its own: the tools around a test have locks that a signal leaves taken.
@@ -860,7 +869,9 @@ connection.connect()
 responder.subscribe("odd", callback=lambda m: responder.publish(m.reply, payload=m.payload))
 signal.signal(signal.SIGALRM, strike)
 struck = 0
-for number in range(300):
+for number in range(3000):
+    if struck == 200:
+        break
     payload = b"%d" % number
     try:
         # Again after a second, should it strike where Python ignores exceptions.
@@ -875,7 +886,7 @@ for number in range(300):
     except objstore.ConnectionLostError:  # the send before was struck
         signal.setitimer(signal.ITIMER_REAL, 0)
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
-assert struck > 200, struck
+assert struck == 200, struck
 assert connection.request("odd", payload=b"last", timeout=100).payload == b"last"
 connection.ping()
 connection.close()
@@ -947,9 +958,9 @@ while connection.is_connected:
 print("end of the program")
 """
         said = run_python(program, own_server.url, str(own_server.pid), warnings=False)
-        first, last = sorted(said.splitlines())
-        assert first == "end of the program"
-        assert last.startswith("lost the connection to nats://127.0.0.1:")
+        # The reader thread may say that the connection was lost, if it comes to that before.
+        lines = [each for each in said.splitlines() if not each.startswith("lost the connection")]
+        assert lines == ["end of the program"]
 
     def test_fork(self, server: LocalServer) -> None:
         """Parent and children use one connection object, each over a socket of its own: replies

@@ -9,12 +9,14 @@ import json
 import logging
 import queue
 import select
+import socket
 import sys
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from objstore import (
@@ -30,11 +32,12 @@ from objstore import (
 )
 from objstore.wire.codec.commands import PONG
 from objstore.wire.codec.protocol import MAX_LINE, MAX_MESSAGE
+from objstore.wire.connection import session as session_module
 from objstore.wire.connection.connection import Msg
 from objstore.wire.connection.dial import DialOptions, dial_any, program_name
 from objstore.wire.connection.servers import ServerPool, parse_servers
 from objstore.wire.connection.subscriptions import Latch, Signal
-from objstore.wire.connection.transport import Transport
+from objstore.wire.connection.transport import Transport, _set_timeout
 from tests.support.scripted import (
     PATIENCE,
     Background,
@@ -346,24 +349,30 @@ class TestStalledPeer:
         eventually(is_taken, "a blocked writer")
         return writer
 
+    def _hurry(self, connection: Connection) -> None:
+        """Have sends give up after half a second of no progress; it was connected in peace."""
+        link = connection.session._link
+        assert link is not None
+        _set_timeout(link.transport._socket, socket.SO_SNDTIMEO, 0.5)
+
     def test_writers_time_out(self) -> None:
-        """A blocked writer gives up after the time-out, and so does who waits behind it; then
+        """A blocked writer gives up after the time-out, and so does who waits for an answer; then
         there is another connection."""
 
         def stall(peer: Peer) -> None:
             peer.accept()
             peer.hold()
 
-        with (
-            ScriptedServer(stall, serve) as server,
-            connected(server.url, timeout=1.0) as connection,
-        ):
+        with ScriptedServer(stall, serve) as server, connected(server.url) as connection:
             signal = Background(connection.ping)
+            # Else it might be late, and find the next connection.
+            eventually(lambda: connection.session.waiting)
+            self._hurry(connection)
             writer = self._fill(connection)
             with pytest.raises((ConnectionLostError, RequestTimeoutError)):
                 signal.get()
             eventually(lambda: connection.session.connects == 2)
-            connection.ping()
+            connection.session.ping(PATIENCE)  # among all that the writer sends
             connection.close()
             with pytest.raises(ConnectionClosedError):
                 writer.get()
@@ -381,8 +390,9 @@ class TestStalledPeer:
 
         with (
             ScriptedServer(stall, refuse) as server,
-            connected(server.url, timeout=1.0, reconnect_timeout=0) as connection,
+            connected(server.url, reconnect_timeout=0) as connection,
         ):
+            self._hurry(connection)
             writer = self._fill(connection)
             with pytest.raises(ConnectionLostError, match="stopped reading") as caught:
                 writer.get()
@@ -400,12 +410,15 @@ class TestStalledPeer:
 
         with (
             ScriptedServer(stall) as server,
-            connected(server.url, timeout=1.0, reconnect_timeout=1.5) as connection,
+            connected(server.url, reconnect_timeout=0.5) as connection,
         ):
+            self._hurry(connection)
+            session = connection.session
+            session._options = msgspec.structs.replace(session._options, timeout=0.5)
             publish = Background(connection.publish, "x", payload=bytes(1 << 26))
             with pytest.raises(ConnectionLostError, match="no connection for"):
                 publish.get()
-            assert server.connections > 1
+            eventually(lambda: server.connections > 1)
 
     def test_close_does_not_wait(self) -> None:
         """close() neither waits for the blocked writer nor for its time-out."""
@@ -770,8 +783,10 @@ class TestNonsense:
                 connection.ping()
             assert one.connections + two.connections == 1
 
-    def test_closes_at_once(self) -> None:
+    def test_closes_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A server that accepts every connection and closes it is not stormed."""
+        # So soon each connection ends, however slow this machine is.
+        monkeypatch.setattr(session_module, "HASTY", PATIENCE)
 
         def close(peer: Peer) -> None:
             peer.accept()
@@ -810,7 +825,7 @@ class TestErrors:
                 connection.ping()
             assert caught.value.__cause__ is not None
             assert caught.value.__cause__.description == "Slow Consumer"  # type: ignore[attr-defined]
-            eventually(lambda: caplog.records)
+            eventually(lambda: "Slow Consumer" in caplog.text)
         said = [each for each in caplog.records if "Slow Consumer" in each.getMessage()]
         assert len(said) == 1
         assert said[0].getMessage().startswith("lost the connection to nats://127.0.0.1:")
@@ -862,6 +877,7 @@ class TestErrors:
             with pytest.raises(ConnectionLostError, match="Expired") as caught:
                 connection.ping()
             assert isinstance(caught.value.__cause__, AuthorizationError)
+            eventually(lambda: "Violation" in str(connection.session._cause))
             errors = []
             for each in [Background(connection.ping) for _ in range(2)]:
                 with pytest.raises(AuthorizationError, match="Violation") as refused:
@@ -1031,7 +1047,7 @@ class TestRaces:
                 patched.setattr(Transport, "send", fail)
                 with pytest.raises(ConnectionLostError, match=r"no connection for 0\.2 s"):
                     connection.publish("s")
-            assert server.connections > 1
+            eventually(lambda: server.connections > 1)
 
     def test_broken_while_sending(self) -> None:
         """A send that fails half way is made again, whole, over the next connection."""
@@ -1135,21 +1151,28 @@ class TestRaces:
             assert len({id(each.error) for each in signals}) == len(signals)
         assert "could not be told" in caplog.text
 
-    def test_closed_while_connecting(self) -> None:
-        """The session is closed while its first server is being greeted: nothing stays open."""
+    @pytest.mark.parametrize("moment", ["begin", "_take_info"])
+    def test_closed_while_connecting(self, moment: str) -> None:
+        """The session is closed while its next server is being greeted, as by the collector, in
+        the reader's own thread: nothing stays open, and no thread."""
         with ScriptedServer(serve) as server:
             connection = Connection(server.url)
             connection.connect()
             session = connection.session
-            begin = session.out.begin
+            struck: Any = session.out if moment == "begin" else session
+            step = getattr(struck, moment)
 
-            def close_first(link: Any) -> None:
+            def close_first(*arguments: Any) -> None:
                 session.close()
-                begin(link)
+                step(*arguments)
 
-            session.out.begin = close_first  # type: ignore[method-assign]
+            setattr(struck, moment, close_first)
             session.drop()
-            eventually(lambda: session.is_closed and not connection.is_connected)
+            assert session._thread is not None
+            session._thread.join(PATIENCE)
+            assert not session._thread.is_alive()
+            assert session.is_closed
+            assert not connection.is_connected
             with pytest.raises(ConnectionClosedError):
                 connection.ping()
 
