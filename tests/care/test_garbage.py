@@ -24,6 +24,7 @@ from objstore.model.objects import meta_subject
 from objstore.model.record_json import encode_info
 from objstore.wire.jetstream.api import JetStream
 from tests.support.streams import api, chunk_counts, orphans
+from tests.support.waiting import PATIENCE
 
 
 def leave(client: Client, store: ObjectStore, nuid: str, sizes: list[int]) -> None:
@@ -249,7 +250,7 @@ def test_it_races_with_writers(store: ObjectStore, shared_client: Client) -> Non
         thread.start()
     try:
         for _ in range(10):
-            store.collect_garbage(min_age=5)
+            store.collect_garbage(min_age=PATIENCE)  # of a put as slow as the machine
     finally:
         stop.set()
         for thread in threads:

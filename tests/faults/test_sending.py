@@ -24,6 +24,7 @@ from objstore.wire.connection.dial import Link
 from objstore.wire.connection.session import Session
 from tests.support.proxy import Line, Proxy, calls, chunks_of, nth
 from tests.support.streams import api, chunk_counts, orphans
+from tests.support.waiting import make_impatient
 
 CHUNK = 1000
 CONTENT = bytes((i * i + 7 * i) % 251 for i in range(60 * CHUNK + 17))  # no two chunks are alike
@@ -158,7 +159,7 @@ def test_it_goes_on_from_a_writer(
 def test_without_patience(proxy: Proxy, store: ObjectStore, shared_client: Client) -> None:
     """``reconnect_timeout=0``: it fails at once. The old object is there, and nothing else."""
     old = store.put("x", b"old")
-    with objstore.connect(proxy.url, timeout=1.0, reconnect_timeout=0) as client:
+    with objstore.connect(proxy.url, reconnect_timeout=0) as client:
         far = client.object_store(store.name, create=False)
         proxy.up.cut(nth(30, chunks_of(store.name)))
         with pytest.raises(ConnectionLostError):
@@ -191,10 +192,11 @@ def test_the_server_never_comes_back(
 
     with (
         LocalServer(tmp_path) as server,
-        objstore.connect(server.url, timeout=1.0, reconnect_timeout=1.0) as client,
+        objstore.connect(server.url, reconnect_timeout=1.0) as client,
     ):
         store = client.object_store("bucket")
         store.put("x", b"old")
+        make_impatient(client, 1.0)
         monkeypatch.setattr(Session, "wait_connected", spy)
         with pytest.raises(ConnectionLostError):
             store.put("x", payload(), chunk_size=CHUNK)

@@ -53,8 +53,10 @@ def own_server() -> Iterator[LocalServer]:
 @pytest.fixture
 def own_store(own_server: LocalServer) -> Iterator[ObjectStore]:
     """A bucket there."""
-    with objstore.connect(own_server.url, timeout=1.0, reconnect_timeout=30.0) as client:
-        yield client.object_store("bucket")
+    with objstore.connect(own_server.url, reconnect_timeout=30.0) as client:
+        store = client.object_store("bucket")
+        make_impatient(client, 1.0)
+        yield store
 
 
 @contextlib.contextmanager
@@ -271,7 +273,7 @@ def test_a_server_that_comes_to_take_less(tmp_path: Path) -> None:
     config.write_text("max_payload: 1048576")
     with (
         LocalServer(config=config) as server,
-        objstore.connect(server.url, timeout=1.0, reconnect_timeout=30.0) as client,
+        objstore.connect(server.url, reconnect_timeout=30.0) as client,
     ):
         store = client.object_store("bucket")
         old = store.put("x", b"old")

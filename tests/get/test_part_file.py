@@ -44,7 +44,7 @@ def big(store: ObjectStore) -> str:
 @pytest.fixture
 def impatient(proxy: Proxy, store: ObjectStore) -> Iterator[ObjectStore]:
     """The bucket from behind the proxy, by a client that gives up at once."""
-    with objstore.connect(proxy.url, timeout=1.0, reconnect_timeout=0) as client:
+    with objstore.connect(proxy.url, reconnect_timeout=0) as client:
         yield client.object_store(store.name, create=False)
 
 
@@ -83,10 +83,13 @@ def test_the_process_is_killed(big: str, proxy: Proxy, store: ObjectStore, tmp_p
     """Not even its own clean-up has run."""
     target = tmp_path / "file"
     code = (
-        "import objstore, sys, time\n"
+        "import objstore, sys, threading\n"
+        "def progress(done, _):\n"
+        f"    if done >= {40 * CHUNK}:\n"
+        "        threading.Event().wait()\n"  # until it is killed
         "with objstore.connect(sys.argv[1]) as client:\n"
         "    store = client.object_store(sys.argv[2], create=False)\n"
-        "    store.download_file('big', sys.argv[3], progress=lambda *_: time.sleep(0.02))\n"
+        "    store.download_file('big', sys.argv[3], progress=progress)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, proxy.url, store.name, str(target)])
     eventually(lambda: any(part.stat().st_size >= 20 * CHUNK for part in parts(tmp_path)))
@@ -149,7 +152,7 @@ def test_without_resume(
     assert seen[0] == 0
     assert target.read_bytes() == CONTENT
     assert not part.exists()
-    with objstore.connect(proxy.url, timeout=1.0, reconnect_timeout=0) as client:
+    with objstore.connect(proxy.url, reconnect_timeout=0) as client:
         far = client.object_store(store.name, create=False)
         proxy.down.cut_after(len(CONTENT) // 2)
         proxy.refusing = True

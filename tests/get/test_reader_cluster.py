@@ -13,7 +13,7 @@ import pytest
 import objstore
 from objstore import LocalServer, ObjectStore, ObjStoreError
 from tests.get.test_reader import cut, opened, pattern, put_pieces, store_kind
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually, make_impatient
 
 pytestmark = pytest.mark.newest_server
 
@@ -48,7 +48,8 @@ def replicated() -> Iterator[ObjectStore]:
         with ThreadPoolExecutor(SERVERS) as pool:  # each waits for the others
             list(pool.map(LocalServer.start, servers))
         urls = [f"nats://secret@127.0.0.1:{port}" for port in ports]
-        client = stack.enter_context(objstore.connect(urls, timeout=2.0))
+        client = stack.enter_context(objstore.connect(urls))
+        make_impatient(client, 2.0)
 
         def created() -> ObjectStore | None:
             with contextlib.suppress(ObjStoreError):  # its servers have not found each other yet
@@ -57,6 +58,7 @@ def replicated() -> Iterator[ObjectStore]:
 
         store = eventually(created, "a bucket")
         assert store is not None
+        make_impatient(client, PATIENCE)
         yield store
 
 

@@ -24,6 +24,7 @@ from objstore.care import garbage
 from objstore.model.objects import meta_subject
 from objstore.wire.jetstream.api import JetStream
 from tests.support.streams import api, chunk_counts, orphans, record, subjects, write_record
+from tests.support.waiting import PATIENCE
 
 
 def purge_as_others_do(client: Client, store: ObjectStore, name: str) -> None:
@@ -329,7 +330,7 @@ def test_several_threads_in_a_full_bucket(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     assert failures == []
     with connect(server.url) as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -213,15 +214,18 @@ def test_lost_or_denied_just_before(told: bool) -> None:
         session = connection.session
         inbox = session.waiting.inbox
         assert inbox is not None
+        happened = threading.Event()
 
         def happens() -> None:
             if told:
                 inbox.denied = ObjStoreError("denied")
             else:
                 session.drop()
+            happened.set()
 
         before_entrusting(sender.out, happens)
         late = Background(connection.request, "late", timeout=PATIENCE)
+        assert happened.wait(PATIENCE)
         if told:
             with pytest.raises(ObjStoreError, match="denied"):
                 late.get()
@@ -274,10 +278,15 @@ def test_a_crowd(server: LocalServer) -> None:
         )
         echo.ping()
         crowd = [Background(ask, connection, who) for who in range(32)]
+
+        def are_so_many(wanted: int) -> bool:
+            return answers >= wanted or not any(each.running for each in crowd)
+
         while any(each.running for each in crowd):
             connection.session.drop()
-            connection.ping()
-            threading.Event().wait(0.05)
+            connection.session.ping(PATIENCE)
+            # A loss for each thread at most, and by now more answers, however slow they come.
+            eventually(functools.partial(are_so_many, answers + 3 * len(crowd)))
         for each in crowd:
             each.get()
     assert answers + losses == 32 * 200

@@ -285,7 +285,7 @@ class TestTraffic:
 
             def work(payload: bytes) -> None:
                 for _ in range(2):
-                    reply = connection.request("echo", payload=payload, timeout=60)
+                    reply = connection.request("echo", payload=payload, timeout=PATIENCE)
                     assert reply.payload == payload
 
             for each in [Background(work, payload) for payload in payloads]:
