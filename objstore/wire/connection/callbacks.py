@@ -83,27 +83,32 @@ class CallbackThread(Generic[_Message]):
             line.given += size
             line.items.put((callback, message, size))
             if self._thread is None:
-                self._start(line)
-
-    def _start(self, line: _Line[_Message]) -> None:
-        thread = threading.Thread(target=self._run, args=(line,), name=self._name, daemon=True)
-        thread.start()
-        if self._line is line:
-            self._thread = thread
-        else:  # stopped in here, by the garbage collector, when there was no thread to be told
-            line.items.put(None)
+                thread = threading.Thread(
+                    target=self._run, args=(line,), name=self._name, daemon=True
+                )
+                thread.start()
+                self._thread = thread
 
     def stop(self, timeout: float) -> None:
         """Run what is queued, then end; waits at most ``timeout`` seconds for that."""
         with self._lock:
             thread, self._thread = self._thread, None
-            line, self._line = self._line, _Line()  # the next thread's, should there be one
             if thread is None:
                 return
-            line.items.put(None)
+            self._line.items.put(None)
+            self._line = _Line()  # the next thread's, should there be one
         # A callback may close the connection; its thread cannot wait for itself.
         if thread is not threading.current_thread():
             thread.join(timeout)
+
+    def __del__(self) -> None:
+        """End the thread, which holds its line alone.
+
+        A forgotten connection is closed, and this stopped, while the reader thread may still be
+        giving out what came last: that starts a thread once more, and nobody stops it.
+        """
+        if self._thread is not None:
+            self._line.items.put(None)
 
     @staticmethod
     def _run(line: _Line[_Message]) -> None:
