@@ -22,9 +22,12 @@ from types import TracebackType
 from typing import Any
 
 from objstore import Client, Connection, LocalServer, ObjStoreError
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 __all__ = ["Cluster"]
+
+#: Seconds for an answer that is asked for again and again; a server may be dead or frozen.
+SOON = 2.0
 
 #: A user of an account with JetStream, and one who sees all servers.
 _ACCOUNTS = """
@@ -129,7 +132,7 @@ class Cluster:
     def step_down(self, stream: str, to: str | None = None) -> None:
         """Have a stream's leader hand over, to any other or to one by name."""
         request: dict[str, Any] = {} if to is None else {"placement": {"preferred": to}}
-        answer = self._api(f"STREAM.LEADER.STEPDOWN.{stream}", request)
+        answer = self._api(f"STREAM.LEADER.STEPDOWN.{stream}", request, PATIENCE)
         assert answer.get("success"), answer
 
     def lead(self, stream: str, by: str) -> None:
@@ -140,30 +143,37 @@ class Cluster:
 
     def meta_leader(self) -> str:
         """The server that leads the cluster itself: creates streams and consumers."""
-        state = self._ask_system("JSZ", next(n for n in self.servers if self._is_up(n)))
-        return str(state["data"]["meta_cluster"].get("leader") or "")
 
-    def _api(self, name: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        def leader() -> str:
+            up = next(name for name in self.servers if self._is_up(name))
+            state = self._ask_system("JSZ", up, PATIENCE)
+            return str(state["data"]["meta_cluster"].get("leader") or "")
+
+        return eventually(leader, "the election of the cluster's own leader")
+
+    def _api(
+        self, name: str, request: dict[str, Any] | None = None, timeout: float = SOON
+    ) -> dict[str, Any]:
         """Call JetStream's API through a server that is up."""
         up = next(name for name in self.servers if self._is_up(name))
-        return self._request(up, "app", f"$JS.API.{name}", request)
+        return self._request(up, "app", f"$JS.API.{name}", request, timeout)
 
     def _is_up(self, name: str) -> bool:
         return self.servers[name].running and name not in self._paused
 
     def _request(
-        self, to: str, user: str, subject: str, request: dict[str, Any] | None
+        self, to: str, user: str, subject: str, request: dict[str, Any] | None, timeout: float
     ) -> dict[str, Any]:
         """Ask over a connection to just this server."""
         payload = b"" if request is None else json.dumps(request).encode()
-        with Connection(self.urls(to, user)[0], timeout=2.0, reconnect_timeout=0) as connection:
+        with Connection(self.urls(to, user)[0], timeout=timeout, reconnect_timeout=0) as connection:
             reply = connection.request(subject, payload=payload)
         answer: dict[str, Any] = json.loads(reply.payload)
         return answer
 
-    def _ask_system(self, what: str, name: str) -> dict[str, Any]:
+    def _ask_system(self, what: str, name: str, timeout: float = SOON) -> dict[str, Any]:
         request = {"server_name": name, "exact_match": True}
-        return self._request(name, "sys", f"$SYS.REQ.SERVER.PING.{what}", request)
+        return self._request(name, "sys", f"$SYS.REQ.SERVER.PING.{what}", request, timeout)
 
     # --- what happens to servers
 
