@@ -41,6 +41,7 @@ from objstore import (
 from objstore.get.batched_gets import TRIES
 from objstore.model.objects import chunk_subject
 from objstore.put import ack_window, sender
+from tests.support.contents import pattern
 from tests.support.proxy import Line, Proxy, calls, chunks_of, metadata_of, nth
 from tests.support.streams import (
     api,
@@ -55,10 +56,6 @@ from tests.support.streams import (
 from tests.support.waiting import PATIENCE, eventually
 
 T = TypeVar("T")
-
-
-def pattern(size: int) -> bytes:
-    return bytes((i * 31 + 7) % 251 for i in range(size))
 
 
 def in_time(act: Callable[[], T]) -> T:

@@ -1,7 +1,7 @@
-// Works on one bucket with @nats-io/obj, as its users do.
+// Works on one bucket at a time with @nats-io/obj, as its users do.
 //
-//   node bucket.mjs URL BUCKET    commands on standard input, one JSON array a line:
-//   ["put", {name, description, headers, metadata, options}, base64]   ["get", name] …
+//   node bucket.mjs URL    commands on standard input, one JSON array a line:
+//   ["open", bucket] ["put", {name, description, headers, metadata, options}, base64]   ["get", name] …
 //
 // For each line one of JSON comes back: {"ok": result} or {"error": message}.
 
@@ -12,11 +12,11 @@ const require = createRequire(`${process.env.OBJSTORE_NODE_MODULES}/`);
 const { connect, headers } = require("@nats-io/transport-node");
 const { Objm } = require("@nats-io/obj");
 
-const [url, bucket] = process.argv.slice(2);
+const [url] = process.argv.slice(2);
 const { protocol, hostname, port, username } = new URL(url);
 const connection = await connect({ servers: `${hostname}:${port}`, token: username || undefined });
 const manager = new Objm(connection);
-const store = await manager.open(bucket);
+let store;
 
 function meta(fields) {
   const result = { ...fields };
@@ -44,6 +44,9 @@ function plain(info) {
 }
 
 const commands = {
+  open: async (bucket) => {
+    store = await manager.open(bucket);
+  },
   put: async (fields, data) => plain(await store.putBlob(meta(fields), Buffer.from(data, "base64"))),
   get: async (name) => {
     const data = await store.getBlob(name);

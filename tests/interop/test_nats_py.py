@@ -20,16 +20,13 @@ from nats.js.errors import ObjectNotFoundError as TheirNotFoundError
 from nats.js.object_store import ObjectStore as TheirStore
 
 from objstore import Client, LocalServer, ObjectStore
+from tests.support.contents import pattern
 from tests.support.streams import record, write_record
 
 T = TypeVar("T")
 
 NAMES = ["plain", "dir/with space", "naïve ☃ 名前.txt", "*.>", "x" * 300]
 SIZES = [0, 1, 131_072, 131_073, 700_001]
-
-
-def content(size: int) -> bytes:
-    return bytes((i * 31 + 7) % 251 for i in range(size))
 
 
 def theirs(server: LocalServer, store: ObjectStore, act: Callable[[TheirStore], Awaitable[T]]) -> T:
@@ -50,7 +47,7 @@ def theirs(server: LocalServer, store: ObjectStore, act: Callable[[TheirStore], 
 def test_they_read_what_we_wrote(
     name: str, size: int, server: LocalServer, store: ObjectStore
 ) -> None:
-    data = content(size)
+    data = pattern(size)
     ours = store.put(name, data, description="ours", metadata={"k": "v"})
 
     async def read(their: TheirStore) -> tuple[Any, bytes | None]:
@@ -77,13 +74,13 @@ def test_they_read_every_kind_of_payload(
     kind: str, server: LocalServer, store: ObjectStore, tmp_path: Path
 ) -> None:
     path = tmp_path / "content"
-    path.write_bytes(content(300_000))
+    path.write_bytes(pattern(300_000))
     store.put("x", KINDS[kind](path))
 
     async def read(their: TheirStore) -> bytes | None:
         return (await their.get("x")).data
 
-    assert theirs(server, store, read) == content(300_000)
+    assert theirs(server, store, read) == pattern(300_000)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,7 +88,7 @@ def test_they_read_every_kind_of_payload(
 def test_we_read_what_they_wrote(
     name: str, size: int, server: LocalServer, store: ObjectStore
 ) -> None:
-    data = content(size)
+    data = pattern(size)
 
     async def write(their: TheirStore) -> None:
         meta = TheirMeta(description="theirs", headers={"Content-Type": "a/b"})
@@ -108,13 +105,13 @@ def test_we_read_what_they_wrote(
 def test_small_chunks_of_theirs(server: LocalServer, store: ObjectStore) -> None:
     async def write(their: TheirStore) -> None:
         meta = TheirMeta(options=TheirOptions(max_chunk_size=1000))
-        await their.put("x", content(54_321), meta=meta)
+        await their.put("x", pattern(54_321), meta=meta)
 
     theirs(server, store, write)
     info = store.info("x")
     assert info is not None
     assert info.chunks == 55
-    assert store.read_bytes("x") == content(54_321)
+    assert store.read_bytes("x") == pattern(54_321)
 
 
 def test_deletes_are_seen_in_both_directions(server: LocalServer, store: ObjectStore) -> None:
@@ -177,10 +174,10 @@ def act_on_old(act: str) -> Callable[[TheirStore], Awaitable[None]]:
 def test_the_old_name_after_a_rename_of_ours(
     act: str, server: LocalServer, store: ObjectStore
 ) -> None:
-    store.put("old", content(5000), chunk_size=1000)
+    store.put("old", pattern(5000), chunk_size=1000)
     store.update("old", new_name="new")
     theirs(server, store, act_on_old(act))
-    assert store.read_bytes("new") == content(5000)
+    assert store.read_bytes("new") == pattern(5000)
     assert (store.info("old") is not None) is (act == "put")
     assert store.verify().ok
 
@@ -190,11 +187,11 @@ def test_the_name_after_a_delete_of_one_of_two(
     act: str, server: LocalServer, store: ObjectStore, shared_client: Client
 ) -> None:
     """On the same chunks, as an interrupted rename of others leaves them."""
-    store.put("old", content(5000), chunk_size=1000)
+    store.put("old", pattern(5000), chunk_size=1000)
     write_record(shared_client, store, {**record(shared_client, store, "old"), "name": "new"})
     assert store.delete("old") is True
     theirs(server, store, act_on_old(act))
-    assert store.read_bytes("new") == content(5000)
+    assert store.read_bytes("new") == pattern(5000)
     assert store.verify().ok
 
 

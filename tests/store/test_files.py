@@ -33,15 +33,12 @@ from objstore import (
     ServerVersionError,
 )
 from objstore.model.objects import meta_subject
+from tests.support.contents import pattern
 from tests.support.proxy import Proxy, calls, chunks_of, metadata_of, nth
 from tests.support.streams import api, chunk_counts, delete_chunk, orphans, subjects
 from tests.support.waiting import PATIENCE, eventually, make_impatient
 
 ROOT = Path(__file__).parents[2]
-
-
-def pattern(size: int) -> bytes:
-    return bytes((i * 31 + 7) % 251 for i in range(size))
 
 
 CONTENT = pattern(5000)
