@@ -8,16 +8,16 @@ import functools
 import os
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from objstore import InvalidOptionError, LocalServer, ObjectStore
 from objstore.errors import ObjectNotFoundError
+from tests.support.forked import Forked
 
 pytestmark = pytest.mark.newest_server
 
@@ -36,6 +36,21 @@ def name(request: pytest.FixtureRequest, store: ObjectStore) -> str:
 
 def content(name: str) -> bytes:
     return BIG if name == "big" else b"small"
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """What runs programs in processes of their own, to which every warning is an error."""
+    first = """
+import warnings
+warnings.simplefilter("error")
+import os, pathlib, resource, sys, tempfile
+import objstore, objstore.get.part_file
+from tests.get import test_target
+objstore.connect, objstore.ObjectStore
+"""
+    with Forked(tmp_path_factory.mktemp("target"), first) as forked:
+        yield forked
 
 
 @pytest.fixture
@@ -141,27 +156,23 @@ def test_read_only(name: str, store: ObjectStore, tmp_path: Path) -> None:
 
 
 @root_only
-def test_read_only_for_others(name: str, server: LocalServer, store: ObjectStore) -> None:
+def test_read_only_for_others(
+    name: str, forked: Forked, server: LocalServer, store: ObjectStore
+) -> None:
     """As somebody who is not root, in a process of its own: read-only files, and folders."""
-    code = f"""
-import os, sys, pathlib, tempfile
-sys.path[:0] = {sys.path!r}
-import objstore
-from tests.get import test_target
+    program = """
 folder = pathlib.Path(tempfile.mkdtemp())
 os.chown(folder, 65534, 65534)
-with objstore.connect({server.url!r}) as client:
-    store = client.object_store({store.name!r}, create=False)
-    store.download_file({name!r}, os.devnull)  # whatever it imports, others need not be able to
+url, bucket, name = sys.argv[1:]
+with objstore.connect(url) as client:
+    store = client.object_store(bucket, create=False)
+    store.download_file(name, os.devnull)  # whatever it imports, others need not be able to
     store.download_dir(folder, "nothing")
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
-    test_target.refused_read_only(store, {name!r}, folder)
-    test_target.in_a_read_only_folder(store, {name!r}, folder)
+    test_target.refused_read_only(store, name, folder)
+    test_target.in_a_read_only_folder(store, name, folder)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    assert forked.run(program, server.url, store.name, name) == (0, "")
 
 
 def refused_read_only(store: ObjectStore, name: str, folder: Path) -> None:
@@ -207,31 +218,27 @@ def test_what_is_replaced_keeps_its_owner(name: str, store: ObjectStore, tmp_pat
 
 
 @root_only
-def test_an_owner_that_cannot_be_kept(name: str, server: LocalServer, store: ObjectStore) -> None:
+def test_an_owner_that_cannot_be_kept(
+    name: str, forked: Forked, server: LocalServer, store: ObjectStore
+) -> None:
     """Somebody else's file that may be written: it is written over, and stays theirs."""
-    code = f"""
-import os, sys, pathlib, tempfile
-sys.path[:0] = {sys.path!r}
-import objstore
-from tests.get import test_target
+    program = """
 folder = pathlib.Path(tempfile.mkdtemp())
 os.chown(folder, 65534, 65534)
 target = folder / "x"
 target.write_bytes(b"o" * 400_000)
 target.chmod(0o666)
-with objstore.connect({server.url!r}) as client:
-    store = client.object_store({store.name!r}, create=False)
-    store.download_file({name!r}, os.devnull)  # whatever it imports, others need not be able to
+url, bucket, name = sys.argv[1:]
+with objstore.connect(url) as client:
+    store = client.object_store(bucket, create=False)
+    store.download_file(name, os.devnull)  # whatever it imports, others need not be able to
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
-    store.download_file({name!r}, target)
-assert target.read_bytes() == test_target.content({name!r})
+    store.download_file(name, target)
+assert target.read_bytes() == test_target.content(name)
 assert (target.stat().st_uid, target.stat().st_mode & 0o777) == (0, 0o666)
 assert os.listdir(folder) == ["x"]
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    assert forked.run(program, server.url, store.name, name) == (0, "")
 
 
 def test_extended_attributes(name: str, store: ObjectStore, tmp_path: Path) -> None:
@@ -384,29 +391,48 @@ def test_special_files_in_a_folder(name: str, store: ObjectStore, tmp_path: Path
 @pytest.mark.parametrize("way", ["file", "append", "pipe"])
 @pytest.mark.parametrize("path", ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1", "link"])
 def test_stdout(
-    way: str, path: str, name: str, server: LocalServer, store: ObjectStore, tmp_path: Path
+    way: str,
+    path: str,
+    name: str,
+    forked: Forked,
+    server: LocalServer,
+    store: ObjectStore,
+    tmp_path: Path,
 ) -> None:
     """It is written to where it is: behind what was printed before, and before what comes."""
     if path == "link":
         (tmp_path / "link").symlink_to("/proc/self/fd/1")
         path = str(tmp_path / "link")
-    code = (
-        "import objstore, sys\n"
-        "with objstore.connect(sys.argv[1]) as client:\n"
-        "    print('before')\n"
-        "    client.object_store(sys.argv[2]).download_file(sys.argv[3], sys.argv[4])\n"
-        "    print('after')\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", code, server.url, store.name, name, path]
+    program = """
+url, bucket, name, path, stdout, flags = sys.argv[1:]
+os.dup2(file := os.open(stdout, os.O_WRONLY | int(flags)), 1)
+os.close(file)
+with objstore.connect(url) as client:
+    print('before')
+    client.object_store(bucket).download_file(name, path)
+    print('after')
+"""
+    arguments = server.url, store.name, name, path
     expected = b"before\n" + content(name) + b"after\n"
     if way == "pipe":
-        assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == expected
+        with ThreadPoolExecutor(1) as pool:
+            reading, writing = os.pipe()
+            got = pool.submit(_read_all, reading)
+            with open(writing, "wb"):  # of this process, which the other finds by its number
+                pipe = f"/proc/{os.getpid()}/fd/{writing}"
+                assert forked.run(program, *arguments, pipe, "0") == (0, "")
+            assert got.result() == expected
         return
     out = tmp_path / "out"
     out.write_bytes(b"first\n")
-    with out.open("ab" if way == "append" else "wb") as file:
-        subprocess.run(command, stdout=file, check=True)
+    flags = os.O_APPEND if way == "append" else os.O_TRUNC
+    assert forked.run(program, *arguments, str(out), str(flags)) == (0, "")
     assert out.read_bytes() == (b"first\n" if way == "append" else b"") + expected
+
+
+def _read_all(file: int) -> bytes:
+    with open(file, "rb") as reading:
+        return reading.read()
 
 
 def test_open_files_of_this_process(name: str, store: ObjectStore, tmp_path: Path) -> None:
@@ -583,22 +609,23 @@ def test_a_part_of_somebody_else(store: ObjectStore, tmp_path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def test_a_full_disk(server: LocalServer, store: ObjectStore, tmp_path: Path) -> None:
+def test_a_full_disk(
+    forked: Forked, server: LocalServer, store: ObjectStore, tmp_path: Path
+) -> None:
     """The old file stays, and nothing beside it."""
     store.put("big", BIG, chunk_size=CHUNK)
     (tmp_path / "x").write_bytes(b"old")
-    code = (
-        "import objstore, resource, sys\n"
-        "with objstore.connect(sys.argv[1]) as client:\n"
-        "    store = client.object_store(sys.argv[2])\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
-        "    try:\n"
-        "        store.download_file('big', sys.argv[3])\n"
-        "    except OSError as error:\n"
-        "        print(error)\n"
-    )
-    command = [sys.executable, "-c", code, server.url, store.name, str(tmp_path / "x")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "File too large" in done.stdout
+    program = """
+with objstore.connect(sys.argv[1]) as client:
+    store = client.object_store(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    try:
+        store.download_file('big', sys.argv[3])
+    except OSError as error:
+        print(error)
+"""
+    status, output = forked.run(program, server.url, store.name, str(tmp_path / "x"))
+    assert status == 0, output
+    assert "File too large" in output
     assert (tmp_path / "x").read_bytes() == b"old"
     only(tmp_path, "x")

@@ -22,10 +22,13 @@ __all__ = ["Forked"]
 
 ROOT = Path(__file__).parent.parent.parent
 
-#: Only the last lines are a program's own. What gevent makes of fork and waitpid would start its
-#: loop here, for the forks to inherit.
+#: What is there before the fork is frozen: at a fork's end the collector would walk, and so copy,
+#: each page of it, 70 ms of the processor. Only the last lines are a program's own. What gevent makes
+#: of fork and waitpid would start its loop here, for the forks to inherit.
 _LAUNCH = """
-import json, os, sys, time
+import gc, json, os, sys, time
+gc.collect()
+gc.freeze()
 _ways = [os.fork, os.waitpid]
 if "gevent" in sys.modules:
     from gevent.monkey import get_original
