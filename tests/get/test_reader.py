@@ -263,17 +263,17 @@ def test_without_direct_gets_too(store: ObjectStore, shared_client: Client) -> N
 @pytest.mark.parametrize("direct", [True, False])
 def test_random_reads(kind: str, direct: bool, store: ObjectStore, shared_client: Client) -> None:
     """Many in one opened object, and some in objects that were just opened."""
-    content = pattern(300_000)
+    content = pattern(100_000)
     store._handle.records.access.direct = direct
     name = store_kind(kind, content, shared_client, store, "x")
     chance = random.Random(kind)
     with opened(store, name) as file:
         for _ in range(300 if direct else 100):
-            start, size = chance.randrange(300_000), chance.randrange(3000)
+            start, size = chance.randrange(100_000), chance.randrange(3000)
             file.seek(start)
             assert file.read(size) == content[start : start + size]
     for _ in range(50 if direct else 10):
-        start = chance.randrange(300_000)
+        start = chance.randrange(100_000)
         assert store.read_range(name, start, start + 1500) == content[start : start + 1500]
 
 

@@ -65,10 +65,10 @@ def counted() -> Iterator[Counted]:
 def test_a_small_range_of_a_large_object(counted: Counted) -> None:
     """The metadata, and two requests more; whatever the object's chunks and the range are."""
     store = counted.store
-    content = random.Random(1).randbytes(64 * MEBIBYTE)
+    content = random.Random(1).randbytes(16 * MEBIBYTE)
     for name, chunk_size in (("large", None), ("small chunks", 128 << 10)):
         store.put(name, content, chunk_size=chunk_size)
-        for start in (0, 1, 32 * MEBIBYTE - 500, 48 * MEBIBYTE + 12_345, len(content) - 1000):
+        for start in (0, 1, 8 * MEBIBYTE - 500, 12 * MEBIBYTE + 12_345, len(content) - 1000):
             got: list[bytes] = []
             cost = counted.cost(
                 lambda name=name, start=start, got=got: got.append(  # type: ignore[misc]
@@ -81,7 +81,7 @@ def test_a_small_range_of_a_large_object(counted: Counted) -> None:
     linked = store.info("large")
     assert linked is not None
     store.link("link", linked)
-    cost = counted.cost(lambda: store.read_range("link", 1 << 25, (1 << 25) + 1000))
+    cost = counted.cost(lambda: store.read_range("link", 1 << 23, (1 << 23) + 1000))
     assert cost.requests <= 4  # the link's metadata too
     assert cost.bytes < 2_500_000
     cost = counted.cost(lambda: store.read_range("large", 5, 5))
@@ -91,7 +91,7 @@ def test_a_small_range_of_a_large_object(counted: Counted) -> None:
 def test_one_member_of_a_large_zip(counted: Counted) -> None:
     store = counted.store
     chance = random.Random(2)
-    members = {f"member {number}": chance.randbytes(1_600_000) for number in range(40)}
+    members = {f"member {number}": chance.randbytes(1_600_000) for number in range(12)}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
@@ -100,7 +100,7 @@ def test_one_member_of_a_large_zip(counted: Counted) -> None:
 
     def read_one() -> None:
         with store.open("zip") as file, zipfile.ZipFile(file) as archive:
-            assert archive.read("member 17") == members["member 17"]
+            assert archive.read("member 5") == members["member 5"]
 
     assert counted.cost(read_one).bytes < 6_000_000
 
@@ -109,7 +109,12 @@ def test_one_column_of_a_parquet_file(counted: Counted) -> None:
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")
     chance = random.Random(5)
-    columns = {f"column {n}": [chance.random() for _ in range(100_000)] for n in range(20)}
+    columns = {
+        f"column {n}": pa.Array.from_buffers(
+            pa.int64(), 100_000, [None, pa.py_buffer(chance.randbytes(800_000))]
+        )
+        for n in range(20)
+    }
     data = io.BytesIO()
     pq.write_table(pa.table(columns), data)
     counted.store.put("table", data.getvalue())
@@ -117,14 +122,14 @@ def test_one_column_of_a_parquet_file(counted: Counted) -> None:
     def read_one() -> None:
         with counted.store.open("table") as file:
             table = pq.read_table(file, columns=["column 7"])
-        assert table["column 7"].to_pylist() == columns["column 7"]
+        assert table["column 7"].combine_chunks() == columns["column 7"]
 
     assert counted.cost(read_one).bytes < len(data.getvalue()) / 2
 
 
 def test_the_tail_of_a_log(counted: Counted) -> None:
     store = counted.store
-    lines = b"".join(b"%08d something happened\n" % number for number in range(1_000_000))
+    lines = b"".join(b"%08d something happened\n" % number for number in range(300_000))
     store.put("log", lines)
 
     def tail() -> None:

@@ -23,8 +23,8 @@ __all__ = ["Forked"]
 ROOT = Path(__file__).parent.parent.parent
 
 #: What is there before the fork is frozen: at a fork's end the collector would walk, and so copy,
-#: each page of it, 70 ms of the processor. Only the last lines are a program's own. What gevent makes
-#: of fork and waitpid would start its loop here, for the forks to inherit.
+#: each page of it, 70 ms of the processor. Only the last lines are a program's own. What gevent
+#: makes of fork and waitpid would start its loop here, for the forks to inherit.
 _LAUNCH = """
 import gc, json, os, sys, time
 gc.collect()
