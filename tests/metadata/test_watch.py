@@ -790,7 +790,7 @@ def test_permissions() -> None:
         LocalServer(config=config) as server,
         objstore.connect(server.url, user="free", password="p") as client,
     ):
-        bulk(client, client.object_store("b"), 8000)
+        bulk(client, client.object_store("b"), SOME)
         for name, subject in (
             ("info", r"\$JS\.API\.STREAM\.INFO\.OBJ_b"),
             ("create", r"\$JS\.API\.CONSUMER\.CREATE\.OBJ_b"),
@@ -807,7 +807,7 @@ def test_permissions() -> None:
                 store.watch() as watcher,
                 pytest.raises(PermissionDeniedError, match=r"\$JS\.FC\."),
             ):
-                take(watcher, 8000)
+                take(watcher, SOME)
 
 
 def test_the_subscription_is_refused() -> None:
@@ -880,9 +880,15 @@ def test_a_stream_that_ends_before_what_was_seen(tmp_path: Path) -> None:
 UNANSWERED = 4_000
 
 
+#: How many records exist before a watch begins; each has more than 4,000 bytes. Before it is told
+#: that some have been taken, the server sends 2 MiB of them, then 4, then 8: less than many. Some
+#: are more than the first of it. Several may go while a watch begins, if its answer comes late.
+SOME, MANY = 1000, 4000
+
+
 def bulk(client: Client, store: ObjectStore, count: int) -> list[str]:
     """Store many records, without waiting for each."""
-    template = store.put("0", description="d" * 100)
+    template = store.put("0", description="d" * 4000)
     names = [str(i) for i in range(count)]
     stored = f"STREAM.INFO.OBJ_{store.name}"
     for first in range(1, count, UNANSWERED):
@@ -929,16 +935,16 @@ def test_a_slow_user(
 ) -> None:
     """The server waits for the user; nothing is lost, and the connection serves others."""
     monkeypatch.setattr("objstore.wire.jetstream.consumer.SILENCE", SLOW_MACHINE)
-    names = bulk(client, store, 20_000)
+    names = bulk(client, store, MANY)
     stalls = Stalls(monkeypatch)
     watcher = client.object_store(store.name).watch()
     with watcher:
         stalls.wait()
         left = pending(client, store)
         feed = feed_of(watcher)
-        sent = 20_000 - left
-        # The first window is of 2 MiB; each record has more than 200 bytes.
-        assert 0 < sent < (2 << 20) / 200
+        sent = MANY - left
+        # The first window is of 2 MiB; each record has more than 4,000 bytes.
+        assert 0 < sent < (2 << 20) / 4000
         heard = feed.heard
         stalls.wait(3)
         assert feed.heard > heard
@@ -962,7 +968,7 @@ def test_flow_control_is_lost(
 ) -> None:
     """The heartbeats say that the server waits; then it is answered (once more)."""
     monkeypatch.setattr("objstore.wire.jetstream.consumer.SILENCE", SLOW_MACHINE)
-    names = bulk(client, store, 8000)
+    names = bulk(client, store, SOME)
     deliver, answer = Feed.deliver, NonblockingAPI.answer_flow_control
     gone: list[str] = []
 
@@ -1000,7 +1006,7 @@ def test_what_existed_is_removed_before_it_was_sent(
     Where a name has several records, the server waits at each one that was removed, or (2.10)
     skips all that is left.
     """
-    names = bulk(client, store, 20_000)
+    names = bulk(client, store, MANY)
     if foreign:
         again = store.info("0")
         assert again is not None
@@ -1012,11 +1018,11 @@ def test_what_existed_is_removed_before_it_was_sent(
         last = store.info(names[-1])  # this one remains, and was not sent
         assert last is not None
         purge = {"filter": f"$O.{store.name}.M.>", "seq": last.revision}
-        assert api(client.connection, f"STREAM.PURGE.OBJ_{store.name}", purge)["purged"] >= 19_999
+        assert api(client.connection, f"STREAM.PURGE.OBJ_{store.name}", purge)["purged"] >= MANY - 1
         got = rest(watcher)
         assert got[:-1] == names[: len(got) - 1]
         assert got[-1] == last.name
-        assert 1 < len(got) < 20_000
+        assert 1 < len(got) < MANY
         store.delete(last.name)
         assert watcher.next(PATIENCE).deleted
         assert nothing_more(watcher, store)
@@ -1025,15 +1031,15 @@ def test_what_existed_is_removed_before_it_was_sent(
 def test_all_of_what_existed_is_removed_before_it_was_sent(
     store: ObjectStore, client: Client, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = bulk(client, store, 20_000)
+    names = bulk(client, store, MANY)
     stalls = Stalls(monkeypatch)
     with client.object_store(store.name).watch() as watcher:
         stalls.wait()
         purge = {"filter": f"$O.{store.name}.M.>"}
-        assert api(client.connection, f"STREAM.PURGE.OBJ_{store.name}", purge)["purged"] == 20_000
+        assert api(client.connection, f"STREAM.PURGE.OBJ_{store.name}", purge)["purged"] == MANY
         got = rest(watcher)
         assert got == names[: len(got)]
-        assert 0 < len(got) < 20_000
+        assert 0 < len(got) < MANY
         assert nothing_more(watcher, store)
 
 
