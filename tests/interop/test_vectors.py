@@ -197,7 +197,7 @@ class Buckets:
 
     def _states(self) -> dict[str, object]:
         """All that the server says of each that is there."""
-        states = {}
+        states: dict[str, object] = {}
         for stream in all_streams(self._client._jetstream):
             bucket = stream["config"]["name"].removeprefix("OBJ_")
             if bucket in FILES:
