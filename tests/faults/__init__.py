@@ -51,5 +51,5 @@ have "cluster" in their file's name, or a fixture of that name.
                                        ../wire/test_connection: test_lame_duck
     read-your-writes under load        test_cluster_reads: test_read_your_writes
     meta leader killed                 test_cluster_reads: test_the_meta_leader_dies
-    thousands of quick gets            ../test_put_get: test_quick_gets_cost_no_consumer
+    more gets than consumers           ../test_put_get: test_quick_gets_cost_no_consumer
 """

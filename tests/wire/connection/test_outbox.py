@@ -260,7 +260,7 @@ def test_a_crowd(server: LocalServer) -> None:
 
     def ask(connection: Connection, who: int) -> None:
         nonlocal answers, losses
-        for turn in range(200):
+        for turn in range(100):
             words = b"%d %d" % (who, turn)
             try:
                 reply = connection.request("crowd", payload=words, timeout=PATIENCE)
@@ -289,7 +289,7 @@ def test_a_crowd(server: LocalServer) -> None:
             eventually(functools.partial(are_so_many, answers + 10 * len(crowd)))
         for each in crowd:
             each.get()
-    assert answers + losses == 32 * 200
+    assert answers + losses == 32 * 100
     assert answers > losses
 
 

@@ -271,8 +271,8 @@ class TestTraffic:
     """Much data, many threads, and connections that break."""
 
     def test_both_ways_at_once(self, tls_server: LocalServer, files: Files) -> None:
-        """8 MiB messages over one connection, from four threads, there and back again."""
-        payloads = [os.urandom(8 << 20) for _ in range(4)]
+        """4 MiB messages over one connection, from four threads, there and back again."""
+        payloads = [os.urandom(4 << 20) for _ in range(4)]
         with (
             connected(url(tls_server), tls_cacert=files.ca) as connection,
             connected(url(tls_server), tls_cacert=files.ca) as responder,
@@ -373,6 +373,6 @@ class TestTraffic:
             connection.subscribe("s", callback=callback_of(seen))
             with connected(url(tls_server), tls_cacert=files.ca) as sender:
                 for _ in range(3):
-                    sender.publish("s", payload=bytes(4 << 20))
+                    sender.publish("s", payload=bytes(2 << 20))
                 assert seen.wait(PATIENCE)
                 connection.close()
