@@ -8,10 +8,7 @@ count there. (Crafted lengths, one by one, are in ../wire/test_protocol and
 from __future__ import annotations
 
 import json
-import os
 import queue
-import subprocess
-import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -31,9 +28,9 @@ from objstore import (
 from objstore.put.ack_window import AckWindow
 from objstore.wire.codec.protocol import Message
 from objstore.wire.jetstream.feed import MOST_WAITING, Feed
+from tests.support.forked import Forked
 from tests.support.scripted import Background, Peer, Script, ScriptedServer, connected
 from tests.support.streams import record, write_record
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.newest_server
 
@@ -44,8 +41,9 @@ MOST_GROWTH = 64 << 10
 #: does, and the busiest machine must not make it an error.
 LITTLE, MUCH = 0.5, 100.0
 
-PROGRAM = """
-import re, sys, time
+#: What all clients share: imports, and the calls that they make.
+CALLS = """
+import os, re, sys, time
 from pathlib import Path
 import objstore
 from objstore.wire.jetstream.direct import BatchRequest, DirectGet, DirectPage
@@ -80,6 +78,10 @@ calls = {
     "batch": batch,
     "page": page,
 }
+"""
+
+PROGRAM = """
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the log of a flood of errors
 timeout = float(sys.argv[3])
 options = {"timeout": timeout, "reconnect_timeout": 0.5, "ping_interval": timeout}
 connection = objstore.Connection(sys.argv[1], **options)
@@ -95,11 +97,19 @@ print(peak() - before)
 """
 
 
-def victim(call: str, script: Script, timeout: float = LITTLE) -> str:
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """Where clients run: forks of a process that has imported the package."""
+    with Forked(tmp_path_factory.mktemp("hostile"), CALLS) as clients:
+        yield clients
+
+
+def victim(clients: Forked, call: str, script: Script, timeout: float = LITTLE) -> str:
     """Let a client make a call of such a server's.
 
     Arguments:
-        call: of those in PROGRAM.
+        clients: where it runs.
+        call: of those in CALLS.
         script: of the server.
         timeout: of the client, in seconds.
 
@@ -107,17 +117,9 @@ def victim(call: str, script: Script, timeout: float = LITTLE) -> str:
         The name of the error that it ended with.
     """
     with ScriptedServer(script, receive_buffer=1 << 16) as server:
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, server.url, call, str(timeout)],
-            stdout=subprocess.PIPE,
-            text=True,
-            stderr=subprocess.DEVNULL,  # the log of a flood of errors
-            timeout=PATIENCE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
-            check=False,
-        )
-    assert done.returncode == 0
-    error, growth = done.stdout.split()
+        status, output = clients.run(PROGRAM, server.url, call, str(timeout))
+    assert status == 0, output
+    error, growth = output.split()
     assert int(growth) < MOST_GROWTH
     return error
 
@@ -212,22 +214,22 @@ HARMLESS = {("PONG flood", "ping")}
 
 @pytest.mark.parametrize("call", ["ping", "bucket"])
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_after_the_login(attack: str, call: str) -> None:
+def test_after_the_login(attack: str, call: str, clients: Forked) -> None:
     """A call that needs an answer ends with an error."""
     harmless = (attack, call) in HARMLESS
-    error = victim(call, after_the_login(ATTACKS[attack]), MUCH if harmless else LITTLE)
+    error = victim(clients, call, after_the_login(ATTACKS[attack]), MUCH if harmless else LITTLE)
     assert (error == "nothing") == harmless, error
 
 
 @pytest.mark.parametrize("attack", ["PING flood", "INFO flood", "silence", "wrong sids"])
-def test_who_publishes(attack: str) -> None:
+def test_who_publishes(attack: str, clients: Forked) -> None:
     """Who only sends learns that the server takes nothing."""
-    assert victim("publish", after_the_login(ATTACKS[attack])) == "ConnectionLostError"
+    assert victim(clients, "publish", after_the_login(ATTACKS[attack])) == "ConnectionLostError"
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("greeted", [False, True])
-def test_in_the_handshake(attack: str, greeted: bool) -> None:
+def test_in_the_handshake(attack: str, greeted: bool, clients: Forked) -> None:
     """In place of a greeting, or of the answer to the login."""
 
     def script(peer: Peer) -> None:
@@ -237,12 +239,13 @@ def test_in_the_handshake(attack: str, greeted: bool) -> None:
         peer.hold()
 
     accepted = greeted and attack == "PONG flood"
-    assert (victim("connect", script, MUCH if accepted else LITTLE) == "nothing") == accepted
+    error = victim(clients, "connect", script, MUCH if accepted else LITTLE)
+    assert (error == "nothing") == accepted, error
 
 
 @pytest.mark.parametrize("size", [0, 1_000, 1 << 20])
 @pytest.mark.parametrize("call", ["batch", "page"])
-def test_a_batch_without_end(call: str, size: int) -> None:
+def test_a_batch_without_end(call: str, size: int, clients: Forked) -> None:
     """More messages than were asked for, for ever: nobody waits for their end, or keeps them."""
 
     def script(peer: Peer) -> None:
@@ -253,10 +256,10 @@ def test_a_batch_without_end(call: str, size: int) -> None:
             peer
         )
 
-    assert victim(call, script, MUCH) == "ProtocolError"
+    assert victim(clients, call, script, MUCH) == "ProtocolError"
 
 
-def test_a_flood_for_a_subscription() -> None:
+def test_a_flood_for_a_subscription(clients: Forked) -> None:
     """Messages for a callback, faster than it takes them: they are dropped beyond a limit."""
 
     def script(peer: Peer) -> None:
@@ -264,7 +267,7 @@ def test_a_flood_for_a_subscription() -> None:
         sid = int(peer.until(rb"SUB \S+ +(\d+)")[1])
         flood(b"MSG a.b %d 10\r\n0123456789\r\n" % sid)(peer)
 
-    assert victim("listen", script, 2.0) == "RequestTimeoutError"
+    assert victim(clients, "listen", script, 2.0) == "RequestTimeoutError"
 
 
 def consumed(numbers: Iterator[int], size: int) -> Iterator[Message]:
