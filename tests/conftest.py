@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 import objstore
 from objstore import Client, LocalServer, ObjectStore
+from tests.support.bytecode import compile_tests
 from tests.support.ownership import Inspector, WatchedClient
 from tests.support.proxy import Proxy
 from tests.support.servers import server_of_version
@@ -54,7 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if hasattr(config, "cache") and "PYTHONDONTWRITEBYTECODE" in os.environ:
         del os.environ["PYTHONDONTWRITEBYTECODE"]
-        os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+        sys.dont_write_bytecode = False
     version = config.getoption("--nats-server")
     if version:
         os.environ["OBJSTORE_NATS_SERVER"] = str(server_of_version(version))
@@ -70,6 +74,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
         return None  # pytest-xdist itself reads it
     files = [str(argument).partition("::")[0].endswith(".py") for argument in config.args]
     return 0 if all(files) else WORKERS
+
+
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Compile what is not compiled yet, before all processes that share the tests read all of it.
+
+    On a fresh checkout each would compile each file at the same moment as the others.
+    """
+    if not sys.dont_write_bytecode:
+        compile_tests(config.rootpath, config.args)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
