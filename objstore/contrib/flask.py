@@ -62,6 +62,13 @@ FIELDS = 500_000
 
 _BROKE_OFF = "the upload broke off; nothing was stored"
 
+#: The type of a form that names its files and does not bring them.
+_NO_FILES = "application/x-www-form-urlencoded"
+_NO_FILES_IN_IT = (
+    f'a form brings its file with enctype="multipart/form-data"; a body that is the file itself is '
+    f"of another type than {_NO_FILES}, or a PUT"
+)
+
 
 def send_object(
     store: objstore.ObjectStore,
@@ -175,8 +182,9 @@ def receive_object(
     Raises:
         werkzeug.exceptions.RequestEntityTooLarge: the object is larger than the bucket or the
             application takes.
-        werkzeug.exceptions.BadRequest: the body broke off, the form has no such file, or there can
-            be no object of that name.
+        werkzeug.exceptions.BadRequest: the body broke off, the form has no such file (none was
+            chosen, or a POST is of the type application/x-www-form-urlencoded, as of a form without
+            ``enctype="multipart/form-data"``), or there can be no object of that name.
         werkzeug.exceptions.ServiceUnavailable: NATS does not answer.
         ObjStoreError: as :meth:`objstore.ObjectStore.put`.
     """
@@ -184,6 +192,8 @@ def receive_object(
     try:
         if request.mimetype == "multipart/form-data":
             upload, payload = _open_form(request, file_field)
+        elif request.method == "POST" and request.mimetype == _NO_FILES:
+            raise BadRequest(_NO_FILES_IN_IT)
         else:
             upload, payload = Upload("", request.content_type or None), _Body(request)
         # As a client says it, and so only if it is fit for the header of an answer.
@@ -264,7 +274,8 @@ def _open_form(request: Request, file_field: str) -> tuple[Upload, Iterator[byte
     fields: dict[str, str] = {}
     room = request.max_form_memory_size or FIELDS
     for event in events:
-        if isinstance(event, File) and event.name == file_field:
+        # Without a name: what browsers send of a field where no file was chosen.
+        if isinstance(event, File) and event.name == file_field and event.filename:
             upload = Upload(plain_name(event.filename), event.headers.get("Content-Type"), fields)
             return upload, _data(events)
         if isinstance(event, Field):

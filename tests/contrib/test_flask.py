@@ -416,6 +416,22 @@ def test_forms_that_are_none(web: FlaskClient, store: objstore.ObjectStore) -> N
     assert list(store) == []
 
 
+def test_forms_without_a_file_replace_nothing(
+    web: FlaskClient, store: objstore.ObjectStore
+) -> None:
+    """Not as the words "file=cat.png", nor as nothing, as where no file was chosen."""
+    store.put("cat.png", b"a cat")
+    answer = web.post("/-/files/cat.png", data={"file": "cat.png"})
+    assert (answer.status_code, "multipart/form-data" in answer.text) == (400, True)
+    data, headers = form(("file", ("", b"", "application/octet-stream")))
+    answer = web.post("/-/files/cat.png", data=data, headers=headers)
+    assert (answer.status_code, "no file in the field" in answer.text) == (400, True)
+    assert store.read_bytes("cat.png") == b"a cat"
+    # What curl says of a body, unless it is told otherwise.
+    body = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert web.put("/-/files/cat.png", data=b"a tom", headers=body).status_code == 201
+
+
 def test_the_view(web: FlaskClient, store: objstore.ObjectStore) -> None:
     data, headers = form(("file", ("../a.txt", b"content")))
     answer = web.post("/-/files", data=data, headers=headers)
