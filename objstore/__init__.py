@@ -2,12 +2,11 @@
 
 .. code-block:: python
 
-    import pathlib
     import objstore
 
     with objstore.connect() as client:
         store = client.object_store("photos")
-        store.put("cat.jpg", pathlib.Path("cat.jpg"))
+        store.put("cat.jpg", b"not really a cat")    # or pathlib.Path("cat.jpg"), to stream it
         with store.open("cat.jpg") as photo:
             for chunk in photo.data:
                 ...

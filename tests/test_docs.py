@@ -56,13 +56,11 @@ EXAMPLES = examples(PAGES) + examples_of({"objstore/__init__.py": objstore.__doc
 def somewhere(
     server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """The folder in which the examples run, with the files that they store."""
+    """The folder in which the examples run, empty as a reader's."""
     clients = shared._SharedClients()
     monkeypatch.setattr(shared, "_clients", clients)
     monkeypatch.setenv("NATS_URL", server.url)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "setup.py").write_bytes(b"a file")
-    (tmp_path / "cat.jpg").write_bytes(b"not really a cat")
     yield tmp_path
     clients.close()
 
