@@ -18,7 +18,7 @@ import click
 import objstore
 from objstore import FolderReport, ObjectInfo, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.objects import last_part, no_folder, target_file, tell
+from objstore.cli.objects import folder_of, last_part, no_folder, target_file, tell
 from objstore.cli.options import OTHER, Settings, command, pass_settings, words_argument
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
@@ -60,9 +60,10 @@ def cp(settings: Settings, /, words: tuple[str, ...], **options: Any) -> None:
     """Copy files into a bucket, objects into files, or objects to others.
 
     SRC and DST are paths or BUCKET:NAME; one of them has a bucket. A DST that ends in ":" or "/",
-    or is a directory, keeps the name. Names in a bucket may be globs, in quotes. "-" is stdin or
-    stdout. Files keep their time of change; of folders only what differs is copied. What cannot
-    be copied is told on stderr, the rest is copied, and the exit code is 4.
+    or is a directory, keeps the name; a directory that ends in "/" is made if it is missing. Names
+    in a bucket may be globs, in quotes. "-" is stdin or stdout. Files keep their time of change;
+    of folders only what differs is copied. What cannot be copied is told on stderr, the rest is
+    copied, and the exit code is 4.
 
     \b
     Examples:
@@ -315,7 +316,8 @@ def _download(store: ObjectStore, info: ObjectInfo, target: str, task: _Task) ->
     path = target_file(info.name, target)
     if task.move and path.exists() and look_at(path) is None:
         raise click.UsageError(f"{str(path)!r} is no regular file, which would keep {info.name!r}")
-    now = store.download_file(info.name, path, progress=task.bar.of_one())
+    with folder_of(path):
+        now = store.download_file(info.name, path, progress=task.bar.of_one())
     # Devices and pipes have no time and mode of ours.
     if look_at(path) is not None:
         restore(path, now.metadata, mode=task.meant.mode)

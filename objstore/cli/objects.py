@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -253,8 +255,9 @@ def get(
 ) -> None:
     """Write an object into a file.
 
-    Also BUCKET NAME; a name may be a glob, in quotes, and --output a directory then. The file
-    appears, or replaces the one that is there, only when it is whole and its digest was verified.
+    Also BUCKET NAME; a name may be a glob, in quotes, and --output a directory then. One that ends
+    in "/" is made if it is missing. The file appears, or replaces the one that is there, only when
+    it is whole and its digest was verified.
     What goes to stdout (-, or by its name) is verified before its last piece is written, and
     nothing else is.
 
@@ -315,8 +318,10 @@ def _get_all(settings: Settings, place: Place, output: str | None) -> None:
         found = expand(store, place.name)
         names = [info.name for info in found]
         # An object whose name looks like a glob is one object, and may go into a file.
-        if names != [place.name] and output is not None and not os.path.isdir(output):
-            raise click.UsageError(f"{output!r} is no directory, which several objects need")
+        if names != [place.name] and output is not None and not _is_folder(output):
+            raise click.UsageError(
+                f"{output!r} is no directory, which several objects need; a / at its end makes one"
+            )
         targets = [target_file(name, output) for name in names]
         if len(set(targets)) < len(targets):
             raise click.UsageError("two of the objects would be the same file: try -r")
@@ -347,7 +352,8 @@ def no_folder(place: Place) -> objstore.ObjectNotFoundError:
 
 def _download(settings: Settings, store: ObjectStore, name: str, target: Path, bar: Bar) -> None:
     try:
-        info = store.download_file(name, target, progress=bar.of_one())
+        with folder_of(target):
+            info = store.download_file(name, target, progress=bar.of_one())
     except objstore.ObjectNotFoundError:
         raise no_object(store, name) from None
     with bar.aside():
@@ -355,20 +361,41 @@ def _download(settings: Settings, store: ObjectStore, name: str, target: Path, b
 
 
 def target_file(name: str, output: str | None) -> Path:
-    """Choose the file to write an object into.
+    """Choose the file to write an object into; in a folder that ends in / and may be missing.
 
     Raises:
         click.UsageError: there is none that can be written.
     """
-    if output is None or os.path.isdir(output) or output.endswith(os.sep):
+    if output is None or _is_folder(output):
         target = Path(output or "", last_part(name))
     else:
         target = Path(output)
     if target.is_dir():
         raise click.UsageError(f"{str(target)!r} is a directory: give a file with -o")
-    if not target.parent.is_dir():
-        raise click.UsageError(f"there is no directory {str(target.parent)!r}")
+    if not target.parent.is_dir() and not (output and output.endswith(os.sep)):
+        folder = str(target.parent)
+        line = f"mkdir -p {shlex.quote(folder)}"
+        raise click.UsageError(f"there is no directory {folder!r}; make it with: {line}")
     return target
+
+
+def _is_folder(output: str) -> bool:
+    return os.path.isdir(output) or output.endswith(os.sep)
+
+
+@contextmanager
+def folder_of(target: Path) -> Iterator[None]:
+    """Make the folder of a file, where it is missing; it goes again if nothing gets into it."""
+    folder = target.parent
+    missing = not folder.is_dir()
+    if missing:
+        folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        if missing:
+            with suppress(OSError):  # as a rule the file is in it
+                folder.rmdir()
 
 
 def last_part(name: str) -> str:

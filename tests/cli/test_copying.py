@@ -212,7 +212,7 @@ def test_the_line_that_is_meant(here: Path, words: list[str], line: str) -> None
         (["cp", "-r", "{}:p", "{}:p/q"], "into itself"),
         (["cp", "-r", "{}:p", "-"], "to stdout"),
         (["cp", "{}:**", "sub/"], "the same name"),
-        (["cp", "{}:p/a", "missing/"], "there is no directory"),
+        (["cp", "{}:p/a", "missing/a"], "there is no directory"),
         (["cp", "a.txt", "{}:", "--exclude", "[z-a]"], "no pattern"),
         (["mv", "-", "{}:x"], "cannot be moved"),
         (["mv", "{}:p/a", os.devnull], "no regular file"),

@@ -93,7 +93,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"content")
-    (tmp_path / "albums").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -217,13 +217,30 @@ def test_where_get_cannot_write(run: Run, store: ObjectStore, here: Path) -> Non
     (here / "d").mkdir()
     for words, complaint in [
         (["a/d"], "'d' is a directory"),
-        (["a/d", "-o", "nowhere/"], "no directory 'nowhere'"),
-        (["a/d", "-o", "nowhere/x"], "no directory 'nowhere'"),
+        (["a/d", "-o", "nowhere/x"], "no directory 'nowhere'; make it with: mkdir -p nowhere"),
+        (["a/*", "-o", "nowhere"], "a / at its end makes one"),
     ]:
         result = run("get", store.name, *words)
         assert result.exit_code == 2
         assert complaint in result.stderr
     assert [path.name for path in here.iterdir()] == ["d"]
+
+
+def test_a_folder_that_is_missing_is_made(run: Run, store: ObjectStore, here: Path) -> None:
+    """Where the line says that it is one; nothing stays of it if there is no such object."""
+    store.put("a/1", b"one")
+    store.put("a/2", b"two")
+    for words in (["get", "{}:a/*", "-o", "new/all/"], ["cp", "{}:a/*", "copied/all/"]):
+        result = run(*(word.format(store.name) for word in words))
+        assert result.exit_code == 0
+        folder = here / words[-1]
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+            "1": b"one",
+            "2": b"two",
+        }
+    assert run("get", store.name, "a/1", "one/").exit_code == 0
+    assert run("get", store.name, "nope", "none/").exit_code == 1
+    assert sorted(path.name for path in here.iterdir()) == ["copied", "new", "one"]
 
 
 def test_a_file_is_replaced_only_by_a_whole_one(
