@@ -270,11 +270,22 @@ class _Handshake:
             if isinstance(event, Pong):
                 return
             if isinstance(event, Err):
-                raise error_of(event.text)
+                raise self._refusal(event.text)
             if isinstance(event, Info):
                 info.update(event.fields)
             elif isinstance(event, Ping):
                 self.transport.send([PONG])
+
+    def _refusal(self, text: str) -> ObjStoreError:
+        """Translate what CONNECT is answered with: who refuses, and what was not given."""
+        error = error_of(text)
+        if not isinstance(error, AuthorizationError):
+            return error
+        url = self.server.url
+        said = f"{url} refuses this login: {text}"
+        if self.options.login == Login() and self.server.user is None:
+            said = f"{url} wants a login, and none was given ({text}); {_GIVE_ONE}"
+        return AuthorizationError(said, description=text)
 
     def _next_event(self) -> Event:
         while not self.events:
@@ -287,6 +298,10 @@ class _Handshake:
                 raise ConnectionLostError(f"{self.server.url} closed the connection at once")
             self.events = self.parser.received(count)
         return self.events.pop(0)
+
+
+#: For people of the library and of the command line alike.
+_GIVE_ONE = "one may stand in the URL (nats://USER:PASSWORD@…, nats://TOKEN@…) or in $NATS_CREDS"
 
 
 def _url_login(server: Server) -> dict[str, str]:

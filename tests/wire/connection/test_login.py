@@ -134,6 +134,15 @@ class TestRefused:
         self.check(by_password)
         self.check(by_nkey)
 
+    def test_what_is_said(self, by_password: LocalServer) -> None:
+        """Who refuses, and what to give where nothing was given."""
+        address = place(by_password)
+        with pytest.raises(AuthorizationError, match=f"{address} wants a login.*NATS_CREDS"):
+            Connection(address).connect()
+        for servers, token in [(address, "wr0ng"), (f"nats://wr0ng@{address}", None)]:
+            with pytest.raises(AuthorizationError, match=f"^nats://{address} refuses this login"):
+                Connection(servers, token=token).connect()
+
     def test_wrong_password(self, by_password: LocalServer) -> None:
         self.check(by_password, "wr0ng", user=USER, password="wr0ng")
         self.check(by_password, "wr0ng", user="somebody", password="wr0ng")
