@@ -762,6 +762,8 @@ def test_jetstream_never_answers(
             mine.watch()
         broken = False
         with mine.watch() as watcher:
+            mine.put("x", b"")
+            assert watcher.next()  # it works: patience begins when it breaks, not before
             broken = True
             client.connection.session.drop()
             client.connection.session.wait_connected(PATIENCE)
