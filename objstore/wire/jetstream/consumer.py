@@ -38,6 +38,7 @@ from objstore.errors import (
     ConnectionClosedError,
     ConnectionLostError,
     ObjStoreError,
+    PermissionDeniedError,
     ProtocolError,
     RequestTimeoutError,
 )
@@ -394,6 +395,8 @@ class OrderedConsumer:
             ObjStoreError: the error, where trying again cannot help, or has not for too long.
         """
         feed = self._feed
+        if feed is not None and isinstance(error, PermissionDeniedError):
+            feed.refused = feed.phase is Phase.CREATED and error.subject == feed.subject
         self._drop()
         now = time.monotonic()
         if feed is not None and feed.phase is Phase.LIVE and feed.proved:
@@ -421,7 +424,8 @@ class OrderedConsumer:
         feed.session.forget(feed)
         if feed.subscription is not None:
             feed.session.unsubscribe(feed.subscription)
-        if feed.phase is not Phase.ASKED:
+        # Who may not make one may not delete it either, as a rule: no warning of that.
+        if feed.phase is not Phase.ASKED and not feed.refused:
             self._asking.delete_consumer(self._stream, feed.name)
 
 

@@ -137,6 +137,7 @@ class Feed:
         phase: how far it has come.
         beginning: what it sends first.
         proved: whether it has sent anything; it may do so before it is known to be live.
+        refused: whether the server did not let it be made, so that there is none to delete.
         ended: whether it is over, so that nothing more is taken in; any thread may end it.
         answered: the last request for flow control that was answered.
         idle: whether there is an :class:`Idle` in the queue.
@@ -154,7 +155,7 @@ class Feed:
         self.asked = self.heard = time.monotonic()
         self.phase = Phase.ASKED
         self.beginning = Beginning.BY_NUMBER
-        self.proved = self.ended = self.idle = False
+        self.proved = self.refused = self.ended = self.idle = False
         self.answered = ""
         self.taken = 0
         self._given = 0  # bytes of what was put into the queue
