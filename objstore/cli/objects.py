@@ -21,7 +21,8 @@ from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar, Progress
 from objstore.cli.transfer_options import transfer_options
 from objstore.cli.typed.globs import expand, has_glob, names_of, no_object
-from objstore.cli.typed.places import Place, objects, one_object
+from objstore.cli.typed.hints import line_like
+from objstore.cli.typed.places import Place, objects, one_object, place_or_path
 from objstore.cli.typed.places import place as read_place
 from objstore.cli.typed.values import ByteRange, byte_range, duration, header, size
 
@@ -44,6 +45,20 @@ def tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more:
 # --- put
 
 
+class _File(click.Path):
+    """A file to store, or "-"; a bucket in its place gets the line with the two exchanged."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            where = "" if ctx is None else ctx.params.get("where", "")
+            if not os.path.lexists(where) or not isinstance(place_or_path(value), Place):
+                raise
+            line = line_like({where: value, value: where})
+            raise click.UsageError(f"the bucket comes first: did you mean: {line}", ctx) from None
+
+
 @command()
 @click.argument("where", metavar="BUCKET[:NAME]", shell_complete=complete.place)
 @click.argument(
@@ -51,7 +66,7 @@ def tell(info: ObjectInfo, settings: Settings, label: str | None = None, **more:
     metavar="FILE...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, allow_dash=True),
+    type=_File(exists=True, allow_dash=True),
 )
 @click.option("--name", metavar="NAME", help="The object's name. [default: the file's]")
 @click.option("-r", "--recursive", is_flag=True, help="Folders too, with all in them.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from objstore import ObjectStore
@@ -71,6 +73,15 @@ def test_a_line_that_is_meant_has_no_secrets(words: list[str], server: list[str]
     assert result.exit_code == 2
     assert "***@h" in result.stderr
     assert "secret" not in result.stderr
+
+
+def test_the_bucket_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cat.jpg").touch()
+    result = run_alone("put", "cat.jpg", "photos:", "--create")
+    assert result.exit_code == 2
+    assert "the bucket comes first: did you mean: objstore put photos: cat.jpg" in result.stderr
+    assert "'a:b' does not exist" in run_alone("put", "photos", "a:b").stderr
 
 
 def test_a_folder_is_no_object(run: Run, store: ObjectStore) -> None:
