@@ -272,9 +272,8 @@ def get(
 
     Also BUCKET NAME; a name may be a glob, in quotes, and --output a directory then. One that ends
     in "/" is made if it is missing. The file appears, or replaces the one that is there, only when
-    it is whole and its digest was verified.
-    What goes to stdout (-, or by its name) is verified before its last piece is written, and
-    nothing else is.
+    it is whole and its digest was verified. What goes to stdout (-, or by its name) is verified
+    before its last piece is written, and nothing else is.
 
     \b
     Examples:

@@ -370,6 +370,8 @@ def _message(error: Exception, settings: Settings) -> str:
         return f"{error}; create it with: {settings.line_to_create(error.bucket)}"
     if isinstance(error, objstore.ConnectionLostError) and not settings.says_where:
         return f"{error}; --server URL says where one is, and --embedded DIR needs none"
+    if isinstance(error, objstore.PermissionDeniedError) and error.subject:
+        return f"{error}; the server's configuration has to permit that to this user"
     if isinstance(error, objstore.ObjStoreError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:

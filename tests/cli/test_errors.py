@@ -228,6 +228,17 @@ def test_exit_codes(
     assert debugged.stderr.endswith(result.stderr)
 
 
+def test_a_permission_that_is_missing() -> None:
+    user = '{user: u, password: p, permissions: {publish: {deny: "$JS.API.STREAM.LIST"}}}'
+    with LocalServer(config=f"authorization {{users: [{user}]}}") as server:
+        result = run_alone("--server", f"nats://u:p@127.0.0.1:{server.port}", "ls")
+    assert (result.exit_code, one_line(result.stderr)) == (
+        4,
+        "not allowed: publish to $JS.API.STREAM.LIST; the server's configuration has to permit "
+        "that to this user",
+    )
+
+
 def test_real_errors(server: LocalServer, run: Run, store: ObjectStore, tmp_path: Path) -> None:
     store.put("a", b"x")
     address = server.url.rpartition("@")[2]
