@@ -56,11 +56,8 @@ from objstore.errors import (
     TLSUnavailableError,
     WatcherStoppedError,
 )
-from objstore.get.reader import ObjectResult
 from objstore.model.bucket_options import BucketOptions, StorageType, StoreCompression
 from objstore.model.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
-from objstore.put.options import Payload
-from objstore.store.store import ObjectStore
 from objstore.version import __version__
 from objstore.wire.connection.connection import Connection
 
@@ -68,6 +65,7 @@ from objstore.wire.connection.connection import Connection
 if TYPE_CHECKING:
     from objstore.care.garbage import GarbageReport
     from objstore.care.verify import VerifyProblem, VerifyReport
+    from objstore.get.reader import ObjectResult
     from objstore.local_server.server import LocalServer, local
     from objstore.metadata.watch import Watcher
     from objstore.model.bucket_status import ObjectStoreStatus
@@ -75,15 +73,18 @@ if TYPE_CHECKING:
     from objstore.model.stream_info import LostStreamData, StreamAlternate, StreamInfo, StreamState
     from objstore.model.stream_placing import Placement, Republish
     from objstore.model.stream_sources import ExternalStream, StreamSource
+    from objstore.put.options import Payload
     from objstore.put.writer import ObjectWriter
     from objstore.shared import shared_client
     from objstore.store.folder_options import FolderOptions
     from objstore.store.folder_report import FolderReport, Skipped
     from objstore.store.scan import ScanPage
+    from objstore.store.store import ObjectStore
 else:  # checkers would take it for a sign that any name exists
     _LATER = {
         "care.garbage": ["GarbageReport"],
         "care.verify": ["VerifyProblem", "VerifyReport"],
+        "get.reader": ["ObjectResult"],
         "local_server.server": ["LocalServer", "local"],
         "metadata.watch": ["Watcher"],
         "model.bucket_status": ["ObjectStoreStatus"],
@@ -92,11 +93,13 @@ else:  # checkers would take it for a sign that any name exists
         "model.stream_placing": ["Placement", "Republish"],
         "model.stream_sources": ["ExternalStream", "StreamSource"],
         "notebook.magic": ["load_ipython_extension"],  # what %load_ext asks for
+        "put.options": ["Payload"],
         "put.writer": ["ObjectWriter"],
         "shared": ["shared_client"],
         "store.folder_options": ["FolderOptions"],
         "store.folder_report": ["FolderReport", "Skipped"],
         "store.scan": ["ScanPage"],
+        "store.store": ["ObjectStore"],
     }
 
     def __getattr__(name: str) -> object:

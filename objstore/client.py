@@ -17,9 +17,8 @@ from objstore.errors import (
     ObjStoreError,
     about,
 )
-from objstore.metadata.followed_records import FollowedBuckets
+from objstore.metadata.followed_buckets import FollowedBuckets
 from objstore.metadata.known_stream import KnownStream
-from objstore.metadata.listing import list_records
 from objstore.metadata.records import Records
 from objstore.model.bucket_config import (
     BucketOptions,
@@ -33,7 +32,6 @@ from objstore.model.bucket_config import (
 )
 from objstore.model.objects import check_bucket_name, stream_name
 from objstore.store.handle import BucketHandle
-from objstore.store.store import ObjectStore
 from objstore.uncopied import Uncopied
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.requests import next_nuid
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
     from objstore.model.bucket_options import BucketKeywords
     from objstore.model.bucket_status import ObjectStoreStatus
     from objstore.model.metrics import StoreMetrics
+    from objstore.store.store import ObjectStore
 
 __all__ = ["Client"]
 
@@ -167,21 +166,27 @@ class Client(Uncopied):
         # Also when it was created just now: another program may have been first, with other
         # settings.
         check_existing(name, asked, config)
-        return ObjectStore(self._handle(name, config, consistency))
+        return self._store(name, config, consistency)
 
-    def _handle(self, name: str, config: Mapping[str, Any], consistency: str) -> BucketHandle:
+    def _store(self, name: str, config: Mapping[str, Any], consistency: str) -> ObjectStore:
+        """Make the hold on a bucket that has these settings."""
+        # Imported here, with all that puts and gets: the command line's --help, and a program that
+        # has only imported what it may need, do without.
+        from objstore.store.store import ObjectStore
+
         with self._lock:
             known = self._known.get(name)
             if known is None:
                 known = self._known[name] = KnownStream(self._jetstream, name)
         known.learn(config)
-        return BucketHandle(
+        handle = BucketHandle(
             self._jetstream,
             name,
             known,
             eventual=consistency == "eventual",
             followed=self._followed,
         )
+        return ObjectStore(handle)
 
     def _checked(self, name: str, consistency: object, options: BucketKeywords) -> BucketOptions:
         """Check a bucket's options, and that the server is new enough, before anything is sent."""
@@ -308,7 +313,7 @@ class Client(Uncopied):
                 raise _no_bucket(source)
         changed = updated_stream(name, asked, config, self._supports())
         answer = self._ask(name, self._jetstream.stream_update, changed)
-        return ObjectStore(self._handle(name, answer["config"], consistency))
+        return self._store(name, answer["config"], consistency)
 
     def list_stores(self) -> Iterator[ObjectStoreStatus]:
         """List the account's buckets, in the order of their names.
@@ -378,16 +383,16 @@ class Client(Uncopied):
             if error.err_code == NAME_IN_USE:
                 raise _exists(target) from error
             raise
-        handle = self._handle(target, created["config"], consistency)
+        clone = self._store(target, created["config"], consistency)
         try:
-            copy_objects(Records(self._jetstream, source), handle)
+            copy_objects(Records(self._jetstream, source), clone._handle)
             # Last of all: as long as the mark is there, the clone is known to be incomplete.
             self._ask(target, self._jetstream.stream_update, wanted)
         except BaseException:
             with contextlib.suppress(ObjStoreError):
                 self.delete_store(target)
             raise
-        return ObjectStore(handle)
+        return clone
 
     def store_metrics(self, name: str) -> StoreMetrics:
         """Count a bucket's live objects, their bytes and their media types.
@@ -402,6 +407,7 @@ class Client(Uncopied):
 
         Cost: a listing of the bucket; memory is flat.
         """
+        from objstore.metadata.listing import list_records
         from objstore.model.metrics import measure
 
         return measure(list_records(Records(self._jetstream, check_bucket_name(name))))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -29,7 +28,7 @@ from objstore.wire.jetstream.api import parse_answer
 from objstore.wire.jetstream.direct import BatchRequest, DirectPage, position
 from objstore.wire.jetstream.pages import all_subjects, count_subjects
 
-__all__ = ["FollowedBuckets", "FollowedRecords"]
+__all__ = ["FollowedRecords"]
 
 #: How often it is looked again where somebody stored something in the midst of a look.
 LOOKS = 3
@@ -40,10 +39,6 @@ COUNTED_ALWAYS = 50_000
 
 #: What is new since the last look is asked for in one batch: so many messages, and their bytes.
 NEW, NEW_BYTES = 256, 1 << 20
-
-#: So many records are kept in all, some 1 GB; then the bucket that was not looked at for longest
-#: is dropped.
-MOST_KEPT = 4_000_000
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -121,44 +116,6 @@ class FollowedRecords:
                 self.forget()
                 raise records.no_bucket() from error
             return kept.records
-
-
-class FollowedBuckets:
-    """The buckets whose records a client keeps: :data:`MOST_KEPT` at most. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._buckets: OrderedDict[str, FollowedRecords] = OrderedDict()
-        self.after_fork()
-        forks.register(self)
-
-    def after_fork(self) -> None:
-        """Begin with a free lock in a forked child."""
-        self._lock = threading.RLock()
-
-    def look(self, records: Records) -> SortedRecords:
-        """Do as :meth:`FollowedRecords.look`."""
-        bucket = records.bucket
-        with self._lock:
-            followed = self._buckets.pop(bucket, None) or FollowedRecords()
-            self._buckets[bucket] = followed  # the last one: it was looked at last
-        try:
-            found = followed.look(records)
-        except BucketNotFoundError:
-            self.forget(bucket)
-            raise
-        with self._lock:
-            while sum(each.count for each in self._buckets.values()) > MOST_KEPT:
-                # One bucket larger than that is kept all the same, or each of its scans would list
-                # it anew.
-                if len(self._buckets) == 1:
-                    break
-                self._buckets.popitem(last=False)
-        return found
-
-    def forget(self, bucket: str) -> None:
-        """Drop the records that are kept of a bucket."""
-        with self._lock:
-            self._buckets.pop(bucket, None)
 
 
 class _Kept(msgspec.Struct, frozen=True):

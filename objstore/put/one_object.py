@@ -30,16 +30,15 @@ from objstore.model.objects import (
 )
 from objstore.model.record_json import encode_info
 from objstore.progress import NO_PROGRESS, Bar, ProgressOption, start_progress
-from objstore.put.links import put_link
-from objstore.put.options import Payload
 from objstore.put.sender import LONG
-from objstore.put.source import Source
 from objstore.put.upload import Put, remove_replaced
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.connection.requests import next_nuid
 from objstore.wire.jetstream.answers import parse_pub_ack
 
 if TYPE_CHECKING:
+    from objstore.put.options import Payload
+    from objstore.put.source import Source
     from objstore.wire.connection.observer import Observer
 
 __all__ = ["OneChunk", "begin_put", "choose_chunk_size", "chunk_size_of", "fill_put", "put"]
@@ -70,6 +69,8 @@ def put(
     """
     # First of all: a link has no payload, so that what is given as one is an error.
     if isinstance(meta, ObjectMeta) and meta.options is not None and meta.options.link:
+        from objstore.put.links import put_link
+
         return put_link(records, meta, payload, if_revision, **description)
     is_said_later = callable(description.get("headers")) or callable(description.get("metadata"))
     finish = take_functions(description) if is_said_later else None
@@ -83,6 +84,10 @@ def put(
         size = chunk_size_of(records, info, len(payload))
         if 0 < len(payload) <= size and _may_be_short(records, info, len(payload)):
             return _begin_short(records, info, size, if_revision, timeout).put(payload)
+    # Imported here: programs that put nothing but bytes do without. (What cleans up after a failure
+    # is there beforehand: in a process without free file descriptors nothing can be imported.)
+    from objstore.put.source import Source
+
     # Closed here, whatever happens: a file that was opened for a path, the view of a bytearray that
     # is to grow again.
     with Source(payload) as source:

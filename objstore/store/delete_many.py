@@ -15,7 +15,7 @@ from objstore.model.arguments import check_plain
 from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
 from objstore.store import write
 from objstore.store.handle import BucketHandle
-from objstore.store.read import list_objects
+from objstore.store.listing import list_objects
 from objstore.wire.jetstream.purges import purge_each
 
 __all__ = ["GROUP", "delete_many", "delete_prefix"]

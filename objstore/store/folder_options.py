@@ -13,8 +13,8 @@ from objstore.model.described_later import HeadersOption, MetadataOption
 from objstore.model.globs import Selection
 from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress
-from objstore.store import read
 from objstore.store.handle import BucketHandle
+from objstore.store.listing import list_objects
 
 __all__ = ["Compare", "FolderKeywords", "FolderOptions", "Job", "UploadKeywords"]
 
@@ -136,7 +136,7 @@ class Job:
     def objects(self, handle: BucketHandle) -> Iterator[ObjectInfo]:
         """List the objects that are meant."""
         start, meant = self.start, self.options.selection
-        for info in read.list_objects(handle, prefix=start):
+        for info in list_objects(handle, prefix=start):
             if info.name[len(start) :] in meant:
                 yield info
 

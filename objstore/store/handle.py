@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from objstore.errors import ObjectNotFoundError
-from objstore.metadata.followed_records import FollowedBuckets
+from objstore.metadata.followed_buckets import FollowedBuckets
 from objstore.metadata.known_stream import KnownStream
 from objstore.metadata.records import Records
-from objstore.model.objects import check_bucket_name
+from objstore.model.objects import ObjectInfo, check_bucket_name
 from objstore.wire.jetstream.api import JetStream
 
 __all__ = ["BucketHandle"]
@@ -45,6 +45,13 @@ class BucketHandle:
         self.followed = followed or FollowedBuckets()
         # One for all methods, so that what one of them learns of the bucket serves the others.
         self.records = Records(jetstream, name, eventual=eventual, known=known)
+
+    def info(self, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
+        """Return the record of an object; links are not followed."""
+        found = self.records.read(name)
+        if found is None or (found.deleted and not include_deleted):
+            return None
+        return found
 
     def not_found(self, name: str) -> ObjectNotFoundError:
         """Make the error for an object that is not there."""

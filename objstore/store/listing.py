@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from objstore.errors import ObjStoreError
 from objstore.metadata.listing import list_records
+from objstore.model.arguments import check_plain
 from objstore.model.bucket_config import bucket_of_config
 from objstore.model.objects import ObjectInfo
 from objstore.readable import counted
@@ -18,11 +19,20 @@ from objstore.wire.jetstream.pages import all_streams
 if TYPE_CHECKING:
     from objstore.model.bucket_status import ObjectStoreStatus
 
-__all__ = ["BucketListing", "Listing"]
+__all__ = ["BucketListing", "Listing", "list_objects"]
 
 #: How many objects a notebook shows, and how many records are looked at for them: where most are
 #: tombstones, or of other prefixes, one look would else read all of a large bucket.
 SHOWN, LOOKED_AT = 10, 1000
+
+
+def list_objects(
+    handle: BucketHandle, *, prefix: str | None = None, include_deleted: bool = False
+) -> Iterator[ObjectInfo]:
+    """List the objects, in the order in which they were stored; links are among them."""
+    if prefix is not None:
+        check_plain("prefix", prefix)
+    return Listing(handle, prefix, include_deleted)
 
 
 class Listing(Iterator[ObjectInfo]):

@@ -11,7 +11,7 @@ from objstore.errors import BucketNotFoundError
 from objstore.model.arguments import garbage_age
 from objstore.model.bucket_status import ObjectStoreStatus, status_of
 from objstore.store.handle import BucketHandle
-from objstore.store.read import list_objects
+from objstore.store.listing import list_objects
 
 __all__ = ["collect_garbage", "destroy", "seal", "status", "verify"]
 

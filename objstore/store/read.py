@@ -19,18 +19,14 @@ from objstore.get.read_many import read_many
 from objstore.get.reader import ObjectResult
 from objstore.metadata.links import follow, follow_record
 from objstore.metadata.records import Records
-from objstore.model.arguments import check_plain, check_range
+from objstore.model.arguments import check_range
 from objstore.model.objects import ObjectInfo
 from objstore.progress import ProgressOption, check_progress, start_progress
 from objstore.store.handle import BucketHandle
-from objstore.store.listing import Listing
 
 __all__ = [
-    "contains",
     "get",
     "get_many",
-    "info",
-    "list_objects",
     "read_part",
     "read_parts",
     "resolve",
@@ -38,29 +34,6 @@ __all__ = [
 
 #: How often ``read_bytes`` begins again when the object was overwritten under it.
 READ_TRIES = 10
-
-
-def info(handle: BucketHandle, name: str, *, include_deleted: bool = False) -> ObjectInfo | None:
-    """Return the record of an object; links are not followed."""
-    found = handle.records.read(name)
-    if found is None or (found.deleted and not include_deleted):
-        return None
-    return found
-
-
-def contains(handle: BucketHandle, name: object) -> bool:
-    """Tell whether there is an object of that name."""
-    # As Python's containers: something else is just not in there.
-    return isinstance(name, str) and info(handle, name) is not None
-
-
-def list_objects(
-    handle: BucketHandle, *, prefix: str | None = None, include_deleted: bool = False
-) -> Iterator[ObjectInfo]:
-    """List the objects, in the order in which they were stored; links are among them."""
-    if prefix is not None:
-        check_plain("prefix", prefix)
-    return Listing(handle, prefix, include_deleted)
 
 
 def resolve(handle: BucketHandle, name: str) -> ObjectInfo | None:

@@ -10,13 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from objstore.errors import InvalidOptionError
-from objstore.get.reader import ObjectResult
 from objstore.model.arguments import UNSET, Unset
-from objstore.model.described_later import HeadersOption, MetadataOption
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
-from objstore.progress import ProgressOption
-from objstore.put import links, one_object
-from objstore.store import read, write
+from objstore.put import one_object
 from objstore.store.handle import BucketHandle
 from objstore.uncopied import Uncopied
 
@@ -27,8 +23,11 @@ if TYPE_CHECKING:
 
     from objstore.care.garbage import GarbageReport
     from objstore.care.verify import VerifyReport
+    from objstore.get.reader import ObjectResult
     from objstore.metadata.watch import Watcher
     from objstore.model.bucket_status import ObjectStoreStatus
+    from objstore.model.described_later import HeadersOption, MetadataOption
+    from objstore.progress import ProgressOption
     from objstore.put.options import Payload, PutOptions
     from objstore.put.writer import ObjectWriter, TextWriter
     from objstore.store.folder_options import FolderKeywords, UploadKeywords
@@ -77,7 +76,8 @@ class ObjectStore(Uncopied):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is an object of that name."""
-        return read.contains(self._handle, name)
+        # As Python's containers: something else is just not in there.
+        return isinstance(name, str) and self._handle.info(name) is not None
 
     def __iter__(self) -> Iterator[ObjectInfo]:
         """List the objects, as :meth:`list`."""
@@ -341,6 +341,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20; ADR-31 for the batches of direct gets.
         """
+        from objstore.store import read
+
         return read.get(self._handle, name, start=start, end=end, progress=progress)
 
     def get_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
@@ -359,6 +361,8 @@ class ObjectStore(Uncopied):
             InvalidOptionError: one name was given, not several.
             As :meth:`read_bytes`, for the first object that fails.
         """
+        from objstore.store import read
+
         if (observer := self._handle.jetstream.observer) is not None:
             from objstore.get.observed import told_objects
 
@@ -377,6 +381,8 @@ class ObjectStore(Uncopied):
             ObjectNotFoundError: there is no such object.
             And as :meth:`get`.
         """
+        from objstore.store import read
+
         if (observer := self._handle.jetstream.observer) is not None:
             from objstore.get.observed import told
 
@@ -415,6 +421,8 @@ class ObjectStore(Uncopied):
         size. A few requests more where the metadata or other messages stand between the chunks,
         and what :class:`~objstore.ObjectResult` says of chunks of several sizes.
         """
+        from objstore.store import read
+
         if (observer := self._handle.jetstream.observer) is not None:
             from objstore.get.observed import told
 
@@ -448,6 +456,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-31 for the direct gets.
         """
+        from objstore.store import read
+
         if (observer := self._handle.jetstream.observer) is not None:
             from objstore.get.observed import told_parts
 
@@ -477,7 +487,7 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20.
         """
-        return read.info(self._handle, name, include_deleted=include_deleted)
+        return self._handle.info(name, include_deleted=include_deleted)
 
     def list(
         self, *, prefix: str | None = None, include_deleted: bool = False
@@ -498,7 +508,9 @@ class ObjectStore(Uncopied):
             BucketNotFoundError: there is no such bucket.
             RequestTimeoutError, ConnectionLostError: the listing could not be completed.
         """
-        return read.list_objects(self._handle, prefix=prefix, include_deleted=include_deleted)
+        from objstore.store.listing import list_objects
+
+        return list_objects(self._handle, prefix=prefix, include_deleted=include_deleted)
 
     def scan(
         self,
@@ -574,6 +586,8 @@ class ObjectStore(Uncopied):
             LinkError: a link leads to a whole bucket, or links lead in a circle.
             And as :meth:`info`.
         """
+        from objstore.store import read
+
         return read.resolve(self._handle, name)
 
     def update(
@@ -614,6 +628,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20.
         """
+        from objstore.store import write
+
         return write.update(
             self._handle,
             name,
@@ -644,6 +660,8 @@ class ObjectStore(Uncopied):
         into = self if target is None else target
         if not isinstance(into, ObjectStore):
             raise InvalidOptionError(f"target is {target!r}; it must be an ObjectStore")
+        from objstore.store import write
+
         return write.copy(self._handle, name, into._handle, new_name)
 
     def link(
@@ -672,6 +690,8 @@ class ObjectStore(Uncopied):
 
         Source: ADR-20 (AddLink).
         """
+        from objstore.put import links
+
         return links.link(self._handle.records, name, target, if_revision=if_revision)
 
     def link_store(
@@ -696,6 +716,8 @@ class ObjectStore(Uncopied):
         Source: ADR-20 (AddBucketLink).
         """
         target = bucket.name if isinstance(bucket, ObjectStore) else bucket
+        from objstore.put import links
+
         return links.link_store(self._handle.records, name, target, if_revision=if_revision)
 
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
@@ -724,6 +746,8 @@ class ObjectStore(Uncopied):
                 was lost and somebody has put the name anew since, nobody can tell whether it was
                 deleted by this call.
         """
+        from objstore.store import write
+
         return write.delete(self._handle, name, if_revision=if_revision)
 
     def delete_many(self, names: Iterable[str]) -> int:

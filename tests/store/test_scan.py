@@ -23,7 +23,7 @@ from objstore import (
     ObjectStore,
     ScanPage,
 )
-from objstore.metadata import followed_records
+from objstore.metadata import followed_buckets
 from objstore.model.objects import meta_subject
 from tests.support.proxy import Line, Proxy, calls
 from tests.support.streams import consumer_count, write_record
@@ -434,7 +434,7 @@ def test_a_mirror_is_scanned_as_any_bucket(client: Client, store: ObjectStore) -
 def test_many_buckets_are_kept_within_bounds(
     client: Client, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(followed_records, "MOST_KEPT", 2)
+    monkeypatch.setattr(followed_buckets, "MOST_KEPT", 2)
     other = client.object_store(f"{store.name}-2")
     mine = client.object_store(store.name)
     for each in (mine, other):

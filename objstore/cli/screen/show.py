@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
@@ -115,7 +114,7 @@ def binary(stream: TextIO | None) -> BinaryIO:
 def is_stdout(path: str) -> bool:
     """Tell whether a path leads where stdout does (``/dev/stdout``): nothing is said there."""
     try:
-        return os.path.samestat(Path(path).stat(), os.fstat(sys.stdout.fileno()))
+        return os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError, AttributeError):  # no such file; or stdout is closed, or no file
         return False
 

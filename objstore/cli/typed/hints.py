@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,6 +108,13 @@ def translated(word: str) -> str:
     return _URL.sub(r"\1:", word, count=1)
 
 
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the command that a misspelt one resembles, if there is one."""
+    import difflib  # 1 ms, which --help need not wait for
+
+    return next(iter(difflib.get_close_matches(name, known, 1)), None)
+
+
 def unknown_command(name: str, words: Sequence[str], known: Iterable[str]) -> str:
     """Say that there is no such command, and which line may be meant."""
     said = f"there is no command {name!r}"
@@ -119,7 +125,7 @@ def unknown_command(name: str, words: Sequence[str], known: Iterable[str]) -> st
     if name == "help":
         return f"{said}; did you mean: {shlex.join(['objstore', *words, '--help'])}"
     meant = name if name in known else _COMMANDS.get(name)
-    meant = meant or next(iter(difflib.get_close_matches(name, known, 1)), None)
+    meant = meant or _nearest(name, known)
     if meant is None:
         return said
     rest = [translated(word) for word in _with_our_options(words)]
