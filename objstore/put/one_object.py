@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from objstore.errors import NoRespondersError, ObjStoreError, about
@@ -30,18 +30,19 @@ from objstore.model.objects import (
 )
 from objstore.model.record_json import encode_info
 from objstore.progress import NO_PROGRESS, Bar, ProgressOption, start_progress
+from objstore.put.ack_window import SILENCE
 from objstore.put.sender import LONG
-from objstore.put.upload import Put, remove_replaced
+from objstore.put.upload import Put, fill_put, last_one_wins, remove_replaced
 from objstore.wire.codec.protocol import Buffer
-from objstore.wire.connection.requests import next_nuid
+from objstore.wire.connection.requests import PendingReply, next_nuid
 from objstore.wire.jetstream.answers import parse_pub_ack
+from objstore.wire.jetstream.api import PendingAck
 
 if TYPE_CHECKING:
     from objstore.put.options import Payload
-    from objstore.put.source import Source
     from objstore.wire.connection.observer import Observer
 
-__all__ = ["OneChunk", "begin_put", "choose_chunk_size", "chunk_size_of", "fill_put", "put"]
+__all__ = ["OneChunk", "begin_put", "begin_short", "choose_chunk_size", "chunk_size_of", "put"]
 
 #: What large objects get, where the server's ``max_payload`` allows it: 512 KiB moves 1.1 to
 #: 1.4 times faster than 128 KiB.
@@ -82,8 +83,12 @@ def put(
     is_plain = progress is None and finish is None
     if is_plain and type(payload) is bytes:  # which no source has to cut, or to close
         size = chunk_size_of(records, info, len(payload))
-        if 0 < len(payload) <= size and _may_be_short(records, info, len(payload)):
-            return _begin_short(records, info, size, if_revision, timeout).put(payload)
+        short = begin_short(records, info, len(payload), size, if_revision, timeout)
+        if short is not None:
+            with short:
+                short.send(payload)
+                short.publish()
+                return short.commit()
     # Imported here: programs that put nothing but bytes do without. (What cleans up after a failure
     # is there beforehand: in a process without free file descriptors nothing can be imported.)
     from objstore.put.source import Source
@@ -93,8 +98,13 @@ def put(
     with Source(payload) as source:
         size = chunk_size_of(records, info, source.size)
         chunk = source.only_chunk(size) if is_plain else None
-        if chunk is not None and _may_be_short(records, info, len(chunk)):
-            return _begin_short(records, info, size, if_revision, timeout).put(chunk)
+        if chunk is not None:
+            short = begin_short(records, info, len(chunk), size, if_revision, timeout)
+            if short is not None:
+                with short:
+                    short.send(chunk)
+                    short.publish()
+                    return short.commit()
         with closing(start_progress(progress, info.name, source.size)) as bar:
             put = begin_put(records, info, size, if_revision, None, bar, timeout, source.size)
             put.finish_description = finish
@@ -199,26 +209,7 @@ def begin_put(
     current = _start_current(records, info.name, if_revision)
     # With if_revision nobody decides: another revision is an error.
     if on_conflict is None and if_revision is None:
-        on_conflict = _last_one_wins(info)
-    return _new_put(records, info, current, on_conflict, bar, timeout, expected_size, along=along)
-
-
-def _last_one_wins(info: ObjectInfo) -> OnConflict:
-    """Make the rule that stores an object over whatever was stored meanwhile."""
-    return lambda _found: info
-
-
-def _new_put(
-    records: Records,
-    info: ObjectInfo,
-    current: Current,
-    on_conflict: OnConflict | None,
-    bar: Bar,
-    timeout: float | None,
-    expected_size: int | None,
-    *,
-    along: bool = False,
-) -> Put:
+        on_conflict = last_one_wins(info)
     return Put(
         records,
         info,
@@ -231,44 +222,37 @@ def _new_put(
     )
 
 
-def fill_put(put: Put, source: Source, chunk_size: int) -> ObjectInfo:
-    """Send all chunks and commit; or leave nothing."""
-    with about(bucket=put.described.bucket, name=put.described.name):
-        try:
-            for chunk in source.chunks(chunk_size):
-                put.send(chunk)
-            return put.commit()
-        except BaseException:
-            put.abort()
-            raise
-
-
 # --- the short way
 
 
-def _may_be_short(records: Records, info: ObjectInfo, size: int) -> bool:
-    """Tell whether an object that is one chunk of so many bytes can take the short way."""
-    limit = records.known.max_object_size
-    # A ttl needs its own header and margin, an older spelling a look, and what is too large its
-    # error: only the general road has these.
-    return info.ttl is None and not records.has_older_spellings and (limit is None or size <= limit)
-
-
-def _begin_short(
+def begin_short(
     records: Records,
     info: ObjectInfo,
+    size: int,
     chunk_size: int,
     if_revision: int | None,
     timeout: float | None,
-) -> OneChunk:
-    """Start a put of one chunk."""
+    *,
+    along: bool = False,
+) -> OneChunk | None:
+    """Start a put of so many bytes that are one chunk; None: it must take the general road."""
+    known = records.known
+    limit = known.max_object_size
+    # A ttl needs its own header and margin, an older spelling a look, and what is too large its
+    # error: only the general road has these.
+    if not 0 < size <= chunk_size or info.ttl is not None or records.has_older_spellings:
+        return None
+    if limit is not None and size > limit:
+        return None
     _check_storable(records, info, chunk_size)
     current = _start_current(records, info.name, if_revision)
-    return OneChunk(records, info, chunk_size, current, if_revision, timeout)
+    return OneChunk(records, info, chunk_size, current, if_revision, timeout, along=along)
 
 
 class OneChunk:
-    """A put of one chunk, to be used once.
+    """A put of one chunk, to be used once: :meth:`send`, :meth:`publish`, :meth:`commit`.
+
+    Where the chunk is not known to be stored, or that took long, a :class:`Put` does the rest.
 
     Arguments:
         records: the bucket.
@@ -277,22 +261,8 @@ class OneChunk:
         current: what it will replace; its answer may come while the chunk travels.
         if_revision: the only revision that may be replaced; None: any.
         timeout: for one acknowledgement, in seconds; None: the connection's.
+        along: as of :class:`Put`.
     """
-
-    __slots__ = (
-        "_begun",
-        "_chunk_size",
-        "_current",
-        "_if_revision",
-        "_info",
-        "_is_answered",
-        "_is_published",
-        "_nuid",
-        "_records",
-        "_replaces",
-        "_sequence",
-        "_timeout",
-    )
 
     def __init__(
         self,
@@ -302,6 +272,8 @@ class OneChunk:
         current: Current,
         if_revision: int | None,
         timeout: float | None,
+        *,
+        along: bool = False,
     ) -> None:
         self._records = records
         self._info = info
@@ -309,72 +281,138 @@ class OneChunk:
         self._chunk_size = chunk_size
         self._current = current
         self._if_revision = if_revision
-        self._timeout = timeout
+        self._timeout = timeout or records.jetstream.timeout
+        self._along = along
         self._begun = time.monotonic()
-        self._is_answered = False  # the chunk
-        self._sequence = 0  # of it; 0: it is not known to be stored
+        self._chunk: Buffer = b""
+        self._pending: PendingReply | None = None  # the chunk's acknowledgement, if it is not taken
+        self._sequence = 0  # of the chunk; 0: it is not known to be stored
+        self._is_refused = False  # it is known not to be
         self._is_published = False  # the metadata are, or may be
+        self._published: PendingAck | None = None
+        self._failed: ObjStoreError | None = None  # why they are not stored, or perhaps not
+        self._is_stored = False
         self._replaces: ObjectInfo | None = None
+        self._rest: Put | None = None  # does what is left to do
 
-    def put(self, chunk: Buffer) -> ObjectInfo:
-        """Send the chunk and the metadata that make it an object; or leave nothing.
+    @property
+    def described(self) -> ObjectInfo:
+        """The object, as far as it is known."""
+        return self._info
 
-        Arguments:
-            chunk: all of the payload.
+    def __enter__(self) -> OneChunk:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Leave nothing behind where it has failed."""
+        if error is not None:
+            self.abort()
+            if isinstance(error, ObjStoreError):
+                about(bucket=self._records.bucket, name=self._info.name).tell(error)
+
+    def send(self, chunk: Buffer) -> None:
+        """Send the chunk, which is all of the payload.
 
         Raises:
-            As :meth:`objstore.put.upload.Put.commit`.
+            As :meth:`objstore.put.upload.Put.send`.
         """
-        records = self._records
-        stored = failed = None
+        records, self._chunk = self._records, chunk
+        inbox = records.jetstream.connection.inbox
+        start = inbox.start_piggybacked if self._along else inbox.start
         try:
-            subject = chunk_subject(records.bucket, self._nuid)
             # Along with it goes the question for the record that is replaced: one system call for
             # both.
-            pending = records.jetstream.connection.inbox.start(subject, chunk)
-            try:  # what can be made while the chunk travels is made then
-                self._info = info = self._info.with_changes(
-                    size=len(chunk),
-                    chunks=1,
-                    digest=encode_digest(hashlib.sha256(chunk).digest()),
-                    nuid=self._nuid,
-                    options=options_for(self._chunk_size),
-                )
-                encoded = encode_info(info)
-                message = pending.result(self._timeout or records.jetstream.timeout)
-            except BaseException:
-                pending.close()
-                raise
-            self._is_answered = True
+            self._pending = start(chunk_subject(records.bucket, self._nuid), chunk)
+        except ObjStoreError as error:
+            self._go_on(error)
+            return
+        # What can be made while the chunk travels is made then.
+        self._info = info = self._info.with_changes(
+            size=len(chunk),
+            chunks=1,
+            digest=encode_digest(hashlib.sha256(chunk).digest()),
+            nuid=self._nuid,
+            options=options_for(self._chunk_size),
+        )
+        self._encoded = encode_info(info)
+
+    def publish(self) -> None:
+        """Send the metadata, once the chunk is stored; :meth:`commit` takes the answer.
+
+        Raises:
+            As :meth:`objstore.put.upload.Put.publish`.
+        """
+        if self._rest is None:
+            try:
+                self._take_ack(self._timeout)
+            except ObjStoreError as error:
+                self._go_on(error)
+            else:
+                # Else the stream's settings may have changed meanwhile: then chunks are counted.
+                if time.monotonic() >= self._begun + LONG:
+                    self._go_on(None)
+        if self._rest is not None:
+            self._rest.publish()
+            return
+        records = self._records
+        self._replaces = replaces = self._current.result()
+        if records.known.max_object_size is not None:
+            records.known.check_size(len(self._chunk))  # by settings that came along with it
+        self._is_published = True
+        try:
+            self._published = records.start_publish(
+                self._info, revision_of(replaces), self._encoded, along=self._along
+            )
+        except ObjStoreError as error:
+            self._failed = error
+            raise
+
+    def _take_ack(self, timeout: float) -> None:
+        """Wait for the chunk's acknowledgement, once.
+
+        Raises:
+            ObjStoreError: it is not stored, or that is not known.
+        """
+        records, pending = self._records, self._pending
+        assert pending is not None  # noqa: S101 - send() leaves this, or the rest to a Put
+        self._pending, is_answered = None, False
+        if self._along:
+            pending.flush_piggybacked()
+        try:
+            message = pending.result(timeout)
+            is_answered = True
             ack = parse_pub_ack(message, "storing chunk 1")
             # As in ChunkChannel: another stream's acknowledgement is no chunk of this bucket.
             if ack.stream != records.stream:
                 raise records.known.taken_by(ack.stream)
-            self._sequence = ack.sequence
-            # Else the stream's settings may have changed meanwhile: the general road counts the
-            # chunks first.
-            if time.monotonic() < self._begun + LONG:
-                self._replaces = replaces = self._current.result()
-                if records.known.max_object_size is not None:
-                    records.known.check_size(len(chunk))  # by settings that came along with it
-                self._is_published = True
-                published = records.start_publish(info, revision_of(replaces), encoded)
-                on_conflict = self._resolve if self._if_revision is None else None
-                stored, replaced = commit(records, info, replaces, on_conflict, published=published)
-                if nuid := self._nuid_to_remove(replaced):
-                    try:
-                        records.jetstream.purge(records.stream, chunk_subject(records.bucket, nuid))
-                    except ObjStoreError as error:
-                        left_behind(records, nuid, error)
-        except BaseException as error:
-            # Once the chunk is stored commit has tried all, and Ctrl-C is to end it: the general
-            # road only cleans up. Before that it goes on.
-            if not isinstance(error, ObjStoreError) or self._sequence:
-                self._abort(chunk, error)
-                raise
-            failed = error
-        if stored is None:
-            return self._go_on(chunk, failed)
+        except ObjStoreError as error:
+            self._is_refused = is_answered or isinstance(error, NoRespondersError)
+            raise
+        self._sequence = ack.sequence
+
+    def commit(self) -> ObjectInfo:
+        """Take the answer to the metadata, and remove what the object replaces.
+
+        Raises:
+            As :meth:`objstore.put.upload.Put.commit`.
+        """
+        if self._rest is not None:
+            return self._rest.commit()
+        records = self._records
+        on_conflict = self._resolve if self._if_revision is None else None
+        try:
+            stored, replaced = commit(
+                records, self._info, self._replaces, on_conflict, published=self._published
+            )
+        except ObjStoreError as error:
+            self._failed = error
+            raise
+        if nuid := self._nuid_to_remove(replaced):
+            try:
+                records.jetstream.purge(records.stream, chunk_subject(records.bucket, nuid))
+            except ObjStoreError as error:
+                left_behind(records, nuid, error)
+        self._is_stored = True
         if records.jetstream.observer is not None:
             self._tell(records.jetstream.observer, stored)
         return stored
@@ -399,38 +437,51 @@ class OneChunk:
             return ""
         return replaced.nuid
 
-    def _go_on(self, chunk: Buffer, failed: ObjStoreError | None) -> ObjectInfo:
-        """Finish the put by the general road."""
-        put = self._general(chunk, failed)
-        try:
-            if failed is not None:
-                put.resume(failed, self._begun)
-            return put.commit()
-        except BaseException as error:
-            put.abort()
-            self._name(error)
-            raise
+    def abort(self) -> None:
+        """Remove what was sent, unless that has become an object, or may have. Never raises."""
+        if self._is_stored:  # interrupted afterwards
+            return
+        if self._pending is not None and self._rest is None:
+            # A purge overtakes a chunk that the server has queued.
+            with suppress(ObjStoreError):
+                self._take_ack(min(SILENCE, self._timeout))
+        rest = self._rest
+        if rest is None:
+            rest = self._general()
+            if self._is_published:
+                rest.take_over_published(self._replaces, self._failed)
+        rest.abort()
+        self._close()
 
-    def _abort(self, chunk: Buffer, error: BaseException) -> None:
-        """Remove what was sent, as the general road does. Never raises."""
-        put = self._general(chunk, error)
-        if self._is_published:
-            put.take_over_published(self._replaces, error)
-        put.abort()
-        self._name(error)
+    def forget(self) -> None:
+        """Stop waiting for answers, and leave all as it is. Never raises."""
+        if self._rest is not None:
+            self._rest.forget()
+        self._close()
 
-    def _general(self, chunk: Buffer, error: BaseException | None) -> Put:
+    def _close(self) -> None:
+        for pending in (self._pending, self._current, self._published):
+            if pending is not None:
+                pending.close()
+
+    def _go_on(self, failed: ObjStoreError | None) -> None:
+        """Leave the rest to the general road, after a failure of the chunk, or without one."""
+        self._rest = rest = self._general()
+        if failed is not None:
+            rest.resume(failed, self._begun)
+
+    def _general(self) -> Put:
         """Make the general road's put, and tell it what was done."""
-        answered = self._is_answered or isinstance(error, NoRespondersError)
         info = self._info.with_changes(nuid=self._nuid, options=options_for(self._chunk_size))
-        on_conflict = _last_one_wins(info) if self._if_revision is None else None
-        put = _new_put(
-            self._records, info, self._current, on_conflict, NO_PROGRESS, self._timeout, len(chunk)
+        on_conflict = last_one_wins(info) if self._if_revision is None else None
+        put = Put(
+            self._records,
+            info,
+            self._current,
+            on_conflict=on_conflict,
+            progress=NO_PROGRESS.update,
+            timeout=self._timeout,
+            expected_size=len(self._chunk),
         )
-        put.take_over(chunk, self._begun, self._sequence, answered=answered)
+        put.take_over(self._chunk, self._begun, self._sequence, answered=self._is_refused)
         return put
-
-    def _name(self, error: BaseException) -> None:
-        """Add the bucket and the name to an error."""
-        if isinstance(error, ObjStoreError):
-            about(bucket=self._records.bucket, name=self._info.name).tell(error)

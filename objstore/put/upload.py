@@ -18,11 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from objstore.errors import (
-    ConnectionLostError,
-    ObjStoreError,
-    RequestTimeoutError,
-)
+from objstore.errors import ConnectionLostError, ObjStoreError, RequestTimeoutError, about
 from objstore.metadata.changes import is_shared
 from objstore.metadata.commit import (
     OnConflict,
@@ -35,11 +31,12 @@ from objstore.metadata.records import PendingElsewhere, Records
 from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest
 from objstore.model.record_json import encode_info
 from objstore.put.sender import ChunkSender
+from objstore.put.source import Source
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import PendingAck
 from objstore.wire.jetstream.stored_headers import ttl_header
 
-__all__ = ["Put", "described", "remove_replaced"]
+__all__ = ["Put", "described", "fill_put", "last_one_wins", "remove_replaced"]
 
 LOG = logging.getLogger("objstore")
 
@@ -185,12 +182,17 @@ class Put:
         """
         self._chunks.resume(error, begun)
 
-    def take_over_published(self, current: ObjectInfo | None, error: BaseException) -> None:
-        """Take note that the metadata were sent the short way, over ``current``, and failed."""
+    def take_over_published(self, current: ObjectInfo | None, failed: ObjStoreError | None) -> None:
+        """Take note that the metadata were sent the short way, over ``current``, and how it went.
+
+        Arguments:
+            current: what is replaced.
+            failed: why they are not stored, or perhaps not; None: it is not known.
+        """
         self._current, self._awaited = current, None
         self._become(State.PUBLISHED)
-        if isinstance(error, ObjStoreError):
-            self._become(_state_after(error))
+        if failed is not None:
+            self._become(_state_after(failed))
 
     def publish(self) -> None:
         """Send the metadata, once all chunks are acknowledged; :meth:`commit` takes the answer.
@@ -385,6 +387,18 @@ class Put:
                 pending.close()
 
 
+def fill_put(put: Put, source: Source, chunk_size: int) -> ObjectInfo:
+    """Send all chunks and commit; or leave nothing."""
+    with about(bucket=put.described.bucket, name=put.described.name):
+        try:
+            for chunk in source.chunks(chunk_size):
+                put.send(chunk)
+            return put.commit()
+        except BaseException:
+            put.abort()
+            raise
+
+
 def remove_replaced(
     records: Records, replaced: ObjectInfo | None, nuid: str, *, thorough: bool = False
 ) -> None:
@@ -422,6 +436,11 @@ def _margin(expected_size: int | None) -> timedelta:
     if expected_size is None:
         return timedelta(hours=1)
     return timedelta(seconds=10 + expected_size / (64 << 10))
+
+
+def last_one_wins(info: ObjectInfo) -> OnConflict:
+    """Make the rule that stores an object over whatever was stored meanwhile."""
+    return lambda _found: info
 
 
 def described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:

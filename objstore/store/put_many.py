@@ -15,15 +15,20 @@ from objstore.model.arguments import check_timeout, describe
 from objstore.model.described_later import take_functions
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta
 from objstore.put import one_object
+from objstore.put.one_object import OneChunk
 from objstore.put.options import Payload
 from objstore.put.source import Source
 from objstore.put.upload import Put
 from objstore.store.handle import BucketHandle
+from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import JetStream
 
 __all__ = ["put_described", "put_many"]
 
 LOG = logging.getLogger("objstore")
+
+#: The short way of what is one chunk, or the general road.
+AnyPut = OneChunk | Put
 
 #: How many objects are under way at once, and how many of these with their metadata.
 AHEAD, PUBLISHED = 64, 32
@@ -88,8 +93,7 @@ def _start_described(
         # Its record would be asked for before the one under way is stored.
         if info.name in under_way:
             under_way.finish()
-        with Source(content) as payload:
-            _start(handle, info, payload, under_way, None, None)
+        _start(handle, info, content, under_way, None, None)
     return True
 
 
@@ -115,9 +119,8 @@ def _start_next(
     if info is not None:
         if info.name in under_way:
             under_way.finish()  # in order, each replaces the one before
-        with under_way.finished_before_failing(), Source(payload) as source:
-            if source.size is not None and source.size <= SMALL:
-                _start(handle, info, source, under_way, timeout, finish)
+        with under_way.finished_before_failing():
+            if _start(handle, info, payload, under_way, timeout, finish):
                 return True
     under_way.finish()
     under_way.stored.append(
@@ -129,28 +132,44 @@ def _start_next(
 def _start(
     handle: BucketHandle,
     info: ObjectInfo,
-    source: Source,
+    payload: object,
     under_way: _UnderWay,
     timeout: float | None,
     finish: Callable[[ObjectInfo], ObjectInfo] | None,
-) -> None:
-    """Ask for the record that an object replaces, and send its chunks."""
-    size = one_object.chunk_size_of(handle.records, info, source.size)
-    put = one_object.begin_put(
-        handle.records,
-        info,
-        size,
-        None,
-        None,
-        timeout=timeout,
-        expected_size=source.size,
-        along=True,
-    )
-    put.finish_description = finish
-    under_way.add(put, source.size or 0)
+) -> bool:
+    """Ask for the record that an object replaces, and send its chunks; False: it is not small."""
+    records = handle.records
+    if type(payload) is bytes and len(payload) <= SMALL and finish is None:
+        size = one_object.chunk_size_of(records, info, len(payload))
+        short = one_object.begin_short(records, info, len(payload), size, None, timeout, along=True)
+        if short is not None:
+            _send(short, (payload,), len(payload), under_way)
+            return True
+    with Source(payload) as source:
+        if source.size is None or source.size > SMALL:
+            return False
+        size = one_object.chunk_size_of(records, info, source.size)
+        put = one_object.begin_put(
+            records,
+            info,
+            size,
+            None,
+            None,
+            timeout=timeout,
+            expected_size=source.size,
+            along=True,
+        )
+        put.finish_description = finish
+        _send(put, source.chunks(size), source.size, under_way)
+        return True
+
+
+def _send(put: AnyPut, chunks: Iterable[Buffer], size: int, under_way: _UnderWay) -> None:
+    """Send an object's chunks, of so many bytes together; its metadata follow later."""
+    under_way.add(put, size)
     try:
         with _about(put):
-            for chunk in source.chunks(size):
+            for chunk in chunks:
                 put.send(chunk)
         under_way.send_some()
     except Exception:
@@ -177,7 +196,7 @@ class _UnderWay:
     def __init__(self, jetstream: JetStream) -> None:
         self.stored: list[ObjectInfo] = []
         self._jetstream = jetstream
-        self._puts: deque[tuple[Put, int]] = deque()
+        self._puts: deque[tuple[AnyPut, int]] = deque()
         self._names: set[str] = set()
         self._bytes = 0
         self._published = 0  # of the puts
@@ -194,7 +213,7 @@ class _UnderWay:
             puts >= AHEAD or self._bytes > AHEAD_BYTES or (self._failure is not None and puts > 0)
         )
 
-    def add(self, put: Put, size: int) -> None:
+    def add(self, put: AnyPut, size: int) -> None:
         """Add one more put, of so many bytes."""
         self._puts.append((put, size))
         self._names.add(put.described.name)
@@ -310,6 +329,6 @@ def _pair(item: object) -> tuple[Any, Payload]:
     raise InvalidOptionError(f"an item is a pair (name, payload), not {type(item).__name__}")
 
 
-def _about(put: Put) -> about:
+def _about(put: AnyPut) -> about:
     """Make a block whose errors say which object they are about."""
     return about(bucket=put.described.bucket, name=put.described.name)

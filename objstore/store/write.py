@@ -14,8 +14,9 @@ from objstore.metadata.rights import find_replaced
 from objstore.model.arguments import check_revision, given, redescribe
 from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import NO_PROGRESS, Bar
-from objstore.put.one_object import begin_put, chunk_size_of, fill_put
+from objstore.put.one_object import begin_put, chunk_size_of
 from objstore.put.source import Source
+from objstore.put.upload import fill_put
 from objstore.store.handle import BucketHandle
 
 __all__ = ["copy", "delete", "described_as", "take_over", "update"]

@@ -73,10 +73,11 @@ def test_the_payload_is_the_users(store: ObjectStore) -> None:
     payload.extend(b"more")
 
 
+@pytest.mark.parametrize("count", [1, 20])
 def test_no_answer_to_the_chunk(
-    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str]
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, general: list[str], count: int
 ) -> None:
-    """It is looked for, found, and not sent twice."""
+    """It is looked for, found, and not sent twice; nor is it where it is one of many."""
     result, lost = PendingReply.result, 0
 
     def lose_first(self: PendingReply, timeout: float) -> Message:
@@ -88,11 +89,22 @@ def test_no_answer_to_the_chunk(
         return message
 
     monkeypatch.setattr(PendingReply, "result", lose_first)
-    store.put("small", b"data")
+    if count == 1:
+        store.put("0", b"data")
+    else:
+        store.put_many((f"{number}", b"data") for number in range(count))
     assert lost == 1
     assert general == ["take_over", "resume", "commit"]
-    assert store.read_bytes("small") == b"data"
-    assert messages(store) == 2
+    assert dict(store.get_many(map(str, range(count)))) == {f"{i}": b"data" for i in range(count)}
+    assert messages(store) == 2 * count
+
+
+def test_many_take_it_too(store: ObjectStore, general: list[str]) -> None:
+    for _ in range(2):  # over others
+        infos = store.put_many((f"{number}", b"data") for number in range(20))
+        assert infos == [store.info(f"{number}") for number in range(20)]
+    assert general == []
+    assert messages(store) == 40
 
 
 def test_it_took_long(
@@ -127,7 +139,7 @@ def test_interrupted(
     def interrupted(*args: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        if sys._getframe(1).f_code.co_name == "put" and calls == 1:
+        if sys._getframe(1).f_code.co_name in ("send", "publish", "commit") and calls == 1:
             if options.get("published") is not None:  # as if it came just before it was sent
                 options["published"].close()
             raise KeyboardInterrupt
