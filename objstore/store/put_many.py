@@ -116,16 +116,15 @@ def _start_next(
         said = dict(description)
         finish = take_functions(said)
         info = None if is_link else describe(handle.name, meta, **said)
-    if info is not None:
-        if info.name in under_way:
-            under_way.finish()  # in order, each replaces the one before
-        with under_way.finished_before_failing():
+        if info is not None:
+            if info.name in under_way:
+                under_way.finish()  # in order, each replaces the one before
             if _start(handle, info, payload, under_way, timeout, finish):
                 return True
-    under_way.finish()
-    under_way.stored.append(
-        one_object.put(handle.records, meta, payload, timeout=timeout, **description)
-    )
+        under_way.finish()
+        under_way.stored.append(
+            one_object.put(handle.records, meta, payload, timeout=timeout, **description)
+        )
     return True
 
 
@@ -200,7 +199,7 @@ class _UnderWay:
         self._names: set[str] = set()
         self._bytes = 0
         self._published = 0  # of the puts
-        self._failure: Exception | None = None  # of the first that is not published
+        self._failure: Exception | None = None  # of the first that is not published, or not stored
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
@@ -246,8 +245,13 @@ class _UnderWay:
         if self._failure is not None and not self._published:
             raise self._failure
         put, size = self._puts[0]
-        with _about(put):
-            self.stored.append(put.commit())
+        try:
+            with _about(put):
+                self.stored.append(put.commit())
+        except Exception as error:
+            # What is asked to finish once more fails with the same.
+            self._failure, self._published = error, 0
+            raise
         self._puts.popleft()
         self._names.discard(put.described.name)
         self._bytes -= size

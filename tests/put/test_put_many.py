@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from objstore import (
+    BucketSealedError,
     Client,
     InvalidNameError,
     InvalidOptionError,
     InvalidPayloadError,
+    ObjectInfo,
     ObjectLink,
     ObjectMeta,
     ObjectMetaOptions,
@@ -26,6 +28,7 @@ from objstore import (
     PayloadFileError,
     StorageFullError,
 )
+from objstore.put.one_object import OneChunk
 from objstore.store.put_many import AHEAD, GATHERED, SMALL
 from tests.support.proxy import Proxy, chunks_of, metadata_of, nth
 from tests.support.streams import orphans
@@ -318,3 +321,19 @@ def test_interrupted_at_any_moment(client: Client, store: ObjectStore) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert hits > 30
+
+
+def test_what_failed_is_not_committed_again(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next of the same name waits for it, and so does all that is under way at an error."""
+    commits: list[str] = []
+
+    def refused(put: OneChunk) -> ObjectInfo:
+        commits.append(put.described.name)
+        raise BucketSealedError("sealed")
+
+    monkeypatch.setattr(OneChunk, "commit", refused)
+    with pytest.raises(BucketSealedError, match="sealed"):
+        store.put_many([("one", b"first"), ("one", b"second")])
+    assert commits == ["one"]

@@ -28,7 +28,9 @@ from objstore.wire.codec.protocol import Buffer
 
 __all__ = ["TLSTransport", "Transport"]
 
-#: How much of a TLS connection is received at once, in bytes.
+#: How much of a TLS connection is received at once, in bytes. 64 MiB took the thread 59 ms of
+#: processor time; in steps of 192 KiB the same, of 128 KiB 65, of 64 KiB 69. By a non-blocking
+#: ``SSLSocket`` and ``poll``, without a copy through memory, it took 60.
 _RECEIVED_SIZE = 256 << 10
 
 
