@@ -61,7 +61,7 @@ from objstore.model.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMet
 from objstore.version import __version__
 from objstore.wire.connection.connection import Connection
 
-# What many programs do without is imported at its first use: that halves the time of this import.
+# What many programs do without is imported at its first use.
 if TYPE_CHECKING:
     from objstore.care.garbage import GarbageReport
     from objstore.care.verify import VerifyProblem, VerifyReport
