@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from objstore.errors import ConnectionLostError, ObjStoreError, RequestTimeoutError, about
 from objstore.metadata.changes import is_shared
@@ -31,10 +32,12 @@ from objstore.metadata.records import PendingElsewhere, Records
 from objstore.model.objects import ObjectInfo, chunk_subject, encode_digest
 from objstore.model.record_json import encode_info
 from objstore.put.sender import ChunkSender
-from objstore.put.source import Source
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import PendingAck
 from objstore.wire.jetstream.stored_headers import ttl_header
+
+if TYPE_CHECKING:
+    from objstore.put.source import Source
 
 __all__ = ["Put", "described", "fill_put", "last_one_wins", "remove_replaced"]
 
