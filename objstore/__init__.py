@@ -58,6 +58,7 @@ from objstore.errors import (
 )
 from objstore.model.bucket_options import BucketOptions, StorageType, StoreCompression
 from objstore.model.objects import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
+from objstore.store.store import ObjectStore
 from objstore.version import __version__
 from objstore.wire.connection.connection import Connection
 
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
     from objstore.store.folder_options import FolderOptions
     from objstore.store.folder_report import FolderReport, Skipped
     from objstore.store.scan import ScanPage
-    from objstore.store.store import ObjectStore
 else:  # checkers would take it for a sign that any name exists
     _LATER = {
         "care.garbage": ["GarbageReport"],
@@ -99,7 +99,6 @@ else:  # checkers would take it for a sign that any name exists
         "store.folder_options": ["FolderOptions"],
         "store.folder_report": ["FolderReport", "Skipped"],
         "store.scan": ["ScanPage"],
-        "store.store": ["ObjectStore"],
     }
 
     def __getattr__(name: str) -> object:

@@ -32,6 +32,7 @@ from objstore.model.bucket_config import (
 )
 from objstore.model.objects import check_bucket_name, stream_name
 from objstore.store.handle import BucketHandle
+from objstore.store.store import ObjectStore
 from objstore.uncopied import Uncopied
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.requests import next_nuid
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from objstore.model.bucket_options import BucketKeywords
     from objstore.model.bucket_status import ObjectStoreStatus
     from objstore.model.metrics import StoreMetrics
-    from objstore.store.store import ObjectStore
 
 __all__ = ["Client"]
 
@@ -170,10 +170,6 @@ class Client(Uncopied):
 
     def _store(self, name: str, config: Mapping[str, Any], consistency: str) -> ObjectStore:
         """Make the hold on a bucket that has these settings."""
-        # Imported here, with all that puts and gets: the command line's --help, and a program that
-        # has only imported what it may need, do without.
-        from objstore.store.store import ObjectStore
-
         with self._lock:
             known = self._known.get(name)
             if known is None:

@@ -1,4 +1,4 @@
-"""``import objstore`` loads little; a bucket, a put and a get load what each needs itself."""
+"""``import objstore`` loads little, a first put nothing more, a first get what reads."""
 
 from __future__ import annotations
 
@@ -19,14 +19,9 @@ DEAR = ["asyncio", "click", "email", "http", "importlib.metadata", "subprocess",
 RARE = [
     "care", "cli", "events", "get", "local_server", "metadata.followed_records", "metadata.listing",
     "model.bucket_status", "model.stream_info", "model.stream_placing", "model.stream_sources",
-    "put", "store.folders", "store.maintenance", "store.read", "store.store",
+    "put.links", "put.source", "store.folders", "store.maintenance", "store.read", "store.write",
     "wire.connection.observer",
 ]  # fmt: skip
-#: … and for the one work of putting bytes.
-RARE_FOR_PUT = {
-    f"objstore.{room}"
-    for room in ("get", "metadata.followed_records", "put.links", "put.source", "store.write")
-}
 
 
 def printed(code: str) -> str:
@@ -49,24 +44,17 @@ def test_rare_things_are_imported_later() -> None:
     assert printed(before + "import objstore; print(names & {*sys.modules})") == "set()"
 
 
-def test_each_imports_what_it_needs(server: LocalServer) -> None:
-    """Putting bytes needs no files, no folders and nothing of what reads."""
+def test_a_first_put_imports_nothing_more_and_a_first_get_what_reads(server: LocalServer) -> None:
     code = f"""
 import objstore, sys
-seen = {{*sys.modules}}
-def more():
-    global seen
-    before, seen = seen, {{*sys.modules}}
-    return {{name for name in seen - before if name.startswith("objstore.")}}
+before = {{*sys.modules}}
 with objstore.connect({server.url!r}) as client:
-    assert more() == set(), "connect"
     store = client.object_store("first-put")
-    opened = more()
-    assert not opened & {RARE_FOR_PUT}, opened
     store.put("folder/name.txt", b"data", mime="text/plain")
-    assert more() == set(), "put"
+    put = {{*sys.modules}}
+    assert put == before, put - before
     assert store.read_bytes("folder/name.txt") == b"data"
-    print(sorted(name for name in more() if not name.startswith("objstore.get")))
+    print(sorted(name for name in {{*sys.modules}} - put if not name.startswith("objstore.get")))
     store.destroy()
 """
     assert printed(code) == "['objstore.metadata.links', 'objstore.store.read']"
