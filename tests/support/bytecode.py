@@ -26,6 +26,7 @@ def compile_tests(root: Path, arguments: Iterable[str]) -> None:
     if len(missing) < WORTHWHILE:
         return
     collect = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only"]
+    collect += ["-p", "no:cacheprovider"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     shares = min(os.cpu_count() or 1, 4)
     processes = [
