@@ -107,7 +107,7 @@ class CallbackThread(Generic[_Message]):
         A forgotten connection is closed, and this stopped, while the reader thread may still be
         giving out what came last: that starts a thread once more, and nobody stops it.
         """
-        if self._thread is not None:
+        if getattr(self, "_thread", None) is not None:  # there is none where __init__ failed
             self._line.items.put(None)
 
     @staticmethod
