@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -49,11 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let every LocalServer of the run be of the version asked for; and bytecode be kept.
+    """Let every LocalServer of the run be of the version asked for; Ctrl-C and bytecode be kept.
 
     The run starts some 200 interpreters, which all read the same modules. Where the environment
     says that nothing is to be written beside them, each compiles them anew: a minute in all.
     """
+    # A shell that starts the run in the background lets it ignore Ctrl-C, which many tests send.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "cache") and "PYTHONDONTWRITEBYTECODE" in os.environ:
         del os.environ["PYTHONDONTWRITEBYTECODE"]
         sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
