@@ -6,12 +6,13 @@ Exit codes: 0 ok, 1 not found, 2 usage, 3 connection, 4 any other error, 130 Ctr
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -23,6 +24,7 @@ import objstore
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
 from objstore.cli.typed.hints import (
+    nearest,
     remember,
     unknown_command,
     unknown_option,
@@ -32,6 +34,9 @@ from objstore.cli.typed.hints import (
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+#: So many buckets are looked through for one of nearly the name that is not there.
+SEEN = 1000
 
 OK, NOT_FOUND, USAGE, CONNECTION, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -160,6 +165,16 @@ class Settings:
     def says_where(self) -> bool:
         """Whether it was said where the server is."""
         return any((self.server, self.context, self.embedded, os.environ.get("NATS_URL")))
+
+    def similar_bucket(self, name: str) -> str | None:
+        """Look for a bucket with nearly that name; None: there is none, or nobody says so."""
+        with (
+            suppress(objstore.ObjStoreError),
+            self.connect(timeout=2, reconnect_timeout=0) as client,
+        ):
+            names = [each.bucket for each in itertools.islice(client.list_stores(), SEEN)]
+            return nearest(name, names)
+        return None
 
     def line_to_create(self, bucket: str) -> str:
         """Return the line that creates a bucket where these options lead, without secrets."""
@@ -367,7 +382,9 @@ def _message(error: Exception, settings: Settings) -> str:
         path = "objstore" if ctx is None else ctx.command_path
         return f"{error.format_message()} (`{path} --help` says more)"
     if isinstance(error, objstore.BucketNotFoundError) and error.bucket:
-        return f"{error}; create it with: {settings.line_to_create(error.bucket)}"
+        similar = settings.similar_bucket(error.bucket)
+        found = f"; there is {similar}; else" if similar else ";"
+        return f"{error}{found} create it with: {settings.line_to_create(error.bucket)}"
     if isinstance(error, objstore.ConnectionLostError) and not settings.says_where:
         return f"{error}; --server URL says where one is, and --embedded DIR needs none"
     if isinstance(error, objstore.PermissionDeniedError) and error.subject:

@@ -158,6 +158,16 @@ def test_the_line_that_creates_it(server: LocalServer, run: Run, tmp_path: Path)
     assert not (tmp_path / "x").exists()
 
 
+def test_a_misspelt_bucket(server: LocalServer, run: Run, store: ObjectStore) -> None:
+    """The one that is there comes first; creating another one is seldom what is wanted."""
+    misspelt = store.name.replace("test", "tset")
+    result = run("ls", misspelt)
+    assert result.exit_code == 1
+    said = one_line(result.stderr)
+    assert said.startswith(f"there is no bucket {misspelt}; there is test-")
+    assert "; else create it with: objstore --server" in said
+
+
 def test_the_line_for_an_embedded_server(tmp_path: Path) -> None:
     folder = str(tmp_path / "my data")
     result = run_alone("ls", "nope", "--embedded", folder)

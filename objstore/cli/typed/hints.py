@@ -10,6 +10,7 @@ import click
 
 __all__ = [
     "line_like",
+    "nearest",
     "remember",
     "translated",
     "unknown_command",
@@ -108,8 +109,8 @@ def translated(word: str) -> str:
     return _URL.sub(r"\1:", word, count=1)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the command that a misspelt one resembles, if there is one."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return what a misspelt name resembles, if there is anything."""
     import difflib  # 1 ms, which --help need not wait for
 
     return next(iter(difflib.get_close_matches(name, known, 1)), None)
@@ -125,7 +126,7 @@ def unknown_command(name: str, words: Sequence[str], known: Iterable[str]) -> st
     if name == "help":
         return f"{said}; did you mean: {shlex.join(['objstore', *words, '--help'])}"
     meant = name if name in known else _COMMANDS.get(name)
-    meant = meant or _nearest(name, known)
+    meant = meant or nearest(name, known)
     if meant is None:
         return said
     rest = [translated(word) for word in _with_our_options(words)]
