@@ -147,7 +147,7 @@ class Login(msgspec.Struct, frozen=True):
             )
         ways = {_WAYS[name]: None for name in given}  # a dict for its order
         if len(ways) > 1:
-            raise InvalidOptionError(f"Only one way to log in can be used, not {_listed(ways)}")
+            raise InvalidOptionError(f"only one way to log in can be used, not {_listed(ways)}")
         if "credentials" in given and _holds_contents(given["credentials"]):
             raise InvalidOptionError(
                 "credentials is the path of a file, and this looks like its contents; "
@@ -231,7 +231,7 @@ def _parse_credentials(text: str, what: str) -> tuple[str, str]:
     for line in text.splitlines():
         if re.fullmatch(_JWT, line.strip()):
             return line.strip(), _parse_seed(text, what)
-    raise InvalidOptionError(f"The {what} has no user JWT in it")
+    raise InvalidOptionError(f"the {what} has no user JWT in it")
 
 
 def _parse_seed(text: str, what: str) -> str:
@@ -243,9 +243,9 @@ def _parse_seed(text: str, what: str) -> str:
             raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
             # The nkeys package leaves the CRC unchecked: a mistyped seed would sign, wrongly.
             if binascii.crc_hqx(raw[:-2], 0).to_bytes(2, "little") != raw[-2:]:
-                raise InvalidOptionError(f"The {what} has a damaged seed: wrong checksum")
+                raise InvalidOptionError(f"the {what} has a damaged seed: wrong checksum")
             return seed
-    raise InvalidOptionError(f"The {what} has no NKEY seed of a user (SU...) in it")
+    raise InvalidOptionError(f"the {what} has no NKEY seed of a user (SU...) in it")
 
 
 def _holds_contents(value: StrPath) -> bool:
@@ -265,7 +265,7 @@ def _read(path: StrPath, what: str) -> str:
             return file.read().decode("utf-8", "replace")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
-        raise InvalidOptionError(f"The {what} cannot be read: {reason}") from error
+        raise InvalidOptionError(f"the {what} cannot be read: {reason}") from error
 
 
 # Imported for the first signature: logins without one need neither nkeys nor PyNaCl.
@@ -373,7 +373,7 @@ class TLSOptions(msgspec.Struct, frozen=True):
             context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)
         except (OSError, ValueError) as error:
             raise InvalidOptionError(
-                f"The TLS authorities in {ca_file!r} cannot be loaded: {error}"
+                f"the TLS authorities in {ca_file!r} cannot be loaded: {error}"
             ) from error
         # The system's policy (openssl.cnf) may ask for more than 1.2.
         context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
@@ -388,7 +388,7 @@ class TLSOptions(msgspec.Struct, frozen=True):
                 raise
             except (OSError, ValueError) as error:
                 raise InvalidOptionError(
-                    f"The TLS certificate {cert_file!r} with the key "
+                    f"the TLS certificate {cert_file!r} with the key "
                     f"{key_file or cert_file!r} cannot be loaded: {error}"
                 ) from error
         return context
@@ -397,6 +397,6 @@ class TLSOptions(msgspec.Struct, frozen=True):
 def _no_passphrase() -> str:
     """Refuse encrypted keys; OpenSSL would ask for the passphrase on the terminal, and wait."""
     raise InvalidOptionError(
-        "The TLS key has a passphrase: remove it (openssl pkey), or load the key into an "
+        "the TLS key has a passphrase: remove it (openssl pkey), or load the key into an "
         "ssl.SSLContext and pass that"
     )

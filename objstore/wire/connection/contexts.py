@@ -199,10 +199,10 @@ def _read_context(name: str) -> _Context:
         with open(path, "rb") as file:
             content = file.read()
     except FileNotFoundError as error:
-        raise InvalidOptionError(f"There is no context {name!r}; {_known()}") from error
+        raise InvalidOptionError(f"there is no context {name!r}; {_known()}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise InvalidOptionError(f"The context {path!r} cannot be read: {reason}") from error
+        raise InvalidOptionError(f"the context {path!r} cannot be read: {reason}") from error
     return _Context(path, content)
 
 
@@ -270,7 +270,7 @@ class _Context:
         except (UnicodeDecodeError, RecursionError):
             pass
         if not isinstance(values, dict):  # Not from error: it carries the text, and its secrets.
-            raise InvalidOptionError(f"The context {path!r} {problem}")
+            raise InvalidOptionError(f"the context {path!r} {problem}")
         self.values: dict[str, Any] = values
 
     def error(self, key: str, problem: str) -> InvalidOptionError:
@@ -279,7 +279,7 @@ class _Context:
             names = names or sorted(self.variables.values())
         if names:
             return InvalidOptionError(f"${', $'.join(names)}: {problem}")
-        return InvalidOptionError(f"The context {self.path!r}: {key} {problem}")
+        return InvalidOptionError(f"the context {self.path!r}: {key} {problem}")
 
     def text(self, key: str) -> str | None:
         """Return a string; None where it is missing, null or empty (ADR-21: all are written)."""

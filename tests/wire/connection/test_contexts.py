@@ -142,7 +142,7 @@ class TestFinding:
         path = home.path / "settings"
         path.write_text('{"url": "nats://p"}')
         assert load_context(str(path)).servers == ("nats://p",)
-        with pytest.raises(InvalidOptionError, match="There is no context '/none/such'"):
+        with pytest.raises(InvalidOptionError, match="there is no context '/none/such'"):
             load_context("/none/such")
 
     def test_missing(self, home: Home) -> None:
@@ -285,7 +285,7 @@ class TestContent:
         with pytest.raises(InvalidOptionError) as caught:
             load_context("c")
         assert str(caught.value) == (
-            f"The context '{path}' is not JSON: Expecting ',' delimiter, line 3, column 3"
+            f"the context '{path}' is not JSON: Expecting ',' delimiter, line 3, column 3"
         )
         assert caught.value.__context__ is None
 
