@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import objstore
-from objstore import LocalServer, shared
+from objstore import Client, LocalServer, shared
 
 pytestmark = pytest.mark.newest_server
 
@@ -54,15 +54,19 @@ EXAMPLES = examples(PAGES) + examples_of({"objstore/__init__.py": objstore.__doc
 
 @pytest.fixture
 def somewhere(
-    server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: LocalServer, shared_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """The folder in which the examples run, empty as a reader's."""
+    """The folder in which the examples run, empty as a reader's; their buckets go afterwards."""
     clients = shared._SharedClients()
     monkeypatch.setattr(shared, "_clients", clients)
     monkeypatch.setenv("NATS_URL", server.url)
     monkeypatch.chdir(tmp_path)
+    before = {status.bucket for status in shared_client.list_stores()}
     yield tmp_path
     clients.close()
+    for status in shared_client.list_stores():
+        if status.bucket not in before:
+            shared_client.delete_store(status.bucket)
 
 
 @pytest.mark.parametrize(("place", "example"), EXAMPLES, ids=[place for place, _ in EXAMPLES])
