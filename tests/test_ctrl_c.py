@@ -106,6 +106,9 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+# An interrupt that strikes in a callback of the interpreter's own (the collector's, which calls
+# hypothesis) is told as unraisable, and goes no further.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("alarm")
 def test_at_any_moment(client: Client, bucket: ObjectStore) -> None:
     for number in range(60):
