@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 from objstore.care.owners import Owners, chunk_counts
 from objstore.errors import BucketNotFoundError
 from objstore.metadata.records import Records
-from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject
-from objstore.model.stream_info import parse_stream_info, parse_stream_time
+from objstore.model.objects import ObjectInfo, chunk_subject, meta_subject, mtime_of
+from objstore.model.stream_info import parse_stream_info
 
 __all__ = ["GarbageReport", "collect_garbage"]
 
@@ -138,7 +138,7 @@ def _remove(
     """Remove one upload's chunks if they are garbage, and return their number and bytes."""
     jetstream, subject = records.jetstream, chunk_subject(records.bucket, nuid)
     newest = records.last_from_leader(subject)
-    stored = None if newest is None else parse_stream_time(newest.time)
+    stored = None if newest is None else mtime_of(newest.time)
     # The newest chunk counts: an upload that goes on for hours is not garbage.
     if newest is None or stored is None or stored > before:
         return None

@@ -20,6 +20,7 @@ from objstore.model.objects import (
 from objstore.model.record_json import parse_stored
 from objstore.wire.jetstream.answers import StoredMessage
 from objstore.wire.jetstream.stored_headers import parse_ttl
+from objstore.wire.jetstream.times import exact_text
 
 __all__ = ["ABSENT", "is_tombstone", "pack_record", "revision_in", "unpack_record"]
 
@@ -94,7 +95,7 @@ def _pack_as_stored(stored: StoredMessage) -> bytes:
     """Pack a message as it was stored, with only the headers that say something of the object."""
     # All that a header says of an object is its life time.
     header = b"" if parse_ttl(stored.header) is None else stored.header
-    time = stored.time.encode()
+    time = exact_text(stored.time).encode()
     head = _STORED.pack(_AS_STORED, stored.sequence, len(time), len(header))
     return b"".join((head, time, header, stored.payload))
 

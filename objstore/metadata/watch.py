@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import warnings
@@ -18,6 +17,7 @@ from objstore.errors import (
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, all_meta_subject
 from objstore.uncopied import Uncopied
+from objstore.wire.connection import forks
 from objstore.wire.connection.arguments import seconds
 from objstore.wire.jetstream.consumer import OrderedConsumer, Start
 
@@ -62,7 +62,8 @@ class Watcher(Uncopied):
         self.caught_up = threading.Event()
         self._records = records
         self._ignore_deletes = ignore_deletes
-        self._pid = os.getpid()
+        self._forked = False
+        forks.register(self)
         self._ahead: ObjectInfo | None = None  # found, and not given yet
         start = Start.LAST_PER_SUBJECT
         if include_history or updates_only:
@@ -132,9 +133,12 @@ class Watcher(Uncopied):
 
         Never blocks and never fails. Stopping twice is fine.
         """
-        # In a forked child the connection, and with it the consumer, is the parent's.
-        if self._pid == os.getpid():
+        if not self._forked:
             self._consumer.close()
+
+    def after_fork(self) -> None:
+        """Be a stopped watcher, in a forked child: the consumer is the parent's."""
+        self._forked = True
 
     def __iter__(self) -> Watcher:
         return self
@@ -165,7 +169,7 @@ class Watcher(Uncopied):
 
     @property
     def _stopped(self) -> bool:
-        return self._consumer.closed or self._pid != os.getpid()
+        return self._forked or self._consumer.closed
 
     def _next(self, deadline: float | None) -> ObjectInfo | None:
         """Return what :meth:`next` gives; None: time is up.

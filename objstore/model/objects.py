@@ -228,8 +228,8 @@ class ObjectMeta:
     options: ObjectMetaOptions | None = None
 
 
-#: Where a record has that which its ``mtime`` is made of at the first look: the server's text, or
-#: what asks for it.
+#: Where a record has that which its ``mtime`` is made of at the first look: what the server said,
+#: or what asks for it.
 MTIME_LATER = "_mtime_later"
 
 
@@ -238,10 +238,10 @@ def _unknown() -> datetime | None:
     return None
 
 
-def mtime_of(text: str) -> datetime | None:
-    """Return when a record was stored, by the server's text; None: it is no time."""
+def mtime_of(time: str | int) -> datetime | None:
+    """Return when a record was stored, as the server said it; None: it is no time."""
     try:
-        return parse_time(text)
+        return parse_time(time)
     except ValueError:
         return None
 
@@ -356,7 +356,7 @@ class ObjectInfo:
             fields = self.__dict__
             later = fields.get(MTIME_LATER) if name == "mtime" else None
             if later is not None:  # of two threads that look the first one's counts
-                fields.setdefault(name, mtime_of(later) if isinstance(later, str) else later())
+                fields.setdefault(name, later() if callable(later) else mtime_of(later))
                 fields.pop(MTIME_LATER, None)
             try:
                 return fields[name]

@@ -150,7 +150,9 @@ def _encode_foreign(record: _Written, extra: Mapping[str, Any]) -> bytes:
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def parse_info(payload: bytes | memoryview, bucket: str, revision: int, time: str) -> ObjectInfo:
+def parse_info(
+    payload: bytes | memoryview, bucket: str, revision: int, time: str | int
+) -> ObjectInfo:
     """Read stored metadata, whoever wrote it.
 
     Tolerated, because other clients write them: a missing nuid, size or digest, ``"mtime": ""``,
@@ -162,7 +164,7 @@ def parse_info(payload: bytes | memoryview, bucket: str, revision: int, time: st
         payload: the JSON.
         bucket: it was read from.
         revision: its sequence in the stream.
-        time: when the stream stored it, in the server's text.
+        time: when the stream stored it, as the server said it.
 
     Raises:
         ObjectCorruptError: it is not ADR-20's record.

@@ -127,14 +127,15 @@ class StoredMessage(msgspec.Struct, gc=False):
     Attributes:
         subject: the subject that it was published to.
         sequence: its number in the stream.
-        time: when it was stored, in the server's text.
+        time: when it was stored: in the server's text, or in nanoseconds since 1970, where a
+            consumer sent it (ADR-15).
         header: its own headers, raw; with the direct get's among them.
         payload: its body.
     """
 
     subject: str
     sequence: int
-    time: str
+    time: str | int
     header: bytes
     payload: bytes | memoryview
 

@@ -54,6 +54,7 @@ from objstore.wire.jetstream.feed import (
     size_of,
 )
 from objstore.wire.jetstream.nonblocking_api import NonblockingAPI
+from objstore.wire.jetstream.times import exact_text
 
 __all__ = ["OrderedConsumer", "Start"]
 
@@ -123,7 +124,7 @@ class OrderedConsumer:
         self._single: bool | None = None  # whether no subject had several messages, once known
         self._subjects = 0  # how many there were
         self._received = 0  # the stream's sequence of the last message received
-        self._time = ""  # when that was stored
+        self._time: str | int = ""  # when that was stored
         self._stream_created = ""
         self._failing = 0.0  # since when attempts have been failing, 0: they have not
         self._first_error: ObjStoreError | None = None
@@ -312,7 +313,7 @@ class OrderedConsumer:
         """
         if last < self._received:
             self.end = 0
-            return {"deliver_policy": "by_start_time", "opt_start_time": self._time}
+            return {"deliver_policy": "by_start_time", "opt_start_time": exact_text(self._time)}
         behind = self._received < self.end and not self.caught_up
         if self._start is Start.LAST_PER_SUBJECT and behind and self._single is False:
             is_repeat = self._begun or self._received > 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import queue
 import time
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 from objstore.errors import APIError, NoRespondersError, ObjStoreError, ProtocolError
@@ -60,16 +59,16 @@ class Delivery(StoredMessage, gc=False):
             if len(tokens) == 10:
                 raise ValueError(message.reply)
             _, sequence, consumer_sequence, stamp, pending = map(int, tokens[first : first + 5])
-            seconds, nanoseconds = divmod(stamp, 10**9)
-            moment = datetime.fromtimestamp(seconds, timezone.utc)
-        except (ValueError, OverflowError, OSError):
+            if not 0 <= stamp < 1 << 63:  # as the server counts: until 2262
+                raise ValueError(message.reply)
+        except ValueError:
             raise APIError(
                 f"a message of a consumer with the reply subject {message.reply!r}"
             ) from None
         return cls(
             message.subject,
             sequence,
-            f"{moment.isoformat()[:19]}.{nanoseconds:09d}Z",
+            stamp,
             message.header,
             message.payload,
             consumer_sequence,

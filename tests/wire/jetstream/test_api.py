@@ -37,7 +37,7 @@ from objstore.wire.jetstream.pages import all_streams
 from objstore.wire.jetstream.prefix import make_prefix
 from objstore.wire.jetstream.reads import Way, last_of_subject, read_request
 from objstore.wire.jetstream.stored_headers import parse_ttl
-from objstore.wire.jetstream.times import parse_time, time_text
+from objstore.wire.jetstream.times import exact_text, parse_time, time_text
 from tests.support.scripted import PATIENCE, Background, Peer, ScriptedServer, connected, message
 
 pytestmark = pytest.mark.newest_server
@@ -577,7 +577,7 @@ class TestPrefix:
 
 
 class TestTimes:
-    """The server's times, in both of their forms."""
+    """The server's times, in each of their forms."""
 
     @pytest.mark.parametrize(
         ("text", "microseconds"),
@@ -609,6 +609,19 @@ class TestTimes:
         moment = parse_time(text)
         assert moment.tzinfo is timezone.utc
         assert time_text(moment) == utc
+
+    @pytest.mark.parametrize(
+        ("nanoseconds", "text"),
+        [
+            (0, "1970-01-01T00:00:00.000000000Z"),
+            (1_700_000_000_123_456_789, "2023-11-14T22:13:20.123456789Z"),
+            ((1 << 63) - 1, "2262-04-11T23:47:16.854775807Z"),
+        ],
+    )
+    def test_nanoseconds(self, nanoseconds: int, text: str) -> None:
+        """A consumer's form is the same moment, and none of it is lost where it is sent back."""
+        assert parse_time(nanoseconds) == parse_time(text)
+        assert exact_text(nanoseconds) == exact_text(text) == text
 
     @pytest.mark.parametrize(
         "text",
