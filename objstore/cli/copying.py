@@ -19,7 +19,14 @@ import objstore
 from objstore import FolderReport, ObjectInfo, ObjectStore
 from objstore.cli.completion import words as complete
 from objstore.cli.objects import folder_of, last_part, no_folder, target_file, tell
-from objstore.cli.options import OTHER, Settings, command, pass_settings, words_argument
+from objstore.cli.options import (
+    OTHER,
+    Settings,
+    command,
+    create_option,
+    pass_settings,
+    words_argument,
+)
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar
 from objstore.cli.transfer_options import globs_options, transfer_options
@@ -32,13 +39,17 @@ __all__ = ["cp", "mv", "open_buckets"]
 
 @contextmanager
 def open_buckets(
-    settings: Settings, *, create: Place | str | None
+    settings: Settings, *, create: Place | str | None = None
 ) -> Iterator[Callable[[str], ObjectStore]]:
-    """Connect, and give a function that opens buckets; an embedded server's target is created."""
+    """Connect, and give a function that opens buckets.
+
+    Arguments:
+        settings: the global options.
+        create: where a bucket is made if it is missing, when it is opened; else none is.
+    """
+    made = create.bucket if isinstance(create, Place) else None
     with settings.connect() as client:
-        if isinstance(create, Place) and settings.embedded is not None:
-            client.object_store(create.bucket)
-        yield functools.cache(partial(client.object_store, create=False))
+        yield functools.cache(lambda name: client.object_store(name, create=name == made))
 
 
 def _head(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,6 +58,7 @@ def _head(function: Callable[..., Any]) -> Callable[..., Any]:
         pass_settings,
         transfer_options,
         globs_options,
+        create_option,
         click.option("-r", "--recursive", is_flag=True, help="Folders, with all in them."),
         words_argument("SRC... DST", complete.any_place),
     ):
@@ -56,7 +68,7 @@ def _head(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command()
 @_head
-def cp(settings: Settings, /, words: tuple[str, ...], **options: Any) -> None:
+def cp(settings: Settings, /, words: tuple[str, ...], *, create: bool, **options: Any) -> None:
     """Copy files into a bucket, objects into files, or objects to others.
 
     SRC and DST are paths or BUCKET:NAME; one of them has a bucket. A DST that ends in ":" or "/",
@@ -70,17 +82,17 @@ def cp(settings: Settings, /, words: tuple[str, ...], **options: Any) -> None:
       objstore cp cat.jpg dog.jpg photos:pets/
       objstore cp photos:pets/cat.jpg .
       objstore cp 'photos:2026/*.jpg' albums/
-      objstore cp -r site web:v2 --exclude '*.tmp'
+      objstore cp -r site web:v2 --exclude '*.tmp' --create
       objstore cp photos:cat.jpg archive:2026/      bucket to bucket
       pg_dump shop | objstore cp - backups:shop.sql
     """
     ends = [place_or_path(word) for word in words]
-    _run(settings, words, ends, _task(settings, False, **options))
+    _run(words, ends, _task(settings, False, **options), create=create)
 
 
 @command()
 @_head
-def mv(settings: Settings, /, words: tuple[str, ...], **options: Any) -> None:
+def mv(settings: Settings, /, words: tuple[str, ...], *, create: bool, **options: Any) -> None:
     """Move or rename files and objects: as cp, and then the source is deleted.
 
     Also BUCKET OLD NEW. The source is deleted when its copy is known to be whole, and only if
@@ -99,7 +111,7 @@ def mv(settings: Settings, /, words: tuple[str, ...], **options: Any) -> None:
         ends = [Place(words[0], words[1]), Place(words[0], words[2])]
     if "-" in ends:
         raise click.UsageError("stdin and stdout (-) cannot be moved: see objstore cp")
-    _run(settings, words, ends, _task(settings, True, **options))
+    _run(words, ends, _task(settings, True, **options), create=create)
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ def _task(settings: Settings, move: bool, *, recursive: bool, **of_folder: Any) 
     return _Task(settings, move, recursive, of_folder, settings.bar(), meant)
 
 
-def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], task: _Task) -> None:
+def _run(words: tuple[str, ...], ends: list[Place | str], task: _Task, *, create: bool) -> None:
     """Copy or move each source.
 
     Raises:
@@ -152,7 +164,8 @@ def _run(settings: Settings, words: tuple[str, ...], ends: list[Place | str], ta
         )
     whole = True
     _expect_files(sources, task)
-    with open_buckets(settings, create=target) as bucket, task.bar:
+    create = create or task.settings.embedded is not None
+    with open_buckets(task.settings, create=target if create else None) as bucket, task.bar:
         for source in sources:
             if isinstance(source, Place):
                 done = _from_bucket(bucket, source, target, task)

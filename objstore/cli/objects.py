@@ -16,7 +16,14 @@ import click
 import objstore
 from objstore import ObjectInfo, ObjectMeta, ObjectResult, ObjectStore
 from objstore.cli.completion import words as complete
-from objstore.cli.options import OTHER, Settings, command, pass_settings, words_argument
+from objstore.cli.options import (
+    OTHER,
+    Settings,
+    command,
+    create_option,
+    pass_settings,
+    words_argument,
+)
 from objstore.cli.screen import show
 from objstore.cli.screen.bars import Bar, Progress
 from objstore.cli.transfer_options import transfer_options
@@ -77,7 +84,7 @@ class _File(click.Path):
 @click.option("--description", metavar="TEXT", help="Free text.")
 @click.option("--chunk-size", metavar="SIZE", type=size, help="Such as 128k or 1M.")
 @click.option("--ttl", metavar="TIME", type=duration, help="It expires so long after, as 1h.")
-@click.option("--create", is_flag=True, help="Create the bucket if there is none.")
+@create_option
 @pass_settings
 def put(
     settings: Settings,

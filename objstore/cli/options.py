@@ -254,6 +254,8 @@ def command() -> Callable[[Callable[..., Any]], Command]:
 
 pass_settings = click.make_pass_decorator(Settings)
 
+create_option = click.option("--create", is_flag=True, help="Create the bucket if there is none.")
+
 
 def words_argument(metavar: str, complete: Callable[..., list[str]]) -> Callable[..., Any]:
     """Give a command the words behind it, one at least, as ``words``.

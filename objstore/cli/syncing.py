@@ -16,7 +16,7 @@ from objstore.cli.changes import changes_of_bucket, changes_of_folder
 from objstore.cli.completion import words as complete
 from objstore.cli.copying import open_buckets
 from objstore.cli.objects import no_folder
-from objstore.cli.options import NOT_FOUND, OTHER, Settings, command, pass_settings
+from objstore.cli.options import NOT_FOUND, OTHER, Settings, command, create_option, pass_settings
 from objstore.cli.screen import show
 from objstore.cli.transfer_options import globs_options, transfer_options
 from objstore.cli.typed.places import Place, check_ends, place_or_path
@@ -40,6 +40,7 @@ def _compare_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--max-delete", metavar="N", type=click.IntRange(0), help="Do nothing if it were more than N."
 )
+@create_option
 @click.option("-n", "--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("-w", "--watch", is_flag=True, help="Go on with each change of SRC, until Ctrl-C.")
 @transfer_options
@@ -51,6 +52,7 @@ def sync(
     source: str,
     target: str,
     max_delete: int | None,
+    create: bool,
     dry_run: bool,
     watch: bool,
     **options: Any,
@@ -70,7 +72,7 @@ def sync(
 
     \b
     Examples:
-      objstore sync site web:
+      objstore sync site web: --create
       objstore sync site web:v2 --delete --dry-run
       objstore sync web:v2 site --exclude '*.tmp' --exclude cache/
       objstore sync photos: archive:photos          bucket to bucket
@@ -83,7 +85,8 @@ def sync(
         raise click.UsageError("--watch goes on for ever: a plan (--dry-run) is made once")
     job = _job(settings, source, target, options)
     # A plan changes nothing, and so creates no bucket.
-    with open_buckets(settings, create=None if dry_run else job.target) as bucket:
+    create = (create or settings.embedded is not None) and not dry_run
+    with open_buckets(settings, create=job.target if create else None) as bucket:
         if watch:
             _follow(job, bucket, max_delete)
             return
@@ -114,7 +117,7 @@ def check(settings: Settings, /, source: str, target: str, **options: Any) -> No
     """
     # Nothing is deleted by a dry run; without it what is in DST alone is not told of.
     job = _job(settings, source, target, {**options, "delete": True, "mode": False, "jobs": 1})
-    with open_buckets(settings, create=None) as bucket:
+    with open_buckets(settings) as bucket:
         report = job.run(bucket, dry_run=True)
     replaced = set(report.replaced)
     same = report.unchanged + len(report.updated)

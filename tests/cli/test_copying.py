@@ -169,6 +169,22 @@ def test_folders_are_moved(run: Run, store: ObjectStore, other: ObjectStore, her
     assert files(here / "back") == {"c.txt": b"sub/c.txt", "deep/e": b"sub/deep/e"}
 
 
+@pytest.mark.parametrize("words", [["cp", "a.txt"], ["mv", "a.txt"], ["sync", "sub"]])
+def test_create(
+    run: Run, shared_client: Client, store: ObjectStore, here: Path, words: list[str]
+) -> None:
+    """A missing bucket is made where it is asked for, and never one that is read from."""
+    new, lost = f"{store.name}-new", f"{store.name}-lost"
+    assert run(*words, f"{new}:").exit_code == 1
+    assert run(words[0], f"{lost}:x", f"{new}:", "--create").exit_code == 1
+    assert not {new, lost} & {each.bucket for each in shared_client.list_stores()}
+    assert run(*words, f"{new}:", "--create").exit_code == 0
+    assert names(shared_client.object_store(new, create=False))
+    assert (
+        run(words[0], f"{new}:", "back", "--create", *["-r"][: words[0] != "sync"]).exit_code == 0
+    )
+
+
 def test_an_embedded_server(here: Path) -> None:
     """It creates a missing bucket, but not for a look."""
     options = ["--embedded", "data"]
