@@ -72,7 +72,7 @@ class _Batch:
         }
 
 
-@command()
+@command(own_server="the demo runs a server of its own")
 @click.option(
     "--size",
     "mib",
@@ -94,7 +94,6 @@ def demo(settings: Settings, mib: int) -> None:
       objstore demo
       objstore demo --size 1024
     """
-    settings.refuse("the demo runs a server of its own", ("server", "context", "creds", "embedded"))
 
     def say(text: str) -> None:
         if not settings.json:

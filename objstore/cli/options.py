@@ -104,7 +104,7 @@ class Settings:
             click.UsageError: they do.
         """
         if self.embedded is not None:
-            self.refuse("--embedded starts a server of its own", ("server", "context", "creds"))
+            self.refuse("--embedded starts a server of its own", _WHERE[:3])
         if self.context is not None:
             self.refuse("--context says where the server is", ("server", "creds"))
 
@@ -186,11 +186,15 @@ class Settings:
         return shlex.join([*words, "create", bucket])
 
 
+#: The options that say where the server is.
+_WHERE = ("server", "context", "creds", "embedded")
+
+
 def _take(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     ctx.ensure_object(Settings).take(str(param.name), value)
 
 
-def _global_options() -> list[click.Parameter]:
+def _global_options() -> list[click.Option]:
     """Make the global options, for the group and for each command."""
     option = partial(click.Option, expose_value=False, callback=_take)
     file = click.Path(exists=True, dir_okay=False)
@@ -219,11 +223,20 @@ def _global_options() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """A command that takes the global options too."""
+    """A command that takes the global options too.
 
-    def __init__(self, *args: Any, **attributes: Any) -> None:
+    Arguments:
+        own_server: why it makes no sense to say where the server is; the options that do are
+            refused with that, and not in the help. ``""``: it makes sense.
+    """
+
+    def __init__(self, *args: Any, own_server: str = "", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
-        self.params.extend(_global_options())
+        self.own_server = own_server
+        options = _global_options()
+        for option in options if own_server else ():
+            option.hidden = option.name in _WHERE
+        self.params.extend(options)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the line; other tools' options for the same get a hint.
@@ -243,13 +256,20 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, if the options make sense."""
-        ctx.ensure_object(Settings).check()
+        settings = ctx.ensure_object(Settings)
+        settings.check()
+        if self.own_server:
+            settings.refuse(self.own_server, _WHERE)
         return super().invoke(ctx)
 
 
-def command() -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a command, named after it."""
-    return click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+def command(own_server: str = "") -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command, named after it; see :class:`Command`."""
+    return click.command(
+        cls=Command,
+        own_server=own_server,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 pass_settings = click.make_pass_decorator(Settings)

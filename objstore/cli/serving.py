@@ -19,7 +19,7 @@ from objstore.cli.screen import show
 __all__ = ["server"]
 
 
-@command()
+@command(own_server="it is a server itself")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False))
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
 @pass_settings
@@ -35,7 +35,6 @@ def server(settings: Settings, folder: str, port: int) -> None:
       objstore server ./data
       objstore server ./data --port 4222
     """
-    settings.refuse("it is a server itself", ("server", "context", "creds", "embedded"))
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
