@@ -17,7 +17,6 @@ from objstore.errors import (
 from objstore.metadata.records import Records
 from objstore.model.objects import ObjectInfo, all_meta_subject
 from objstore.uncopied import Uncopied
-from objstore.wire.connection import forks
 from objstore.wire.connection.arguments import seconds
 from objstore.wire.jetstream.consumer import OrderedConsumer, Start
 
@@ -62,8 +61,6 @@ class Watcher(Uncopied):
         self.caught_up = threading.Event()
         self._records = records
         self._ignore_deletes = ignore_deletes
-        self._forked = False
-        forks.register(self)
         self._ahead: ObjectInfo | None = None  # found, and not given yet
         start = Start.LAST_PER_SUBJECT
         if include_history or updates_only:
@@ -133,12 +130,7 @@ class Watcher(Uncopied):
 
         Never blocks and never fails. Stopping twice is fine.
         """
-        if not self._forked:
-            self._consumer.close()
-
-    def after_fork(self) -> None:
-        """Be a stopped watcher, in a forked child: the consumer is the parent's."""
-        self._forked = True
+        self._consumer.close()
 
     def __iter__(self) -> Watcher:
         return self
@@ -169,7 +161,7 @@ class Watcher(Uncopied):
 
     @property
     def _stopped(self) -> bool:
-        return self._forked or self._consumer.closed
+        return self._consumer.closed
 
     def _next(self, deadline: float | None) -> ObjectInfo | None:
         """Return what :meth:`next` gives; None: time is up.

@@ -42,6 +42,7 @@ from objstore.errors import (
     ProtocolError,
     RequestTimeoutError,
 )
+from objstore.wire.connection import forks
 from objstore.wire.jetstream.api import JetStream, parse_answer
 from objstore.wire.jetstream.feed import (
     Beginning,
@@ -131,6 +132,7 @@ class OrderedConsumer:
         self._pause = PAUSES[0]
         self._retry_at = 0.0
         self._unbound = 0  # consumers in a row whose messages nobody can hear
+        forks.register(self)
 
     def open(self) -> None:
         """Have the server create the consumer.
@@ -194,6 +196,10 @@ class OrderedConsumer:
             if feed is not None:
                 self._release(feed)
             self._items.put((None, Idle(0)))
+
+    def after_fork(self) -> None:
+        """Be closed in a forked child: the server's consumer is the parent's."""
+        self.closed = True
 
     # --- one step: wait for one thing to happen, and deal with it
 
