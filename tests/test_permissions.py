@@ -251,6 +251,15 @@ def test_what_a_user_may_do_and_what_not(where: tuple[str, str], crowded: LocalS
         assert now.violations == []
 
 
+def test_who_may_not_read_may_seal(crowded: LocalServer) -> None:
+    """What cannot be taken back is no failure: only the objects cannot be counted."""
+    with scene_of(("one", "manager"), "", crowded) as now:
+        now.fill(2)
+        status = now.store().seal()
+        assert (status.sealed, status.size, status.total_size) == (True, None, None)
+        assert now.admin.object_store(BUCKET, create=False).status().sealed
+
+
 @pytest.mark.parametrize(
     ("where", "line"),
     [

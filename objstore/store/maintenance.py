@@ -7,7 +7,7 @@ from datetime import timedelta
 from objstore.care.garbage import GarbageReport
 from objstore.care.garbage import collect_garbage as remove_garbage
 from objstore.care.verify import VerifyReport, verify_bucket, verify_object
-from objstore.errors import BucketNotFoundError
+from objstore.errors import BucketNotFoundError, ObjStoreError
 from objstore.model.arguments import garbage_age
 from objstore.model.bucket_status import ObjectStoreStatus, status_of
 from objstore.store.handle import BucketHandle
@@ -55,7 +55,12 @@ def seal(handle: BucketHandle) -> ObjectStoreStatus:
     # On top of the settings of this moment, or the update would undo somebody else's.
     answer = handle.jetstream.stream_update({**config, "sealed": True})
     handle.known.learn(answer["config"])
-    return status(handle)
+    try:
+        return status(handle)
+    except ObjStoreError:
+        # It is sealed, for good: that must not be told as a failure, for its objects cannot be
+        # counted. Who may change a stream's settings need not be one who may read.
+        return status_of(handle.name, answer)
 
 
 def destroy(handle: BucketHandle) -> bool:

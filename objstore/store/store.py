@@ -1098,7 +1098,8 @@ class ObjectStore(Uncopied):
         """Make the bucket unchangeable, for good.
 
         Returns:
-            Its status after that.
+            Its status after that; ``size`` and ``total_size`` are None where its objects could
+            not be counted, as by a user who may not read them.
 
         Raises:
             BucketNotFoundError: there is no such bucket.
