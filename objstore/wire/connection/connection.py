@@ -19,7 +19,7 @@ from objstore.wire.connection.arguments import seconds, switch
 from objstore.wire.connection.arguments import text as check_text
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.callbacks import CallbackThread
-from objstore.wire.connection.dial import DialOptions, program_name
+from objstore.wire.connection.dial import DialOptions, closed_error, program_name
 from objstore.wire.connection.first_use import FirstUse, FromFirstUse
 from objstore.wire.connection.messages import Msg, UserSubscription
 from objstore.wire.connection.requests import INBOX_PREFIX, Inbox, check_size
@@ -187,7 +187,7 @@ class Connection(Uncopied, NATSClient):
             session.start()
             # close() came while this dialled, and found no session to close.
             if self._first_use.is_closed:
-                raise ConnectionClosedError("the connection was closed")
+                raise closed_error()
         except BaseException:
             session.close()
             raise

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from objstore.errors import (
     AuthorizationError,
+    ConnectionClosedError,
     ConnectionLostError,
     ObjStoreError,
     PermissionDeniedError,
@@ -47,6 +48,7 @@ __all__ = [
     "DialOptions",
     "Link",
     "broken",
+    "closed_error",
     "dial",
     "dial_any",
     "error_of",
@@ -344,6 +346,15 @@ def no_connection(
     error = ConnectionLostError(f"no connection for {timeout:g} s: {cause}{first}")
     error.__cause__ = cause
     return error
+
+
+def closed_error() -> ConnectionClosedError:
+    """Make the error for the use of a connection that this process has closed."""
+    # Mostly a bucket, a file or a watcher that outlives the with-block of its client.
+    return ConnectionClosedError(
+        "the connection was closed, as it is at the end of its with-block; "
+        "make another with objstore.connect()"
+    )
 
 
 def program_name() -> str:

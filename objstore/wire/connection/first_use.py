@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, overload
 
-from objstore.errors import ConnectionClosedError, ConnectionLostError
-from objstore.wire.connection.dial import no_connection
+from objstore.errors import ConnectionLostError
+from objstore.wire.connection.dial import closed_error, no_connection
 from objstore.wire.connection.outbox import Outbox
 from objstore.wire.connection.servers import FIRST_PAUSE, LONGEST_PAUSE
 
@@ -102,7 +102,7 @@ class FirstUse:
 
     def _attempt(self, connect: Callable[[], _T]) -> _T:
         if self._closed.is_set():
-            raise ConnectionClosedError("the connection was closed")
+            raise closed_error()
         return connect()
 
     @property

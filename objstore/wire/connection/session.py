@@ -19,7 +19,6 @@ import time
 from collections.abc import Sequence
 
 from objstore.errors import (
-    ConnectionClosedError,
     ConnectionLostError,
     ObjStoreError,
     PermissionDeniedError,
@@ -42,6 +41,7 @@ from objstore.wire.connection.dial import (
     DialOptions,
     Link,
     broken,
+    closed_error,
     dial_any,
     error_of,
     no_connection,
@@ -65,10 +65,6 @@ LOG = logging.getLogger("objstore")
 
 #: How many PINGs may go unanswered; with one more the server counts as lost.
 SILENCES = 2
-
-
-def _closed_error() -> ConnectionClosedError:
-    return ConnectionClosedError("the connection was closed")
 
 
 class Session(Subscribing):
@@ -164,7 +160,7 @@ class Session(Subscribing):
         self._check_not_reentrant()
         with self._start_lock:
             if self._ended is not None:
-                raise _closed_error()
+                raise closed_error()
             if self._thread is not None:
                 return
             link = dial_any(self._pool, self._options)
@@ -187,13 +183,13 @@ class Session(Subscribing):
         with self._lock:
             if self._ended is not None:
                 return
-            self._ended = _closed_error()
+            self._ended = closed_error()
             link, thread, self.out.link = self.out.link, self._thread, None
             waiting: list[Waiter] = [*self.waiting.empty(), *self._wanted_by]
         if link is not None:
             link.transport.abort()  # wakes the reader, which closes the socket
         self._over.open()  # wakes the reader from its pause between two attempts
-        fail_all(waiting, _closed_error())
+        fail_all(waiting, closed_error())
         if timeout and thread and not self.is_reentrant and thread.is_alive():
             thread.join(timeout)
 
@@ -313,7 +309,7 @@ class Session(Subscribing):
             if link is not None:
                 return link
             if self._ended is not None:
-                raise _closed_error()
+                raise closed_error()
 
     def _broke(self, link: Link, error: OSError) -> None:
         """Note that a connection broke under a send."""
@@ -350,7 +346,7 @@ class Session(Subscribing):
                     # Last, with nothing made between the two: a finalizer may strike in here, and
                     # close the session in this thread, whose lock this is.
                     if self._ended is not None:
-                        raise _closed_error()
+                        raise closed_error()
                     self.out.link = link
                 # Only now: who comes from here on sees the link.
                 wanted_by = list(self._wanted_by)

@@ -43,6 +43,7 @@ from objstore.errors import (
     RequestTimeoutError,
 )
 from objstore.wire.connection import forks
+from objstore.wire.connection.dial import closed_error
 from objstore.wire.jetstream.api import JetStream, parse_answer
 from objstore.wire.jetstream.feed import (
     Beginning,
@@ -251,7 +252,7 @@ class OrderedConsumer:
         connection = self._jetstream.connection
         session = connection.session
         if session.is_closed:
-            raise ConnectionClosedError("the connection was closed")
+            raise closed_error()
         if self._single is None:  # what came before that was known is to come again
             self._ready.clear()
             self._received = 0
