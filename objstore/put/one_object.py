@@ -95,7 +95,7 @@ def put(
 
     # Closed here, whatever happens: a file that was opened for a path, the view of a bytearray that
     # is to grow again.
-    with Source(payload) as source:
+    with about(bucket=info.bucket, name=info.name), Source(payload) as source:
         size = chunk_size_of(records, info, source.size)
         chunk = source.only_chunk(size) if is_plain else None
         if chunk is not None:

@@ -144,7 +144,8 @@ def _start(
         if short is not None:
             _send(short, (payload,), len(payload), under_way)
             return True
-    with Source(payload) as source:
+    # What is no payload is found here, before there is a put whose errors say what they are about.
+    with about(bucket=info.bucket, name=info.name), Source(payload) as source:
         if source.size is None or source.size > SMALL:
             return False
         size = one_object.chunk_size_of(records, info, source.size)
