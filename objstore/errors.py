@@ -473,4 +473,6 @@ def api_error(error: dict[str, Any], what: str, **facts: Any) -> ObjStoreError:
     code = int(error.get("code") or 0)
     description = str(error.get("description") or "unknown error")
     message = f"{what}: {description} (code {code}, err_code {err_code})"
+    if kind is StorageFullError and description == "maximum bytes exceeded":
+        message += "; delete objects, or raise its max_bytes (update_store, or objstore edit)"
     return kind(message, code=code, err_code=err_code, description=description, **facts)

@@ -185,7 +185,8 @@ def test_a_full_bucket(shared_client: Client) -> None:
     """The old object stays, the new one's chunks go."""
     store = shared_client.object_store("full", max_bytes=200_000)
     store.put("x", b"a" * 100_000, chunk_size=10_000)
-    with pytest.raises(StorageFullError) as caught:
+    says = r"in bucket full: maximum bytes .*; delete objects, or raise its max_bytes"
+    with pytest.raises(StorageFullError, match=says) as caught:
         store.put("x", b"b" * 120_000, chunk_size=10_000)
     assert (caught.value.bucket, caught.value.name) == ("full", "x")
     assert store.read_bytes("x") == b"a" * 100_000

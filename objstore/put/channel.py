@@ -130,7 +130,8 @@ class ChunkChannel:
         """Take an acknowledgement; its subject ends in the chunk's number."""
         number = int(message.subject.rpartition(".")[2])
         try:
-            ack = parse_pub_ack(message, f"storing chunk {number}")
+            bucket = self._records.bucket
+            ack = parse_pub_ack(message, f"storing chunk {number} in bucket {bucket}")
         except ObjStoreError as refused:
             self._window.refuse(refused)
             return

@@ -381,7 +381,7 @@ class OneChunk:
         try:
             message = pending.result(timeout)
             is_answered = True
-            ack = parse_pub_ack(message, "storing chunk 1")
+            ack = parse_pub_ack(message, f"storing chunk 1 in bucket {records.bucket}")
             # As in ChunkChannel: another stream's acknowledgement is no chunk of this bucket.
             if ack.stream != records.stream:
                 raise records.known.taken_by(ack.stream)
