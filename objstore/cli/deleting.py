@@ -9,7 +9,7 @@ from objstore import ObjectNotFoundError, ObjectStore
 from objstore.cli.completion import words as complete
 from objstore.cli.options import NOT_FOUND, Settings, command, pass_settings, words_argument
 from objstore.cli.screen import show
-from objstore.cli.typed.globs import expand, has_glob, no_object
+from objstore.cli.typed.globs import expand, has_glob, literal_prefix, no_object, pattern
 from objstore.cli.typed.places import Place, bucket_alone, objects, place
 from objstore.cli.typed.values import duration
 
@@ -40,6 +40,7 @@ def rm(
       objstore rm photos cat.jpg pets/dog.jpg
       objstore rm 'photos:2019/*.tmp' --dry-run
       objstore rm -r photos:2019/               all below
+      objstore rm -r 'photos:20*'               objects and folders that fit
       objstore rm photos -- -odd-name.jpg
     """
     places = _places(words, recursive)
@@ -50,10 +51,12 @@ def rm(
             names = _names(store, each, recursive)
             if dry_run:
                 show.lines(show.shown(name) for name in names)
-                missing = missing or not names
+                if not names and each.name:
+                    show.complain(str(no_object(store, each.name)))
+                    missing = True
                 continue
             # What was not named letter by letter may be more than was meant.
-            if names and (recursive or names != [each.name]):
+            if names and names != [each.name]:
                 settings.confirm(f"Delete {len(names):,} objects of {each}?", force=force)
                 _delete_found(store, names, settings)
             elif names or each.name:
@@ -72,13 +75,27 @@ def _places(words: tuple[str, ...], recursive: bool) -> list[Place]:
 def _names(store: ObjectStore, where: Place, recursive: bool) -> list[str]:
     """Find the names that are meant. One that is not there is among them, to be told of."""
     if recursive:
-        return [info.name for info in store.list(prefix=where.start or None)]
+        return _names_below(store, where)
     if not has_glob(where.name):
         return [where.name]
     try:
         return [info.name for info in expand(store, where.name)]
     except ObjectNotFoundError:
         return []
+
+
+def _names_below(store: ObjectStore, where: Place) -> list[str]:
+    """Find the names in a folder; of a glob those that fit, and those in folders that fit."""
+    below = [info.name for info in store.list(prefix=where.start or None)]
+    if not below and where.name and where.name in store:
+        return [where.name]
+    # As elsewhere: a folder or an object whose name is the glob, letter by letter, is meant alone.
+    if below or not has_glob(where.name):
+        return below
+    glob = where.name.rstrip("/")
+    fits, fits_below = pattern(glob).fullmatch, pattern(f"{glob}/**").fullmatch
+    listing = store.list(prefix=literal_prefix(glob) or None)
+    return [info.name for info in listing if fits(info.name) or fits_below(info.name)]
 
 
 def _delete(store: ObjectStore, name: str, settings: Settings) -> bool:

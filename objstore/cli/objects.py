@@ -366,8 +366,9 @@ def _get_folder(settings: Settings, place: Place, output: str | None, **options:
 def no_folder(place: Place) -> objstore.ObjectNotFoundError:
     """Make the error that says that nothing is in a folder."""
     what = f"there is no folder {place.name!r} in" if place.name else "there is nothing in"
+    hint = "; a glob takes objects, without -r" if has_glob(place.name) else ""
     return objstore.ObjectNotFoundError(
-        f"{what} bucket {place.bucket}", bucket=place.bucket, name=place.name or None
+        f"{what} bucket {place.bucket}{hint}", bucket=place.bucket, name=place.name or None
     )
 
 

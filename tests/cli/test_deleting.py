@@ -13,12 +13,16 @@ from tests.cli.test_process import on_terminal_with_answer
 pytestmark = pytest.mark.newest_server
 
 
+#: In the folder 2019.
+NAMES = ["x.tmp", "y.tmp", "deep/z.tmp", "keep"]
+
+
 def names(store: ObjectStore) -> list[str]:
     return sorted(info.name for info in store.list())
 
 
 def fill(store: ObjectStore) -> None:
-    for name in ("a", "2019/x.tmp", "2019/y.tmp", "2019/deep/z.tmp", "2019/keep"):
+    for name in ("a", *(f"2019/{name}" for name in NAMES)):
         store.put(name, name.encode(), mime="text/plain")
 
 
@@ -47,6 +51,25 @@ def test_rm_of_globs_and_folders(run: Run, store: ObjectStore) -> None:
     assert run("rm", "-r", store.name).exit_code == 0
     assert names(store) == []
     assert run("rm", "-r", store.name).exit_code == 0  # an empty bucket is one, too
+
+
+def test_rm_of_what_fits_and_of_all_in_it(run: Run, store: ObjectStore) -> None:
+    """With -r a glob means folders, too, as in a shell; not where it is a name itself."""
+    fill(store)
+    for name in ("2020/a", "b/2019/c", "[ab]", "b*/x"):
+        store.put(name, b"")
+    dry = run("rm", "-r", f"{store.name}:[ab]", f"{store.name}:a", "--dry-run")
+    assert dry.stdout.splitlines() == ["[ab]", "a"]
+    assert run("rm", "-r", f"{store.name}:[ab]").exit_code == 0
+    assert run("rm", "-r", f"{store.name}:b*").exit_code == 0
+    assert names(store) == sorted(["a", "b/2019/c", "2020/a", *(f"2019/{n}" for n in NAMES)])
+    dry = run("rm", "-r", f"{store.name}:2019/*e*", "--dry-run")
+    assert dry.stdout.splitlines() == ["2019/deep/z.tmp", "2019/keep"]
+    assert run("rm", "-r", f"{store.name}:20*").exit_code == 0
+    assert names(store) == ["a", "b/2019/c"]
+    for more in ([], ["--dry-run"]):
+        missing = run("rm", "-r", f"{store.name}:20*", *more)
+        assert (missing.exit_code, "no object '20*'" in missing.stderr) == (1, True)
 
 
 def test_rm_in_json(run: Run, store: ObjectStore) -> None:

@@ -412,6 +412,7 @@ def test_folders_there_and_back(run: Run, store: ObjectStore, here: Path) -> Non
     assert (here / "back" / "pets" / "wild" / "fox.jpg").read_bytes() == b"fox"
     assert "2 unchanged" in run("get", "-r", store.name, "2026/pets/", "-o", "back").stdout
     assert run("get", "-r", f"{store.name}:nothing").exit_code == 1
+    assert "without -r" in run("get", "-r", f"{store.name}:2026/*").stderr
     assert run("put", "-r", store.name, "pets/.").exit_code == 0
     assert "cat.jpg" in store
 
