@@ -37,5 +37,10 @@ def fsck(settings: Settings, words: tuple[str, ...]) -> None:
             show.complain(f"{problem.name!r}: {problem.message}")
         verdict = "all is well" if report.ok else f"{len(report.problems):,} problems"
         show.note(f"{report.objects:,} objects ({show.human_size(report.bytes)}) read: {verdict}")
+        if report.orphaned_chunks:
+            show.note(
+                f"{report.orphaned_chunks:,} chunks are no object's, of a put under way or of a "
+                f"killed program; objstore gc {where.bucket} removes those"
+            )
     if not report.ok:
         raise click.exceptions.Exit(OTHER)

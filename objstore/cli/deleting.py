@@ -209,7 +209,9 @@ def gc(settings: Settings, bucket: str, min_age: float, dry_run: bool) -> None:
         show.note(show.as_json(show.fields_of(report)))
         return
     would = "would be " if dry_run else ""
+    # Else whoever has just been told of chunks by fsck wonders why none went.
+    left = "; what is younger than --min-age stays" if min_age else ""
     show.note(
         f"{report.chunks:,} chunks of {len(report.nuids):,} uploads "
-        f"({show.human_size(report.bytes)}) and {report.tombstones:,} traces {would}removed"
+        f"({show.human_size(report.bytes)}) and {report.tombstones:,} traces {would}removed{left}"
     )
