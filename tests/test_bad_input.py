@@ -215,6 +215,7 @@ def test_an_object_over_the_limit(shared_client: Client) -> None:
 def test_a_bucket_that_is_gone(shared_client: Client) -> None:
     store = shared_client.object_store("gone")
     store.put("x", b"1")
+    opened = store.open("x")
     assert shared_client.delete_store("gone") is True
     assert shared_client.delete_store("gone") is False
     acts: list[Callable[[], Any]] = [
@@ -224,9 +225,12 @@ def test_a_bucket_that_is_gone(shared_client: Client) -> None:
         lambda: store.delete("x"),
         lambda: list(store.list()),
         store.status,
+        opened.read,
+        store.open("y", "wb").close,
+        lambda: store.put("z", iter([bytes(1000)] * 300)),
     ]
     for act in acts:
-        with pytest.raises(BucketNotFoundError, match="gone") as caught:
+        with pytest.raises(BucketNotFoundError, match=r"^there is no bucket gone$") as caught:
             act()
         assert caught.value.bucket == "gone"
 

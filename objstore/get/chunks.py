@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from objstore.errors import DigestMismatchError, NoRespondersError, ObjectCorruptError
+from objstore.errors import (
+    BucketNotFoundError,
+    DigestMismatchError,
+    NoRespondersError,
+    ObjectCorruptError,
+)
 from objstore.get.batched_gets import BatchedGets
 from objstore.get.integrity import (
     Digester,
@@ -172,6 +177,8 @@ def only_chunk(records: Records, info: ObjectInfo) -> Payload:
         stored = records.access.last(subject, leader=False)
     except NoRespondersError:  # no direct gets here
         stored = None
+    except BucketNotFoundError as error:
+        raise records.no_bucket() from error
     try:
         if stored is not None:
             return verify_whole(info, stored.payload)

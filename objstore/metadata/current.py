@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from objstore.errors import (
+    BucketNotFoundError,
     InvalidNameError,
     ObjectCorruptError,
     ObjStoreError,
@@ -115,6 +116,8 @@ class PendingCurrent:
         except ObjectCorruptError as error:
             about(name=name).tell(error)
             info = _unread(records, name, error)
+        except BucketNotFoundError as error:
+            raise records.no_bucket() from error
         except ObjStoreError as error:
             if not is_transient(error):
                 raise

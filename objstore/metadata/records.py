@@ -189,7 +189,10 @@ class Records:
 
     def last_from_leader(self, subject: str) -> StoredMessage | None:
         """Return the last message of a subject; from the leader, if that may be asked."""
-        return self.access.last(subject, leader=True)
+        try:
+            return self.access.last(subject, leader=True)
+        except BucketNotFoundError as error:
+            raise self.no_bucket() from error
 
     @property
     def batches(self) -> bool:
