@@ -235,6 +235,13 @@ def test_a_bucket_that_is_gone(shared_client: Client) -> None:
         assert caught.value.bucket == "gone"
 
 
+def test_a_link_to_a_name_alone(shared_client: Client) -> None:
+    store = shared_client.object_store("linked")
+    with pytest.raises(InvalidOptionError, match=r"a pair \(bucket, name\), not 'x'"):
+        store.link("l", "x")  # type: ignore[arg-type]
+    shared_client.delete_store("linked")
+
+
 def test_a_closed_client(server: LocalServer) -> None:
     client = objstore.connect(server.url)
     store = client.object_store("closed")

@@ -220,7 +220,9 @@ def _list_of(name: object, given: object) -> list[Any]:
     # Bytes can be iterated, too, and would become numbers.
     if isinstance(given, Iterable) and not isinstance(given, (bytes, bytearray, Mapping)):
         return list(given)
-    raise InvalidOptionError(f"the header {name} has a value of type {type(given).__name__}")
+    raise InvalidOptionError(
+        f"the header {name} has a value of type {type(given).__name__}; it must be text, or several"
+    )
 
 
 def metadata_dict(metadata: object) -> dict[str, str]:

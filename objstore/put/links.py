@@ -38,7 +38,7 @@ def link(
         leads_to = ObjectLink(*target)
     else:
         raise InvalidOptionError(
-            "a link's target is an ObjectInfo, or a bucket's and an object's name"
+            f"a link's target is an ObjectInfo or a pair (bucket, name), not {target!r}"
         )
     meta_subject(leads_to.bucket, leads_to.name)  # type: ignore[arg-type]  # checks the name
     return _link(records, name, leads_to, ObjectInfo(records.bucket, name), if_revision)

@@ -193,7 +193,7 @@ def test_header_lists_are_copies() -> None:
         ({"A": "\0"}, "one line"),
         ({"A": ["1", "2\r"]}, "one line"),
         ({"A": ["1", 2]}, "cannot have the value 2"),
-        ({"A": 5}, "the header A has a value of type int"),
+        ({"A": 5}, "the header A has a value of type int; it must be text"),
         ({"A": None}, "of type NoneType"),
         ({"A": b"1"}, "of type bytes"),
         ({"A": {"b": "c"}}, "of type dict"),
