@@ -15,7 +15,7 @@ from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils.functional import empty
 
@@ -118,6 +118,16 @@ def test_a_dry_run_changes_nothing(storage: ObjectStaticStorage) -> None:
 def test_without_post_processing(storage: ObjectStaticStorage) -> None:
     collect(post_process=False)
     assert names(storage) == PLAIN
+
+
+def test_a_server_that_is_away_is_one_line(storage: ObjectStaticStorage) -> None:
+    options = {"bucket": "b", "servers": "nats://127.0.0.1:1", "reconnect_timeout": 0}
+    entry = {"BACKEND": "objstore.contrib.django.ObjectStaticStorage", "OPTIONS": options}
+    with (
+        override_settings(STORAGES={"staticfiles": entry}),
+        pytest.raises(CommandError, match=r"not all collected: .*Connection refused"),
+    ):
+        collect()
 
 
 def test_a_run_that_fails_says_so(
