@@ -111,7 +111,14 @@ class ListedBuckets(AbstractFileSystem):
                     "no bucket's name has an '@'; how to log in goes into storage_options, "
                     "such as {'user': …, 'password': …}, never into the URL"
                 )
-            store = stores[name] = client.object_store(name, create=False)
+            try:
+                store = stores[name] = client.object_store(name, create=False)
+            except objstore.BucketNotFoundError as error:
+                # pandas and its like make no bucket: mostly this is the first file of a new one.
+                raise objstore.BucketNotFoundError(
+                    f"{error}; fsspec.filesystem('natsobj').makedirs({name!r}) makes it",
+                    bucket=name,
+                ) from error
         return store
 
     # --- paths

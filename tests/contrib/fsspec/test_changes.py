@@ -29,7 +29,7 @@ def other(client: Client, root: str) -> Iterator[str]:
 
 
 def test_buckets_are_made_and_removed(fs: ObjectFileSystem, client: Client, other: str) -> None:
-    with pytest.raises(objstore.BucketNotFoundError, match="no bucket"):
+    with pytest.raises(objstore.BucketNotFoundError, match=rf"no bucket.*makedirs\('{other}'\)"):
         fs.pipe_file(f"{other}/a", b"a")
     fs.mkdir(f"natsobj://{other}", description="made by fsspec", mode=0o777)
     assert client.object_store(other).status().description == "made by fsspec"
