@@ -12,13 +12,13 @@ import msgspec
 from msgspec.structs import replace
 
 from objstore.client import Client
-from objstore.errors import InvalidOptionError, MissingDependencyError
+from objstore.errors import ConnectionLostError, InvalidOptionError, MissingDependencyError
 from objstore.wire.connection.arguments import inbox_prefix as check_inbox_prefix
 from objstore.wire.connection.auth import Login, TLSOptions
 from objstore.wire.connection.connection import Connection
 from objstore.wire.connection.contexts import ContextSettings, load_settings
 from objstore.wire.connection.requests import INBOX_PREFIX
-from objstore.wire.connection.servers import parse_servers
+from objstore.wire.connection.servers import DEFAULT_URL, parse_servers
 from objstore.wire.jetstream.prefix import make_prefix
 
 if TYPE_CHECKING:
@@ -115,7 +115,15 @@ def connect(
         on_event=on_event,
     )
     connection, prefix = options.connection(servers, os.environ)
-    return Client(connection, api_prefix=prefix)
+    try:
+        return Client(connection, api_prefix=prefix)
+    except ConnectionLostError as error:
+        # Mostly nobody has said where the server is, or has started one.
+        if servers is None and str(error).startswith(f"cannot connect to {DEFAULT_URL}:"):
+            raise ConnectionLostError(
+                f"{error}; servers= or $NATS_URL says where one is, and objstore.local() starts one"
+            ) from error
+        raise
 
 
 # Apart from connect(): local() makes a connection of the same options, without the environment.

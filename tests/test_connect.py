@@ -14,18 +14,23 @@ from typing import Any
 
 import pytest
 import trustme
+from click.testing import CliRunner
 
 import objstore
 from objstore import (
     AuthorizationError,
     Connection,
+    ConnectionLostError,
     InvalidOptionError,
     InvalidServerURLError,
     LocalServer,
     PermissionDeniedError,
     TLSError,
     TLSUnavailableError,
+    connecting,
 )
+from objstore.cli import cli
+from objstore.wire.connection import contexts
 from objstore.wire.connection.dial import program_name
 
 #: Three ways in; ann may hear of her own inbox only.
@@ -49,6 +54,21 @@ def nothing_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "nats" / "context").mkdir(parents=True)
+
+
+def test_nobody_says_where_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line of many programs: without a server it says what helps."""
+    nowhere = "nats://127.0.0.1:1"  # in place of the usual port, where there may be a server
+    monkeypatch.setattr(connecting, "DEFAULT_URL", nowhere)
+    monkeypatch.setattr(contexts, "DEFAULT_URL", nowhere)
+    helps = r"objstore\.local\(\)"
+    with pytest.raises(ConnectionLostError, match=f"^cannot connect to {nowhere}: .*{helps}"):
+        objstore.connect()
+    with pytest.raises(ConnectionLostError, match=f"^cannot connect to {nowhere}: ") as caught:
+        objstore.connect(nowhere)
+    assert "local()" not in str(caught.value)
+    said = CliRunner().invoke(cli, ["ls"]).stderr
+    assert ("--embedded DIR" in said, "local()" in said) == (True, False)
 
 
 def add_context(name: str, **fields: Any) -> Path:

@@ -408,7 +408,10 @@ def _message(error: Exception, settings: Settings) -> str:
         found = f"; there is {similar}; else" if similar else ";"
         return f"{error}{found} create it with: {settings.line_to_create(error.bucket)}"
     if isinstance(error, objstore.ConnectionLostError) and not settings.says_where:
-        return f"{error}; --server URL says where one is, and --embedded DIR needs none"
+        # What connect() adds to its cause is for programs.
+        cause = str(error.__cause__ or error)
+        said = cause if str(error).startswith(f"{cause};") else error
+        return f"{said}; --server URL says where one is, and --embedded DIR needs none"
     if isinstance(error, objstore.PermissionDeniedError) and error.subject:
         return f"{error}; the server's configuration has to permit that to this user"
     if isinstance(error, objstore.ObjStoreError):
