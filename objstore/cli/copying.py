@@ -302,7 +302,9 @@ def _from_bucket(
         return _copy_folder(store, source, into, target, task)
     found = [info for info in expand(store, name) if task.means(last_part(info.name))]
     if [info.name for info in found] != [name] and has_glob(name) and not _keeps_names(target):
-        raise click.UsageError(f"{str(target)!r} is no folder, which several objects need")
+        raise click.UsageError(
+            f"{str(target)!r} is no folder, which several objects need; try a / at its end"
+        )
     names = [last_part(info.name) for info in found]
     # They lose their folders: the second would take the place of the first.
     if len(set(names)) < len(names) and target != "-":

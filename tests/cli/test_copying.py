@@ -222,7 +222,7 @@ def test_the_line_that_is_meant(here: Path, words: list[str], line: str) -> None
         (["cp", "sub", "{}:"], "is a directory: -r"),
         (["cp", "a.txt", "b.txt", "{}:x"], "is no folder"),
         (["cp", "{}:", "."], "which object of"),
-        (["cp", "{}:p/*", "{}:x"], "is no folder"),
+        (["cp", "{}:p/*", "{}:x"], "several objects need; try a / at its end"),
         (["cp", "{}:p/a", "{}:p/a"], "onto itself"),
         (["cp", "{}:p/a", "{}:p/"], "onto itself"),
         (["cp", "-r", "{}:p", "{}:p/q"], "into itself"),
