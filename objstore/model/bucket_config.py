@@ -197,6 +197,10 @@ def cloned_stream(
     return _without_refused(config)
 
 
+#: What a bucket keeps as it was created, or what changes more than a setting.
+_FOR_GOOD = {"storage", "mirror", "sources", "subjects"}
+
+
 def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any]) -> None:
     """Compare an existing bucket with what was asked of it.
 
@@ -234,8 +238,9 @@ def check_existing(bucket: str, options: BucketOptions, config: Mapping[str, Any
             differences.update(_in_options_words(name, actual, wanted))
     if differences:
         listed = "; ".join(f"{k} is {a!r}, not {w!r}" for k, (a, w) in differences.items())
+        helps = "" if _FOR_GOOD & {*differences} else "; update_store or objstore edit changes that"
         raise BucketConfigError(
-            f"bucket {bucket} exists with other settings: {listed}",
+            f"bucket {bucket} exists with other settings: {listed}{helps}",
             bucket=bucket,
             differences=differences,
         )

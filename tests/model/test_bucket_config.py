@@ -265,6 +265,7 @@ def test_other_settings(
     assert caught.value.bucket == "B"
     for field, (actual, wanted) in differences.items():
         assert f"{field} is {actual!r}, not {wanted!r}" in str(caught.value)
+    assert ("; update_store or" in str(caught.value)) is ("storage" not in differences)
 
 
 def test_an_impossible_option_for_an_existing_bucket() -> None:
