@@ -215,17 +215,18 @@ def test_an_object_over_the_limit(shared_client: Client) -> None:
 def test_a_bucket_that_is_gone(shared_client: Client) -> None:
     store = shared_client.object_store("gone")
     store.put("x", b"1")
-    opened = store.open("x")
+    opened, another = store.open("x"), store.open("x")
     assert shared_client.delete_store("gone") is True
     assert shared_client.delete_store("gone") is False
     acts: list[Callable[[], Any]] = [
+        opened.read,  # while nobody knows yet that there are no direct gets any more
         lambda: store.put("x", b"2"),
         lambda: store.get("x"),
         lambda: store.info("x"),
         lambda: store.delete("x"),
         lambda: list(store.list()),
         store.status,
-        opened.read,
+        another.read,
         store.open("y", "wb").close,
         lambda: store.put("z", iter([bytes(1000)] * 300)),
     ]
