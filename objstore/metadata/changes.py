@@ -204,7 +204,7 @@ class PublishedTombstone:
     def __init__(self, records: Records, current: ObjectInfo) -> None:
         check_rights_to_remove(records, current)
         self.tombstone = _tombstone(current)
-        self.pending = records.start_publish(self.tombstone, current.revision, along=True)
+        self.pending = records.start_publish(self.tombstone, current.revision, piggyback=True)
 
 
 def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:

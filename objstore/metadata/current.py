@@ -96,7 +96,11 @@ class PendingCurrent:
         # As for any record: the leader's answer is needed, which a server that stands alone gives
         # by a direct get, too.
         self._pending = PendingRead(
-            records.access, records.jetstream, subject, leader=not records.reads_direct, along=True
+            records.access,
+            records.jetstream,
+            subject,
+            leader=not records.reads_direct,
+            piggyback=True,
         )
 
     def result(self) -> ObjectInfo | None:

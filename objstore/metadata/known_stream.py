@@ -131,8 +131,12 @@ class KnownStream:
         return PendingSettings(self, self._jetstream.start_stream_info(self.stream))
 
     @contextlib.contextmanager
-    def checked_along(self) -> Iterator[None]:
-        """Ask again along with what the block asks, as :meth:`start_check`, and check it then."""
+    def checking_settings(self) -> Iterator[None]:
+        """Ask for the settings again with the block's first request; check them at its end.
+
+        Raises:
+            As :meth:`check_answer`.
+        """
         settings = self.start_check()
         if settings is None:
             yield

@@ -248,7 +248,12 @@ class Records:
         return parse_expected(stored.header)
 
     def start_publish(
-        self, info: ObjectInfo, expected: int, encoded: bytes | None = None, *, along: bool = False
+        self,
+        info: ObjectInfo,
+        expected: int,
+        encoded: bytes | None = None,
+        *,
+        piggyback: bool = False,
     ) -> PendingAck:
         """Publish a record in place of the one with revision ``expected`` (0: none).
 
@@ -256,7 +261,7 @@ class Records:
             info: what it says.
             expected: the revision to replace.
             encoded: the same as it is stored, where that is at hand.
-            along: whether it may wait for what is sent next.
+            piggyback: whether it may wait for what is sent next.
 
         Returns:
             What the acknowledgement is to be taken from, and with it the record's revision. It
@@ -283,7 +288,7 @@ class Records:
                 ttl=info.ttl,
                 states_ttl=True,
                 facts=facts,
-                along=along,
+                piggyback=piggyback,
             )
         except ObjStoreError as error:
             about(**facts).tell(error)

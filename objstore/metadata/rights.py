@@ -52,7 +52,7 @@ def find_replaced(records: Records, name: str, if_revision: int | None) -> Objec
     meta_subject(records.bucket, name)  # checks the name, before anything is asked
     records.known.check_writable()
     check = None if if_revision is None else revision_check(records.bucket, name, if_revision)
-    with records.known.checked_along(), _learning_to_purge(records):
+    with records.known.checking_settings(), _learning_to_purge(records):
         return find_current(records, name, check)
 
 

@@ -31,7 +31,7 @@ class ChunkChannel:
         stored: how many chunks are stored already.
         sequence: of the last of them.
         timeout: for one acknowledgement, in seconds.
-        along: whether a small chunk may wait for what is sent next.
+        piggyback: whether a small chunk may wait for what is sent next.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class ChunkChannel:
         sequence: int,
         timeout: float,
         *,
-        along: bool = False,
+        piggyback: bool = False,
     ) -> None:
         self._records = records
         self._raw = check_subject(subject)
         self._base = stored
         self._header = header
-        self._along = along
+        self._piggyback = piggyback
         self._window = AckWindow(subject, timeout, stored, sequence)
         connection = records.jetstream.connection
         self._session, self._inbox = connection.session, connection.inbox
@@ -106,7 +106,7 @@ class ChunkChannel:
         parts = encode_publish(self._raw, chunk, reply, self._header)
         # Before it is sent: the reader thread may have the answer before transmit returns.
         window.add(len(chunk))
-        if self._along and len(parts) == 1 and self._session.piggyback(parts[0], window):
+        if self._piggyback and len(parts) == 1 and self._session.piggyback(parts[0], window):
             return
         self._session.transmit(parts, window)
 
@@ -123,7 +123,7 @@ class ChunkChannel:
 
     def _flush(self) -> None:
         """Send the chunks that wait for what is sent next, since their answers are waited for."""
-        if self._along:
+        if self._piggyback:
             self._session.flush_piggybacked()
 
     def _deliver(self, message: Message) -> None:

@@ -199,7 +199,7 @@ def begin_put(
     timeout: float | None = None,
     expected_size: int | None = None,
     *,
-    along: bool = False,
+    piggyback: bool = False,
 ) -> Put:
     """Start a put of what ``info`` describes, with a nuid of its own."""
     _check_storable(records, info, chunk_size)
@@ -218,7 +218,7 @@ def begin_put(
         progress=bar.update,
         timeout=timeout,
         expected_size=expected_size,
-        along=along,
+        piggyback=piggyback,
     )
 
 
@@ -233,7 +233,7 @@ def begin_short(
     if_revision: int | None,
     timeout: float | None,
     *,
-    along: bool = False,
+    piggyback: bool = False,
 ) -> OneChunk | None:
     """Start a put of so many bytes that are one chunk; None: it must take the general road."""
     known = records.known
@@ -246,7 +246,7 @@ def begin_short(
         return None
     _check_storable(records, info, chunk_size)
     current = _start_current(records, info.name, if_revision)
-    return OneChunk(records, info, chunk_size, current, if_revision, timeout, along=along)
+    return OneChunk(records, info, chunk_size, current, if_revision, timeout, piggyback=piggyback)
 
 
 class OneChunk:
@@ -261,7 +261,7 @@ class OneChunk:
         current: what it will replace; its answer may come while the chunk travels.
         if_revision: the only revision that may be replaced; None: any.
         timeout: for one acknowledgement, in seconds; None: the connection's.
-        along: as of :class:`Put`.
+        piggyback: as of :class:`Put`.
     """
 
     def __init__(
@@ -273,7 +273,7 @@ class OneChunk:
         if_revision: int | None,
         timeout: float | None,
         *,
-        along: bool = False,
+        piggyback: bool = False,
     ) -> None:
         self._records = records
         self._info = info
@@ -282,7 +282,7 @@ class OneChunk:
         self._current = current
         self._if_revision = if_revision
         self._timeout = timeout or records.jetstream.timeout
-        self._along = along
+        self._piggyback = piggyback
         self._begun = time.monotonic()
         self._chunk: Buffer = b""
         self._pending: PendingReply | None = None  # the chunk's acknowledgement, if it is not taken
@@ -318,7 +318,7 @@ class OneChunk:
         """
         records, self._chunk = self._records, chunk
         inbox = records.jetstream.connection.inbox
-        start = inbox.start_piggybacked if self._along else inbox.start
+        start = inbox.start_piggybacked if self._piggyback else inbox.start
         try:
             # Along with it goes the question for the record that is replaced: one system call for
             # both.
@@ -361,7 +361,7 @@ class OneChunk:
         self._is_published = True
         try:
             self._published = records.start_publish(
-                self._info, revision_of(replaces), self._encoded, along=self._along
+                self._info, revision_of(replaces), self._encoded, piggyback=self._piggyback
             )
         except ObjStoreError as error:
             self._failed = error
@@ -376,7 +376,7 @@ class OneChunk:
         records, pending = self._records, self._pending
         assert pending is not None  # noqa: S101 - send() leaves this, or the rest to a Put
         self._pending, is_answered = None, False
-        if self._along:
+        if self._piggyback:
             pending.flush_piggybacked()
         try:
             message = pending.result(timeout)

@@ -83,7 +83,7 @@ class ChunkSender:
         subject: of the chunks.
         header: of each.
         timeout: for one acknowledgement, in seconds.
-        along: whether small chunks may wait for what is sent next, see :class:`ChunkChannel`.
+        piggyback: whether small chunks may wait for what is sent next, see :class:`ChunkChannel`.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ChunkSender:
         header: bytes,
         timeout: float,
         *,
-        along: bool = False,
+        piggyback: bool = False,
     ) -> None:
         self._records = records
         self._subject = subject
@@ -106,12 +106,18 @@ class ChunkSender:
         self._state = State.SMOOTH
         self._failing_since = 0.0  # when it last began to make no progress
         self._made_room = False  # in a bucket full of tombstones, once
-        self._channel = self._new_channel(0, 0, along=along)
+        self._channel = self._new_channel(0, 0, piggyback=piggyback)
 
-    def _new_channel(self, stored: int, sequence: int, *, along: bool = False) -> ChunkChannel:
+    def _new_channel(self, stored: int, sequence: int, *, piggyback: bool = False) -> ChunkChannel:
         """Open a channel that goes on after so many chunks."""
         return ChunkChannel(
-            self._records, self._subject, self._header, stored, sequence, self._timeout, along=along
+            self._records,
+            self._subject,
+            self._header,
+            stored,
+            sequence,
+            self._timeout,
+            piggyback=piggyback,
         )
 
     @property

@@ -229,7 +229,7 @@ def _start_change(
         return None
     new = fresh_record(info.with_changes(metadata=metadata))
     with suppress(ObjStoreError):
-        return new, handle.records.start_publish(new, info.revision, along=True)
+        return new, handle.records.start_publish(new, info.revision, piggyback=True)
     return None
 
 

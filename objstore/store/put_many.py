@@ -140,7 +140,9 @@ def _start(
     records = handle.records
     if type(payload) is bytes and len(payload) <= SMALL and finish is None:
         size = one_object.chunk_size_of(records, info, len(payload))
-        short = one_object.begin_short(records, info, len(payload), size, None, timeout, along=True)
+        short = one_object.begin_short(
+            records, info, len(payload), size, None, timeout, piggyback=True
+        )
         if short is not None:
             _send(short, (payload,), len(payload), under_way)
             return True
@@ -157,7 +159,7 @@ def _start(
             None,
             timeout=timeout,
             expected_size=source.size,
-            along=True,
+            piggyback=True,
         )
         put.finish_description = finish
         _send(put, source.chunks(size), source.size, under_way)

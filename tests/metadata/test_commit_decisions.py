@@ -58,7 +58,12 @@ class Scene(ScriptedBucket):
         return self.store(subject, encode_info(info))
 
     def start_publish(
-        self, info: ObjectInfo, expected: int, encoded: bytes | None = None, *, along: bool = False
+        self,
+        info: ObjectInfo,
+        expected: int,
+        encoded: bytes | None = None,
+        *,
+        piggyback: bool = False,
     ) -> Answer:
         self.log.append(f"publish {info.nuid} over {expected}")
         if self.script:

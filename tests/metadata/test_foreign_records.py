@@ -158,9 +158,9 @@ def test_a_marker_that_expires_during_a_guarded_put(
     sequence = publish(shared_client, subject, b"", MARKER)
     start = store._handle.records.start_publish
 
-    def expire_first(*arguments: Any, along: bool = False) -> Any:
+    def expire_first(*arguments: Any, piggyback: bool = False) -> Any:
         shared_client._jetstream.purge(f"OBJ_{store.name}", subject, sequence)
-        return start(*arguments, along=along)
+        return start(*arguments, piggyback=piggyback)
 
     monkeypatch.setattr(store._handle.records, "start_publish", expire_first)
     assert store.put("gone", b"again", if_revision=0).size == 5

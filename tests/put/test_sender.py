@@ -48,13 +48,13 @@ class ScriptedChannel:
     late_faults: deque[Fault]
 
     def __init__(
-        self, records: Any, _subject: str, header: bytes, *place: Any, along: bool
+        self, records: Any, _subject: str, header: bytes, *place: Any, piggyback: bool
     ) -> None:
         self.bucket: ScriptedBucket = records
         stored, sequence, timeout = place
         self.position: tuple[int, int] = stored, sequence
         self.options = header, timeout
-        self.along = along
+        self.piggyback = piggyback
         self.sent: list[bytes] = []
         self.closed = self.settled = self.has_unanswered = False
         self.made.append(self)

@@ -45,10 +45,10 @@ class ScriptedSender:
     faults: list[ObjStoreError | None]
 
     def __init__(
-        self, records: Any, subject: str, header: bytes, timeout: float, *, along: bool
+        self, records: Any, subject: str, header: bytes, timeout: float, *, piggyback: bool
     ) -> None:
         self.records, self.subject, self.header, self.timeout = records, subject, header, timeout
-        self.along = along
+        self.piggyback = piggyback
         self.may_have_stored = self.has_unanswered = self.gave_up = False
         self.log: list[str] = []
 

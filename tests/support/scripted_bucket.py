@@ -171,7 +171,12 @@ class ScriptedBucket:
         return set()
 
     def start_publish(
-        self, info: ObjectInfo, expected: int, encoded: bytes | None = None, *, along: bool = False
+        self,
+        info: ObjectInfo,
+        expected: int,
+        encoded: bytes | None = None,
+        *,
+        piggyback: bool = False,
     ) -> Answer:
         """Store a record over a revision. A fault of ``publish`` comes before, of ``ack`` after."""
         self._note("publish", info)

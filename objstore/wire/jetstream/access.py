@@ -311,7 +311,7 @@ class PendingRead:
         subject: the message's subject.
         sequence: ask for the first message from there on; None: for the last one.
         leader: whether the stream's leader is asked, if that is allowed.
-        along: whether the request travels with whatever is sent next.
+        piggyback: whether the request travels with whatever is sent next.
     """
 
     __slots__ = (
@@ -333,13 +333,13 @@ class PendingRead:
         sequence: int | None = None,
         *,
         leader: bool,
-        along: bool = False,
+        piggyback: bool = False,
     ) -> None:
         self._access, self._jetstream = access, jetstream
         self._subject, self._sequence, self._leader = subject, sequence, leader
         self._parse: Callable[[Message], StoredMessage | None] | None = None
         inbox = jetstream.connection.inbox
-        start = inbox.start_piggybacked if along else inbox.start
+        start = inbox.start_piggybacked if piggyback else inbox.start
         self._way = way = self._choose()
         if way is Way.BY_SUBJECT:  # as nearly all last messages are asked for
             self._pending = start(access.direct_get + subject, b"")

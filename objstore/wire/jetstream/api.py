@@ -426,14 +426,15 @@ class JetStream:
         ttl: timedelta | None = None,
         states_ttl: bool = False,
         facts: Mapping[str, str] | None = None,
-        along: bool = False,
+        piggyback: bool = False,
     ) -> PendingAck:
         """Publish one message; the acknowledgement is taken later. Otherwise as :meth:`publish`.
 
         Arguments:
             states_ttl: say the life time in our own header, too: delete markers lengthen it.
             facts: attributes for the error, if it is one.
-            along: whether it may wait for what is sent next, see :meth:`Inbox.start_piggybacked`.
+            piggyback: whether it may wait for what is sent next, as
+                :meth:`Inbox.start_piggybacked`.
 
         Raises:
             InvalidNameError, InvalidOptionError, ConnectionLostError: nothing was sent.
@@ -443,7 +444,7 @@ class JetStream:
         else:
             header = publish_header(rollup, expected_sequence, ttl, states_ttl=states_ttl)
         inbox = self.connection.inbox
-        start = inbox.start_piggybacked if along else inbox.start
+        start = inbox.start_piggybacked if piggyback else inbox.start
         pending = start(subject, payload, header=header)
         return PendingAck(pending, what, facts or {}, self.timeout)
 
