@@ -44,7 +44,7 @@ def test_a_page_without_marks(drawn: dict[str, Road]) -> None:
 
 
 def test_a_long_road_is_noticed(store: ObjectStore) -> None:
-    """A large put takes the general road, through more modules and deeper."""
+    """A large put takes the general path, through more modules and deeper."""
     road = trace(lambda: store.put("large", bytes(300_000)))
     assert "put/ack_window" in road.modules
     assert road.depth > 8

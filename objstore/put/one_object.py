@@ -1,9 +1,10 @@
-"""Storing one object: what is said of it, its one chunk or its many, and the record that counts.
+"""Storing one object, by the fast path for one chunk or by the general path.
 
-A payload of one chunk takes a short way: chunk, acknowledgement, metadata. The thread that has sent
-the chunk waits for its one acknowledgement: no window, no record of what is under way, no count.
-The rules are those of the general road (:mod:`objstore.put.upload`), which all other payloads take,
-and which begins where the short way ends: at a fault, or where it took long.
+A payload in memory that is one chunk takes the fast path: chunk, acknowledgement, metadata. The
+thread that has sent the chunk waits for its acknowledgement: no window, no chunks to be counted.
+
+All others take the general path (:mod:`objstore.put.upload`), which has the same rules. It takes
+over from the fast path after a fault, or where the chunk took long.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ from objstore.wire.jetstream.answers import parse_pub_ack
 from objstore.wire.jetstream.api import PendingAck
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from objstore.put.options import Payload
     from objstore.wire.connection.observer import Observer
 
-__all__ = ["OneChunk", "begin_put", "begin_short", "choose_chunk_size", "chunk_size_of", "put"]
+__all__ = ["OneChunk", "begin_one_chunk", "begin_put", "choose_chunk_size", "chunk_size_of", "put"]
 
 #: What large objects get, where the server's ``max_payload`` allows it: 512 KiB moves 1.1 to
 #: 1.4 times faster than 128 KiB.
@@ -75,36 +78,47 @@ def put(
         return put_link(records, meta, payload, if_revision, **description)
     is_said_later = callable(description.get("headers")) or callable(description.get("metadata"))
     finish = take_functions(description) if is_said_later else None
-    # All arguments are checked before the payload is opened, and before anything is sent.
+    # All arguments are checked before the payload is opened and anything is sent.
     info = describe(records.bucket, meta, **description)
     if_revision = check_revision(if_revision)
     timeout = check_timeout(timeout)
-    # The short way has no bar and no functions to call: what needs these takes the general road.
-    is_plain = progress is None and finish is None
-    if is_plain and type(payload) is bytes:  # which no source has to cut, or to close
+    # Bytes need no source, which would cut or close them.
+    if type(payload) is bytes and progress is None and finish is None:
         size = chunk_size_of(records, info, len(payload))
-        short = begin_short(records, info, len(payload), size, if_revision, timeout)
-        if short is not None:
-            with short:
-                short.send(payload)
-                short.publish()
-                return short.commit()
+        small = begin_one_chunk(records, info, len(payload), size, if_revision, timeout)
+        if small is not None:
+            with small:
+                small.send(payload)
+                small.publish()
+                return small.commit()
+    return _put_source(records, info, payload, if_revision, progress, timeout, finish)
+
+
+def _put_source(
+    records: Records,
+    info: ObjectInfo,
+    payload: Payload,
+    if_revision: int | None,
+    progress: ProgressOption,
+    timeout: float | None,
+    finish: Callable[[ObjectInfo], ObjectInfo] | None,
+) -> ObjectInfo:
+    """Store a payload of any kind; ``finish`` completes its description, see :class:`Put`."""
     # Imported here: programs that put nothing but bytes do without. (What cleans up after a failure
     # is there beforehand: in a process without free file descriptors nothing can be imported.)
     from objstore.put.source import Source
 
-    # Closed here, whatever happens: a file that was opened for a path, the view of a bytearray that
-    # is to grow again.
     with about(bucket=info.bucket, name=info.name), Source(payload) as source:
         size = chunk_size_of(records, info, source.size)
-        chunk = source.only_chunk(size) if is_plain else None
+        # The fast path has no progress bar, and calls no functions of the user's.
+        chunk = source.only_chunk(size) if progress is None and finish is None else None
         if chunk is not None:
-            short = begin_short(records, info, len(chunk), size, if_revision, timeout)
-            if short is not None:
-                with short:
-                    short.send(chunk)
-                    short.publish()
-                    return short.commit()
+            small = begin_one_chunk(records, info, len(chunk), size, if_revision, timeout)
+            if small is not None:
+                with small:
+                    small.send(chunk)
+                    small.publish()
+                    return small.commit()
         with closing(start_progress(progress, info.name, source.size)) as bar:
             put = begin_put(records, info, size, if_revision, None, bar, timeout, source.size)
             put.finish_description = finish
@@ -186,7 +200,7 @@ def _start_current(records: Records, name: str, if_revision: int | None) -> Curr
     return current
 
 
-# --- the general road
+# --- the general path
 
 
 def begin_put(
@@ -222,10 +236,10 @@ def begin_put(
     )
 
 
-# --- the short way
+# --- the fast path
 
 
-def begin_short(
+def begin_one_chunk(
     records: Records,
     info: ObjectInfo,
     size: int,
@@ -235,11 +249,10 @@ def begin_short(
     *,
     piggyback: bool = False,
 ) -> OneChunk | None:
-    """Start a put of so many bytes that are one chunk; None: it must take the general road."""
-    known = records.known
-    limit = known.max_object_size
-    # A ttl needs its own header and margin, an older spelling a look, and what is too large its
-    # error: only the general road has these.
+    """Start a put by the fast path; None: the object must take the general path."""
+    limit = records.known.max_object_size
+    # The general path alone sets a ttl's header, looks for records that older clients stored
+    # under another subject, and raises the error for an object that is too large.
     if not 0 < size <= chunk_size or info.ttl is not None or records.has_older_spellings:
         return None
     if limit is not None and size > limit:
@@ -324,7 +337,7 @@ class OneChunk:
             # both.
             self._pending = start(chunk_subject(records.bucket, self._nuid), chunk)
         except ObjStoreError as error:
-            self._go_on(error)
+            self._continue_as_put(error)
             return
         # What can be made while the chunk travels is made then.
         self._info = info = self._info.with_changes(
@@ -346,11 +359,11 @@ class OneChunk:
             try:
                 self._take_ack(self._timeout)
             except ObjStoreError as error:
-                self._go_on(error)
+                self._continue_as_put(error)
             else:
                 # Else the stream's settings may have changed meanwhile: then chunks are counted.
                 if time.monotonic() >= self._begun + LONG:
-                    self._go_on(None)
+                    self._continue_as_put(None)
         if self._rest is not None:
             self._rest.publish()
             return
@@ -447,7 +460,7 @@ class OneChunk:
                 self._take_ack(min(SILENCE, self._timeout))
         rest = self._rest
         if rest is None:
-            rest = self._general()
+            rest = self._make_put()
             if self._is_published:
                 rest.take_over_published(self._replaces, self._failed)
         rest.abort()
@@ -464,14 +477,14 @@ class OneChunk:
             if pending is not None:
                 pending.close()
 
-    def _go_on(self, failed: ObjStoreError | None) -> None:
-        """Leave the rest to the general road, after a failure of the chunk, or without one."""
-        self._rest = rest = self._general()
+    def _continue_as_put(self, failed: ObjStoreError | None) -> None:
+        """Leave the rest to a :class:`Put`, after a failure of the chunk or (None) without one."""
+        self._rest = rest = self._make_put()
         if failed is not None:
             rest.resume(failed, self._begun)
 
-    def _general(self) -> Put:
-        """Make the general road's put, and tell it what was done."""
+    def _make_put(self) -> Put:
+        """Make a :class:`Put` of the same object that knows of the chunk that was sent."""
         info = self._info.with_changes(nuid=self._nuid, options=options_for(self._chunk_size))
         on_conflict = last_one_wins(info) if self._if_revision is None else None
         put = Put(

@@ -1,4 +1,4 @@
-"""The road of a put: chunks into the stream, then the one message that makes them an object.
+"""The general path of a put: chunks into the stream, then the metadata that make them an object.
 
 1. Every chunk is acknowledged, in order and counted, before the metadata is published.
 2. The metadata is the commit (:mod:`objstore.metadata.commit`); what it replaced is removed then.
@@ -164,13 +164,13 @@ class Put:
         self._progress(length)
 
     def take_over(self, chunk: Buffer, begun: float, sequence: int, *, answered: bool) -> None:
-        """Take note of a first chunk that was sent the short way (:mod:`objstore.put.one_object`).
+        """Take note of a first chunk that :mod:`objstore.put.one_object` has sent.
 
         Arguments:
-            chunk: that.
-            begun: when the put was.
+            chunk: the chunk.
+            begun: when the put began, by ``time.monotonic``.
             sequence: of the chunk in the stream; 0: it is not known to be stored.
-            answered: whether all came that the server has to say of it.
+            answered: whether the server has answered; if not, its answer is lost.
         """
         self._begun = begun
         self._count, self._size = 1, len(chunk)
@@ -178,7 +178,11 @@ class Put:
         self._chunks.take_over(chunk, begun, sequence, answered=answered)
 
     def resume(self, error: ObjStoreError, begun: float) -> None:
-        """Go on after a failure of that chunk; ``begun`` is when it was sent.
+        """Go on after a failure of the chunk that was taken over.
+
+        Arguments:
+            error: the failure.
+            begun: when the chunk was sent, by ``time.monotonic``.
 
         Raises:
             As :meth:`send`.
@@ -186,11 +190,12 @@ class Put:
         self._chunks.resume(error, begun)
 
     def take_over_published(self, current: ObjectInfo | None, failed: ObjStoreError | None) -> None:
-        """Take note that the metadata were sent the short way, over ``current``, and how it went.
+        """Take note that :mod:`objstore.put.one_object` has sent the metadata.
 
         Arguments:
-            current: what is replaced.
-            failed: why they are not stored, or perhaps not; None: it is not known.
+            current: the record that they replace; None: there is none.
+            failed: the error that sending them, or their answer, ended in; None: the answer has
+                not been taken.
         """
         self._current, self._awaited = current, None
         self._become(State.PUBLISHED)

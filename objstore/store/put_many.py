@@ -27,7 +27,7 @@ __all__ = ["put_described", "put_many"]
 
 LOG = logging.getLogger("objstore")
 
-#: The short way of what is one chunk, or the general road.
+#: A put by the fast path, or by the general path.
 AnyPut = OneChunk | Put
 
 #: How many objects are under way at once, and how many of these with their metadata.
@@ -140,11 +140,11 @@ def _start(
     records = handle.records
     if type(payload) is bytes and len(payload) <= SMALL and finish is None:
         size = one_object.chunk_size_of(records, info, len(payload))
-        short = one_object.begin_short(
+        small = one_object.begin_one_chunk(
             records, info, len(payload), size, None, timeout, piggyback=True
         )
-        if short is not None:
-            _send(short, (payload,), len(payload), under_way)
+        if small is not None:
+            _send(small, (payload,), len(payload), under_way)
             return True
     # What is no payload is found here, before there is a put whose errors say what they are about.
     with about(bucket=info.bucket, name=info.name), Source(payload) as source:

@@ -1,4 +1,4 @@
-"""The short way of a small put, and where the general road begins."""
+"""The fast path of a small put, and where the general path takes over."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def messages(store: ObjectStore) -> int:
 
 @pytest.fixture
 def general(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the general road was asked to do."""
+    """What the general path was asked to do."""
     done: list[str] = []
 
     def noted(kind: Any, name: str) -> None:
@@ -49,7 +49,7 @@ def general(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("payload", [b"x", bytearray(b"yz"), memoryview(b"abc")])
-def test_without_the_general_road(
+def test_without_the_general_path(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch, payload: Any
 ) -> None:
     def refuse(*_: object) -> None:
@@ -190,7 +190,7 @@ def test_what_it_replaces_cannot_be_read(
 
 
 def test_the_buckets_limit(store: ObjectStore, shared_client: Client) -> None:
-    """It is the general road's to refuse."""
+    """It is the general path's to refuse."""
     shared_client.update_store(store.name, max_object_size=3)
     store._handle.known.fresh_until = math.inf
     store.put("small", b"123")
