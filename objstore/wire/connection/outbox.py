@@ -66,47 +66,45 @@ class Outbox:
         self.handed_over: deque[tuple[Link | None, Buffer]] = deque()
 
     def write(self, link: Link, parts: Sequence[Buffer], waiting: Waiter | None) -> bool:
-        """Send whole commands, which waits while others send.
+        """Send whole commands; wait for the lock while another thread sends.
 
         Arguments:
-            link: to send over.
+            link: the link to send over.
             parts: the bytes of the commands.
-            waiting: is registered before they go. Whoever loses the link tells it.
+            waiting: who waits for an answer; registered before the commands are sent, and told
+                if the link is lost; None: nobody.
 
         Returns:
-            False when the link is no longer the one in use, or broke: they may go over the next.
-            True also when ``waiting`` was told that it waits in vain, and when this interrupts a
-            send: then what nobody waits for goes behind that.
+            False when the link broke, or is no longer the one in use: the commands may be sent
+            over the next one. Otherwise True; also when ``waiting`` was told of an error, and
+            when the commands were queued behind a send that this call interrupts.
 
         Raises:
-            ReentrantCallError: this interrupts a send, and its answer is to be waited for.
+            ReentrantCallError: this call interrupts a send, and ``waiting`` would wait for it; or
+                it was made by the reader thread.
         """
-        mine = self.lock._is_owned()  # type: ignore[attr-defined]
-        if mine or threading.get_ident() == self.reader:
-            if waiting is not None or not mine:
-                raise self.reentrant()
-            self.handed_over.append((None, b"".join(parts)))
-            return True
+        if self.lock._is_owned() or threading.get_ident() == self.reader:  # type: ignore[attr-defined]
+            return self._queue_behind_send(parts, waiting)
         entering = waiting
         # Not a PING, whose place among the awaited PONGs is taken under the lock; nor what has a
         # large payload, which would be copied to be joined to the others.
         if self._sending and len(parts) == 1 and waiting and not isinstance(waiting, Signal):
             done = self._hand_to_sender(link, parts[0], waiting)
             if done is not None:
-                return done or not self._untold(waiting)
+                return done
             parts, entering = (), None  # nobody sends any more: it goes with what waits
         try:
             with self.lock:
                 try:
                     self._sending = True
-                    told = False  # whether it knows that no answer can come: then nothing is sent
+                    denied = False  # no answer can come, and ``entering`` was told so
                     if entering is not None:
                         self._waiting.add(entering)  # first in, then look, as enter() does
                         inbox = self._waiting.inbox
                         if inbox is not None and inbox.denied is not None:
-                            told = not self._waiting.enter(entering)
-                    gone = not told and self.link is not link  # lost while this waited
-                    if not told and not gone:
+                            denied = not self._waiting.enter(entering)
+                    lost = not denied and self.link is not link  # while this thread waited
+                    if not denied and not lost:
                         if self._control or self.handed_over:
                             parts = [*self._all_waiting(link), *parts]
                         if isinstance(entering, Signal):
@@ -117,21 +115,29 @@ class Outbox:
                     self._sending = False
                     if self.handed_over:
                         self._send_handed_over()
-                except BaseException as error:
-                    if not isinstance(error, OSError):
-                        self._spoil(link)
+                except OSError:
+                    raise
+                except BaseException:
+                    self._spoil(link)
                     raise
                 finally:
                     self._sending = False
         except OSError as error:
-            untold = self._untold(waiting)
+            may_resend = self._may_resend(waiting)
             self._broke(link, error)
-            return not untold
+            return not may_resend
         if self._control:
             self.send_control()
         if self.handed_over:  # by a signal handler that struck just before the lock was released
             self.flush_piggybacked()
-        return not gone or not self._untold(waiting)
+        return not lost or not self._may_resend(waiting)
+
+    def _queue_behind_send(self, parts: Sequence[Buffer], waiting: Waiter | None) -> bool:
+        """Queue commands behind the send that this call interrupts; as :meth:`write`."""
+        if waiting is not None or not self._is_mine():
+            raise self.reentrant()
+        self.handed_over.append((None, b"".join(parts)))
+        return True
 
     def _spoil(self, link: Link) -> None:
         """End a stream that was interrupted (Ctrl-C): half a command may have gone.
@@ -143,8 +149,11 @@ class Outbox:
                 spoilt.ended_here = True
                 spoilt.transport.finish()
 
-    def _untold(self, waiting: Waiter | None) -> bool:
-        """Tell whether nobody has told ``waiting`` of the end: then its command may go again."""
+    def _may_resend(self, waiting: Waiter | None) -> bool:
+        """Tell whether a command may go over the next link.
+
+        That is so unless whoever took the link away has told ``waiting`` of its end.
+        """
         return waiting is None or self._waiting.leave(waiting)
 
     def is_reentrant(self) -> bool:
@@ -164,7 +173,7 @@ class Outbox:
         )
 
     def piggyback(self, command: Buffer, waiting: Waiter) -> bool:
-        """Have a request sent with whatever is sent next; return False without a link.
+        """Queue a request to be sent with whatever is sent next; return False without a link.
 
         Arguments: as :meth:`write`; :meth:`flush_piggybacked` does not wait for what comes next.
 
@@ -182,7 +191,7 @@ class Outbox:
         if inbox is not None and inbox.denied is not None and not self._waiting.enter(waiting):
             return True
         if self.link is not link:
-            return not self._untold(waiting)
+            return not self._may_resend(waiting)
         self.handed_over.append((link, command))
         return True
 
@@ -197,13 +206,13 @@ class Outbox:
         """Leave a request to the thread that is sending.
 
         Returns:
-            As :meth:`write`; None: nobody is sending any more, so that the request still waits.
+            As :meth:`write`; None: nobody is sending any more, so the request is still queued.
         """
         # First in, then look: whoever takes the link away from now on tells it.
         if not self._waiting.enter(waiting):
             return True
         if self.link is not link:
-            return False
+            return not self._may_resend(waiting)
         self.handed_over.append((link, command))
         return True if self._sending else None
 
@@ -236,7 +245,7 @@ class Outbox:
         return [self._all_control(), waiting] if self._control else [waiting]
 
     def enqueue_control(self, item: bytes | Subscription | Signal) -> None:
-        """Send a short command without ever blocking: at once, or with whatever is sent next.
+        """Queue a short command; send it now, or with the next send if it would block now.
 
         However many PINGs come, one PONG answers them: a server that sends PINGs and does not read
         costs no memory.
