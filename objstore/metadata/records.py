@@ -206,7 +206,7 @@ class Records:
         # In a cluster a direct get may come from a follower, which was up to 181 ms behind.
         if not access.direct or (clustered and not self._eventual):
             return False
-        return not access.denied or access.way_of_last(leader=False) is not Way.LEADER
+        return not access.denied or access.choose_way(None, leader=False) is not Way.LEADER
 
     def start_read(self, name: str) -> PendingRead:
         """Ask for the last record of a name; the answer is to be taken later, and parsed.

@@ -27,13 +27,7 @@ from objstore.wire.connection.requests import PendingReply
 from objstore.wire.jetstream.answers import BATCH_END, NOT_FOUND, StoredMessage, direct_answer
 from objstore.wire.jetstream.api import JetStream
 from objstore.wire.jetstream.direct import DirectPage
-from objstore.wire.jetstream.reads import (
-    ReadRequest,
-    Way,
-    last_of_subject,
-    next_of_subject,
-    read_request,
-)
+from objstore.wire.jetstream.reads import Way, read_of_subject, read_request
 
 __all__ = ["BEYOND", "Access", "PendingRead"]
 
@@ -116,22 +110,25 @@ class Access:
         direct = self.direct and Way.BY_REQUEST not in self.denied
         return direct and self._jetstream.supports("batched direct get")
 
-    def way_of_last(self, *, leader: bool) -> Way:
-        """Choose how to ask for a subject's last message: the leader, or whoever answers first."""
-        if not self.denied:
-            return Way.LEADER if leader or not self.direct else Way.BY_SUBJECT
-        return self._first_allowed((Way.BY_SUBJECT, Way.BY_REQUEST), leader)
+    def choose_way(self, sequence: int | None, *, leader: bool) -> Way:
+        """Choose how to ask for a message of a subject.
 
-    def way_of_next(self, *, leader: bool) -> Way:
-        """Choose how to ask for a message from a sequence on."""
-        if not self.denied:
-            return Way.LEADER if leader or not self.direct else Way.BY_REQUEST
-        return self._first_allowed((Way.BY_REQUEST,), leader)
+        Arguments:
+            sequence: the first message from there on is wanted; None: the last one.
+            leader: prefer the stream's leader to whichever server answers first.
 
-    def _first_allowed(self, direct: tuple[Way, ...], leader: bool) -> Way:
-        """Return the first way that was not denied; where all were, the one to be refused by."""
-        ways = direct if self.direct else ()
-        ways = (Way.LEADER, *ways) if leader else (*ways, Way.LEADER)
+        Returns:
+            The first way that was not denied. Where all were, one of them: to be refused there
+            tells the user which permission is missing.
+        """
+        if not self.denied:
+            if leader or not self.direct:
+                return Way.LEADER
+            return Way.BY_SUBJECT if sequence is None else Way.BY_REQUEST
+        ways: list[Way] = []
+        if self.direct:
+            ways = [Way.BY_SUBJECT, Way.BY_REQUEST] if sequence is None else [Way.BY_REQUEST]
+        ways.insert(0 if leader else len(ways), Way.LEADER)
         return next((way for way in ways if way not in self.denied), ways[0])
 
     # --- single messages
@@ -149,7 +146,7 @@ class Access:
             ObjStoreError: as :meth:`~objstore.wire.jetstream.api.JetStream.read`.
         """
         if leader or not self.direct or self.denied:
-            return self._last(subject, leader=leader)
+            return self._read(subject, None, leader=leader)
         # As nearly all of them are read, in few calls.
         jetstream, begun = self._jetstream, time.monotonic()
         target = self.direct_get + subject
@@ -159,23 +156,27 @@ class Access:
             return direct_answer(pending.result(wait), subject)
         except PermissionDeniedError:
             self.denied.add(Way.BY_SUBJECT)
-            return self._last(subject, leader=False)
+            return self._read(subject, None, leader=False)
         except (ConnectionLostError, RequestTimeoutError, APIError) as error:
             failed = error
         return jetstream.ask_again(
             target, b"", lambda message: direct_answer(message, subject), failed, begun
         )
 
-    def _last(self, subject: str, *, leader: bool) -> StoredMessage | None:
-        """Read as :meth:`last`, by whichever way is allowed."""
-        way = self.way_of_last(leader=leader)
+    def _read(self, subject: str, sequence: int | None, *, leader: bool) -> StoredMessage | None:
+        """Read a message of a subject by the first way that is allowed; raises as :meth:`last`.
+
+        Arguments:
+            subject, sequence, leader: as of :class:`PendingRead`.
+        """
+        way = self.choose_way(sequence, leader=leader)
         while True:
             try:
                 # This ends: each refused turn denies one more of the three ways.
-                return self._jetstream.read(last_of_subject(self.stream, subject, way))
+                return self._jetstream.read(read_of_subject(self.stream, subject, sequence, way))
             except PermissionDeniedError:
                 self.denied.add(way)
-                way = self.way_of_last(leader=leader)
+                way = self.choose_way(sequence, leader=leader)
                 if way in self.denied:
                     raise
 
@@ -189,17 +190,8 @@ class Access:
         return self.last(subject, leader=True)
 
     def next(self, subject: str, sequence: int, *, leader: bool) -> StoredMessage | None:
-        """Read the first message of a subject from a sequence on; raises as :meth:`last`."""
-        way = self.way_of_next(leader=leader)
-        while True:
-            try:
-                # As in _last, this ends.
-                return self._jetstream.read(next_of_subject(self.stream, subject, sequence, way))
-            except PermissionDeniedError:
-                self.denied.add(way)
-                way = self.way_of_next(leader=leader)
-                if way in self.denied:
-                    raise
+        """Read the first message of a subject from a sequence on; otherwise as :meth:`last`."""
+        return self._read(subject, sequence, leader=leader)
 
     def start_last(self, subject: str, *, leader: bool) -> PendingRead:
         """Ask for the last message of a subject, as :meth:`last`; the answer is taken later."""
@@ -340,28 +332,17 @@ class PendingRead:
         self._parse: Callable[[Message], StoredMessage | None] | None = None
         inbox = jetstream.connection.inbox
         start = inbox.start_piggybacked if piggyback else inbox.start
-        self._way = way = self._choose()
+        self._way = way = access.choose_way(sequence, leader=leader)
         if way is Way.BY_SUBJECT:  # as nearly all last messages are asked for
             self._pending = start(access.direct_get + subject, b"")
         else:
             self._ask(start)
 
-    def _choose(self) -> Way:
-        if self._sequence is None:
-            return self._access.way_of_last(leader=self._leader)
-        return self._access.way_of_next(leader=self._leader)
-
     def _ask(self, start: Callable[[str, bytes], PendingReply]) -> None:
         """Send the request for the way that was chosen."""
-        request = self._request()
+        request = read_of_subject(self._access.stream, self._subject, self._sequence, self._way)
         self._parse = request.parse
         self._pending = start(f"{self._jetstream.prefix}.{request.subject}", request.payload)
-
-    def _request(self) -> ReadRequest:
-        stream = self._access.stream
-        if self._sequence is None:
-            return last_of_subject(stream, self._subject, self._way)
-        return next_of_subject(stream, self._subject, self._sequence, self._way)
 
     def result(self) -> StoredMessage | None:
         """Wait for the message, and return it; None where there is none.
@@ -384,7 +365,7 @@ class PendingRead:
                 refusal = error
                 if self._way is not Way.LEADER:
                     self._access.learn_direct()
-            way = self._choose()
+            way = self._access.choose_way(self._sequence, leader=self._leader)
             if way is self._way or not self._access.allows(way):
                 raise refusal
             self._way = way

@@ -92,6 +92,7 @@ class JetStream:
     Attributes:
         read_limit: how much may be asked for at once.
         user: what is known of the user's rights.
+        prefix, timeout, patience: as given.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class JetStream:
         self.observer = connection.observer
         self.timeout = timeout
         self.patience = patience
-        self.prefix = self._prefix = prefix
+        self.prefix = prefix
         self.user = User(connection)
         self.read_limit = ReadLimit(lambda: connection.session.info)  # not self: no cycle
 
@@ -181,7 +182,7 @@ class JetStream:
             ConnectionLostError: no connection, or it broke under a call not to be repeated.
             ObjStoreError: JetStream's answer, by the table in :mod:`objstore.errors`.
         """
-        subject = f"{self._prefix}.{api}"
+        subject = f"{self.prefix}.{api}"
         payload = b"" if request is None else msgspec.json.encode(request)
         begun = time.monotonic()
         try:
@@ -301,7 +302,7 @@ class JetStream:
         request = self.connection.inbox.request
         timeout = min(ASK_AGAIN, self.timeout)
         try:
-            message = request(f"{self._prefix}.STREAM.INFO.{stream}", b"", timeout=timeout)
+            message = request(f"{self.prefix}.STREAM.INFO.{stream}", b"", timeout=timeout)
             return parse_answer(message, f"stream {stream}")
         except ObjStoreError as error:
             if not is_transient(error):
@@ -310,7 +311,7 @@ class JetStream:
 
     def start_stream_info(self, stream: str) -> PendingReply:
         """Ask for :meth:`stream_info` along with what is sent next; for :func:`parse_answer`."""
-        return self.connection.inbox.start_piggybacked(f"{self._prefix}.STREAM.INFO.{stream}", b"")
+        return self.connection.inbox.start_piggybacked(f"{self.prefix}.STREAM.INFO.{stream}", b"")
 
     def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Create a stream; one that exists with the same configuration is fine.
@@ -357,7 +358,7 @@ class JetStream:
 
     def purge_subject(self, stream: str) -> str:
         """Return the subject that one has to be allowed to publish to for :meth:`purge`."""
-        return f"{self._prefix}.STREAM.PURGE.{stream}"
+        return f"{self.prefix}.STREAM.PURGE.{stream}"
 
     def start_purging_nothing(self, stream: str) -> PendingReply:
         """Ask along with what is sent next for a purge that cannot be; to be closed.
@@ -455,7 +456,7 @@ class JetStream:
             NoRespondersError: a direct get, and the stream allows none or is not there.
             BucketNotFoundError: there is no such stream; and as :meth:`call`.
         """
-        return self._ask(f"{self._prefix}.{request.subject}", request.payload, request.parse)
+        return self._ask(f"{self.prefix}.{request.subject}", request.payload, request.parse)
 
     def last_message(self, stream: str, subject: str) -> StoredMessage | None:
         """Read a subject's last message from the stream's leader: what was acknowledged is seen.
@@ -477,8 +478,8 @@ class JetStream:
         Raises:
             ConnectionLostError: there is no connection.
         """
-        return DirectGet(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request, place)
+        return DirectGet(self.connection, f"{self.prefix}.DIRECT.GET.{stream}", request, place)
 
     def direct_page(self, stream: str, request: BatchRequest) -> DirectPage:
         """Ask for a batch, as :meth:`direct_batch`, of which many messages are taken at once."""
-        return DirectPage(self.connection, f"{self._prefix}.DIRECT.GET.{stream}", request)
+        return DirectPage(self.connection, f"{self.prefix}.DIRECT.GET.{stream}", request)

@@ -15,8 +15,7 @@ __all__ = [
     "ReadRequest",
     "Way",
     "count_request",
-    "last_of_subject",
-    "next_of_subject",
+    "read_of_subject",
     "read_request",
 ]
 
@@ -44,7 +43,7 @@ class ReadRequest(msgspec.Struct, frozen=True):
 
 
 def read_request(stream: str, what: Mapping[str, Any], way: Way) -> ReadRequest:
-    """Make the request for what its JSON says; not by subject."""
+    """Make a request of JSON, by any way but BY_SUBJECT."""
     # The leader answers in JSON with the message in base64, a direct get with the message.
     payload = msgspec.json.encode(what)
     if way is Way.LEADER:
@@ -55,18 +54,23 @@ def read_request(stream: str, what: Mapping[str, Any], way: Way) -> ReadRequest:
     return ReadRequest(f"DIRECT.GET.{stream}", payload, lambda message: direct_answer(message, of))
 
 
-def last_of_subject(stream: str, subject: str, way: Way) -> ReadRequest:
-    """Make the request for the last message of a subject."""
+def read_of_subject(stream: str, subject: str, sequence: int | None, way: Way) -> ReadRequest:
+    """Make the request for a message of a subject.
+
+    Arguments:
+        stream: the stream.
+        subject: the message's subject.
+        sequence: ask for the first message from there on, which is not possible by subject;
+            None: ask for the last one.
+        way: how to ask.
+    """
+    if sequence is not None:
+        return read_request(stream, {"next_by_subj": subject, "seq": sequence}, way)
     # Only BY_SUBJECT has it in the request's own subject, where permissions can name it.
     if way is not Way.BY_SUBJECT:
         return read_request(stream, {"last_by_subj": subject}, way)
     target = f"DIRECT.GET.{stream}.{subject}"
     return ReadRequest(target, b"", lambda message: direct_answer(message, subject))
-
-
-def next_of_subject(stream: str, subject: str, sequence: int, way: Way) -> ReadRequest:
-    """Make the request for the first message of a subject from a sequence on; not by subject."""
-    return read_request(stream, {"next_by_subj": subject, "seq": sequence}, way)
 
 
 def count_request(pattern: str) -> dict[str, Any]:

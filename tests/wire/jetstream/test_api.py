@@ -35,7 +35,7 @@ from objstore.wire.jetstream.api import FEATURES, JetStream, parse_pub_ack
 from objstore.wire.jetstream.direct import BatchRequest, position
 from objstore.wire.jetstream.pages import all_streams
 from objstore.wire.jetstream.prefix import make_prefix
-from objstore.wire.jetstream.reads import Way, last_of_subject, read_request
+from objstore.wire.jetstream.reads import Way, read_of_subject, read_request
 from objstore.wire.jetstream.stored_headers import parse_ttl
 from objstore.wire.jetstream.times import exact_text, parse_time, time_text
 from tests.support.scripted import PATIENCE, Background, Peer, ScriptedServer, connected, message
@@ -47,7 +47,7 @@ _numbers = itertools.count(1)
 
 def direct_last(js: JetStream, stream: str, subject: str) -> StoredMessage | None:
     """The last message of a subject, by a direct get."""
-    return js.read(last_of_subject(stream, subject, Way.BY_SUBJECT))
+    return js.read(read_of_subject(stream, subject, None, Way.BY_SUBJECT))
 
 
 @pytest.fixture
