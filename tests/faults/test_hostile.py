@@ -61,8 +61,12 @@ def batch(connection):
     raise objstore.RequestTimeoutError("no more comes")
 
 def page(connection):
-    if DirectPage(connection, "page", REQUEST).result(1.0) is None:
-        raise objstore.RequestTimeoutError("nothing comes")
+    get, messages = DirectPage(connection, "page", REQUEST), []
+    while not (messages and messages[-1].status):
+        part = get.next(1.0)
+        if part is None:
+            raise objstore.RequestTimeoutError("nothing comes")
+        messages += part
 
 def listen(connection):
     connection.subscribe("a.>", callback=lambda message: None)

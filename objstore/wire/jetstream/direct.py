@@ -242,23 +242,6 @@ class DirectPage:
             part += more
         return part
 
-    def result(self, timeout: float) -> list[Message] | None:
-        """Return all messages, the last one of them a status; and close the batch.
-
-        Returns, Raises:
-            As :meth:`next`.
-        """
-        messages: list[Message] = []
-        try:
-            while not (messages and messages[-1].status):
-                part = self.next(timeout)
-                if part is None:
-                    return None
-                messages += part
-        finally:
-            self.close()
-        return messages
-
     def close(self) -> None:
         """End the batch, and drop what still comes of it. Never fails."""
         self._connection.session.forget(self)
