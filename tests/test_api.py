@@ -187,7 +187,6 @@ HARMLESS = {
     "LocalServer.kill",
     "LocalServer.stop",
     "ObjectInfo.with_changes",
-    "ObjectWriter.discard",
     "Watcher.stop",
 }
 

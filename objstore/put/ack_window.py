@@ -25,8 +25,9 @@ WINDOW = 8 << 20
 #: 1.4 s and 5.7 s.
 SILENCE = 1.0
 
-#: So many answers are taken in beyond what a server can have to say of the chunks sent.
-BABBLE = 1000
+#: How many more answers than two for each chunk sent are taken, before no more are awaited: a
+#: broken server may send them without end.
+EXCESS_ANSWERS = 1000
 
 
 class OutOfStepError(ConnectionLostError):
@@ -98,7 +99,7 @@ class AckWindow:
         self.sent += 1
 
     def confirm(self, number: int, sequence: int) -> None:
-        """Note that chunks up to a number are stored, the last of them with a sequence."""
+        """Note that all chunks up to a number are stored, and the sequence of the last one."""
         stored, size = self.stored, 0
         while stored < number and self._sizes:
             stored += 1
@@ -134,7 +135,7 @@ class AckWindow:
             self._news.put(None)
 
     def _heard(self, timeout: float) -> bool:
-        """Wait for news, which may turn out to be old; False: there was none."""
+        """Wait until :meth:`_tell` is called, or was before; return False if it was not in time."""
         try:
             self._news.get(timeout=timeout)
         except queue.Empty:
@@ -175,10 +176,9 @@ class AckWindow:
     def settle(self, ready: Callable[[], bool]) -> None:
         """Wait after a failure until a condition is true, whatever is refused meanwhile.
 
-        Returns in any case: after some silence, when no answer will come any more, or when far
-        more have come than there were chunks. A leader
-        that has stepped down says nothing of what it was sent last; so a whole time-out would
-        be lost with each change of leaders.
+        Returns in any case: after :data:`SILENCE` seconds without an answer, when the connection
+        is lost, or when far more answers have come than there were chunks. Not after a whole
+        time-out: a leader that has stepped down does not answer what it was sent last.
         """
         while not self._is_settled(ready):
             self._awaited = True
@@ -186,5 +186,5 @@ class AckWindow:
                 self.no_more_answers = True
 
     def _is_settled(self, ready: Callable[[], bool]) -> bool:
-        self.no_more_answers = self.no_more_answers or self.answers > 2 * self.sent + BABBLE
+        self.no_more_answers = self.no_more_answers or self.answers > 2 * self.sent + EXCESS_ANSWERS
         return self.no_more_answers or ready()

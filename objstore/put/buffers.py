@@ -1,6 +1,6 @@
-"""Memory that a user gives: its bytes, whether they may change, and whether they mean anything.
+"""Views of the memory of bytes-like objects, and which memory is not to be stored.
 
-Pure: it looks at what a buffer says of itself (PEP 3118) and reads none of it.
+Pure: only the description of a buffer (PEP 3118) is looked at, none of its bytes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["flat_view", "is_immutable"]
 #: The names of a structure's fields, in the description of a buffer's items (PEP 3118).
 _FIELD_NAMES = re.compile(r":[^:]*:")
 
-#: What stands there for an address: of a Python object (O), of anything (P), of something of a
-#: type (&), of a function (X); and, in ctypes' own letters, of a text (z, Z). But ``Zf``, ``Zd``
-#: and ``Zg`` are complex numbers.
+#: The format codes of addresses: of a Python object (O), of anything (P), of a value of some type
+#: (&), of a function (X); and, among ctypes' own codes, of a text (z, Z). But ``Zf``, ``Zd`` and
+#: ``Zg`` are complex numbers.
 _ADDRESS = re.compile(r"[OPX&z]|Z(?![fdg])")
 
 #: The same in the ``_type_`` of ctypes' simple types; there ``X`` is a BSTR.
@@ -37,7 +37,7 @@ def flat_view(data: object) -> memoryview | None:
         InvalidPayloadError: the memory holds addresses, which mean nothing to anybody else; or
             its owner does not give it.
     """
-    # Nearly all payloads are: seen first, they pay for none of the looks below.
+    # Nearly all payloads are bytes, which need none of the checks below.
     if type(data) is bytes:
         return memoryview(data)
     # Not bytes-like, though numpy's text scalars would give their memory.

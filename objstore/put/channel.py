@@ -1,4 +1,4 @@
-"""The way of chunks into the stream: published in order, many under way, each acknowledged.
+"""Publishing chunks: in order, many under way, each acknowledged.
 
 Fast-ingest batches (ADR-50) were built too, and taken out again: beside these publishes they gave
 0.96 to 1.04 of the speed (``benchmarks/README.rst``), and want a stream that other clients'
@@ -63,7 +63,13 @@ class ChunkChannel:
         self._inbox.close(self._reply)
 
     def take_over(self, size: int, sequence: int, *, answered: bool) -> None:
-        """Take note of a chunk that was sent another way, whose answer does not come here."""
+        """Take note of a chunk that was sent by other means, whose answer does not come here.
+
+        Arguments:
+            size: of the chunk, in bytes.
+            sequence: of the chunk in the stream; 0: it is not known to be stored.
+            answered: whether the server has answered; if not, its answer is lost.
+        """
         window = self._window
         window.add(size)
         if sequence:
@@ -98,8 +104,8 @@ class ChunkChannel:
         Raises:
             ObjStoreError: an earlier chunk was not stored, or the connection was lost.
         """
-        # Bounded in bytes, by waiting. (nats.go fails there: a put of 1 GB dies "stalled with too
-        # many outstanding".)
+        # The window is bounded in bytes, and a full one is waited for. (nats.go fails instead: a
+        # put of 1 GB ends with "stalled with too many outstanding".)
         window, room = self._window, max(0, WINDOW - len(chunk))
         window.wait(lambda: window.outstanding <= room)
         reply = f"{self._reply}.{window.sent + 1}".encode()
@@ -170,7 +176,8 @@ class ChunkChannel:
 
         Raises:
             InvalidOptionError: the server takes no chunks of that size any more.
-            ObjStoreError: that could not be found out, for now or (BucketNotFoundError) for good.
+            BucketNotFoundError: there is no such bucket any more.
+            ObjStoreError: what is stored could not be found out, for now.
         """
         self.settle()
         jetstream, stream = self._records.jetstream, self._records.stream

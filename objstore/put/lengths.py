@@ -1,7 +1,7 @@
-"""What a payload says of its length before it is read, and whether that came true.
+"""The length that a payload announces before it is read, and its comparison with what came.
 
-Who reads until nothing comes takes a connection that broke for the end of the file. So whatever
-a payload says of its length is remembered, and compared with what came.
+Whoever reads until nothing comes takes a broken connection for the end of the file. So the length
+that a payload announces, if it does, is compared in the end with the number of bytes read.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ _IN_ALL = ("content_length", "size")
 
 
 class Length:
-    """The number of bytes that a payload says that it has.
+    """The number of bytes that a payload announces.
 
     Arguments:
-        promised: by the payload, in bytes; None: it says nothing.
-        size: how many bytes reading will give, where that is known.
-        missing: tells at the end how much of what was promised did not come; None: what was read
-            is counted.
-        fileno: gives the number of an open file, if the payload is one.
-        nothing: the error for a payload of which nothing is left; None: that is none.
+        promised: the number of bytes announced; None: there is none.
+        size: the number of bytes that reading will give; None: it is not known, as where
+            reading decompresses.
+        missing: returns at the end how many of the bytes announced did not come; None: the bytes
+            read are counted.
+        fileno: returns the file descriptor, if the payload is an open file.
+        nothing: the error to raise where reading gives nothing; None: the object is empty then.
 
     Attributes:
-        size: how many bytes reading will give; None: not known.
+        size: as given.
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class Length:
         self._nothing = nothing
 
     def check(self, count: int) -> None:
-        """Compare what was promised with what came. More is no fault: files grow.
+        """Compare the number of bytes announced with the number read. More is fine: files grow.
 
         Arguments:
-            count: of the bytes that came before the end.
+            count: the number of bytes read before the end.
 
         Raises:
-            IncompletePayloadError: they are fewer.
-            InvalidPayloadError: there were none, for the payload had been read before.
+            IncompletePayloadError: fewer came than were announced.
+            InvalidPayloadError: none came, since the payload had been read before.
         """
         promised = self._promised
         if promised is not None:
@@ -85,7 +86,7 @@ class Length:
             raise self._nothing
 
     def _is_of_sysfs(self) -> bool:
-        """Tell whether the file is a setting of Linux: these claim a page, and have a line."""
+        """Tell whether the file is of Linux's sysfs: such files have a page's size, and a line."""
         if self._fileno is None:
             return False
         try:

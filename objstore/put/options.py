@@ -1,4 +1,4 @@
-"""What may be put, and what may be said of it, by type: for editors and type checkers."""
+"""The types of payloads and of the options of ``put``, for editors and type checkers."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class ChunkSender:
         self._forget(self._channel.position[0])
 
     def take_over(self, chunk: Buffer, begun: float, sequence: int, *, answered: bool) -> None:
-        """Take note of a first chunk that was sent without this; see :meth:`Put.take_over`."""
+        """Take note of a first chunk that was sent by other means; as :meth:`Put.take_over`."""
         self._begun = begun
         self._sent, self._bytes = 1, len(chunk)
         self._kept[1] = chunk
@@ -171,7 +171,7 @@ class ChunkSender:
 
         Arguments:
             error: the failure.
-            begun: when what failed was.
+            begun: when the chunk was sent, by ``time.monotonic``.
 
         Raises:
             ObjStoreError: the chunk was not stored, and could not be later.
@@ -196,12 +196,15 @@ class ChunkSender:
     def check_count(self) -> None:
         """Check that the stream has exactly the chunks that were sent.
 
-        It is asked after faults, and where the upload was long or large, so that its settings may
-        have changed meanwhile. Else it is not: that takes a round trip, a small put takes two.
+        It is asked only after faults, and where the upload was long or large, so that the
+        stream's settings may have changed meanwhile: the question is a round trip, and a small put
+        takes two in all.
 
         Raises:
-            BucketConfigError: it has not, for its settings have changed.
-            ObjectCorruptError: it has not.
+            ObjectCorruptError: the stream has more or fewer chunks.
+            BucketConfigError, BucketSealedError, BucketReadOnlyError: so it has, and its settings
+                have changed to such as lose or refuse what is published.
+            ObjStoreError: the stream's leader does not answer.
         """
         # An empty object has no chunks to be dropped.
         is_long = time.monotonic() >= self._begun + LONG and self._sent > 0
@@ -244,7 +247,8 @@ class ChunkSender:
 
         Arguments:
             cause: the failure.
-            begun: when what failed was begun; it may have waited for a connection ever since.
+            begun: when the call that failed began, by ``time.monotonic``; it may have waited for a
+                connection ever since.
 
         Raises:
             ObjStoreError: the cause, where it does not pass, or has not passed in time.
@@ -257,7 +261,7 @@ class ChunkSender:
         LOG.info("an upload goes on after: %s", cause)
         while True:
             if isinstance(error, StorageFullError):
-                # Once: a bucket that is full of objects stays full.
+                # Once only: a bucket that is full of objects stays full.
                 if self._made_room or not make_room(self._records):
                     raise error
                 self._made_room = True

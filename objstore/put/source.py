@@ -41,11 +41,11 @@ class Source:
             by :meth:`close`), or None (empty).
 
     Attributes:
-        size: in bytes, where it is known beforehand.
+        size: of the payload, in bytes; None: it is not known beforehand.
 
     Raises:
-        InvalidPayloadError: it is text, a text file, a mapping, memory that holds addresses, a
-            file that is not to be read or stands at its end, or something else.
+        InvalidPayloadError: it is none of these; or text, a text file, a mapping, memory that holds
+            addresses, a file that cannot be read, or one that stands at its end.
         PayloadFileError: the file of a path cannot be opened.
     """
 
@@ -54,7 +54,7 @@ class Source:
         self._read: Any = None
         self._items: Iterator[object] | None = None
         self._length = _UNKNOWN
-        # Nearly all are: the look costs less than that for memory of any kind.
+        # Nearly all payloads are bytes, and this costs less than flat_view.
         if type(payload) is bytes:
             view: memoryview | None = memoryview(payload)
         else:
@@ -67,7 +67,7 @@ class Source:
 
     def _take(self, payload: object) -> None:
         """Take a payload that is not bytes-like."""
-        # Both can be iterated: characters or keys would be what is stored.
+        # Both can be iterated, and their characters or keys would be stored.
         if isinstance(payload, (str, Mapping)):
             raise InvalidPayloadError(_why_not(payload))
         if isinstance(payload, os.PathLike):
@@ -100,10 +100,10 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Close the file, if it was opened here; a user's own file stays open.
+        """Close the file, if it was opened here, and release the view of the user's memory.
 
-        And let the user's memory go: as long as it is viewed, a bytearray cannot grow, and an
-        mmap not be closed.
+        A user's own file stays open. As long as memory is viewed, a bytearray cannot grow, and an
+        mmap cannot be closed.
         """
         if self._file is not None:
             self._file.close()
@@ -111,26 +111,26 @@ class Source:
             self._view.release()
 
     def only_chunk(self, chunk_size: int) -> Buffer | None:
-        """Return a payload that is memory and one chunk; None: it is something else.
+        """Return a payload in memory that is a single chunk; None: it is something else.
 
-        As of :meth:`chunks` it never changes.
+        What is returned never changes, as the chunks of :meth:`chunks`.
         """
         view = self._view
         if view is None or not 0 < len(view) <= chunk_size:
             return None
-        # A copy of what may change while it is hashed and sent.
+        # All but bytes is copied: it may change while it is hashed and sent.
         return view if type(view.obj) is bytes else bytes(view)
 
     def chunks(self, chunk_size: int) -> Iterator[Buffer]:
-        """Return all chunks, in order; each but the last has exactly ``chunk_size`` bytes.
+        """Yield all chunks, in order; each but the last has exactly ``chunk_size`` bytes.
 
-        No chunk is empty, and none ever changes: it is a view of the user's bytes, which cannot,
-        or a copy.
+        No chunk is empty, and none ever changes: each is a view of the user's bytes, which are
+        immutable, or a copy.
 
         Raises:
-            InvalidPayloadError: a read or an item is not bytes; or there is nothing left of a file
-                that is not empty.
-            IncompletePayloadError: it ended before the end that it had announced.
+            InvalidPayloadError: a read or an item is not bytes; a read gave more than it was asked
+                for; or nothing is left of a file that is not empty.
+            IncompletePayloadError: the payload ended earlier than it had announced.
             Exception: whatever reading the payload raises.
         """
         if self._view is not None:
@@ -140,7 +140,7 @@ class Source:
         return self._whole(_read_chunks(self._read, chunk_size))
 
     def _whole(self, chunks: Iterator[Buffer]) -> Iterator[Buffer]:
-        """Yield the same chunks, and check at their end that all came that was announced."""
+        """Yield the same chunks, and check at the end that the announced number of bytes came."""
         count = 0
         for chunk in chunks:
             count += len(chunk)
@@ -183,13 +183,15 @@ def _why_not(payload: object) -> str:
 
 
 def _cut(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
-    """Yield views of bytes."""
+    """Yield chunks that are views of bytes."""
     for start in range(0, len(view), chunk_size):
         yield view[start : start + chunk_size]
 
 
 def _copy(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
-    """Yield copies of memory that may change: else the digest might not fit what is sent after.
+    """Yield chunks that are copies of memory that may change.
+
+    Otherwise what is sent might differ from what was hashed.
 
     Measured, alternating with bytes, medians: a put of 64 MiB takes 1.03 of the time and 1.18 of
     the client's processor time, of 256 MiB 1.06 of that. With fresh memory for each chunk, in place
@@ -207,14 +209,14 @@ def _copy(view: memoryview, chunk_size: int) -> Iterator[Buffer]:
 
 
 def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
-    """Read until a chunk is full: pipes and sockets give less than they are asked for."""
+    """Yield chunks that are read; pipes and sockets give less than they are asked for at once."""
     while True:
         parts: list[bytes] = []
         have = 0
         while have < chunk_size:
             part = read(chunk_size - have)
-            # Not the end: a non-blocking file has nothing at the moment, and the object would be
-            # cut off here.
+            # A non-blocking file has nothing at the moment. That is not its end: the object would
+            # be cut off here.
             if part is None:
                 raise InvalidPayloadError(
                     "read() of the payload gave None: a non-blocking file without data; "
@@ -236,7 +238,7 @@ def _read_chunks(read: Any, chunk_size: int) -> Iterator[Buffer]:
 
 
 def _gather(items: Iterator[object], chunk_size: int) -> Iterator[Buffer]:
-    """Join small items and cut large ones."""
+    """Yield chunks of an iterable's items, small ones joined and large ones cut."""
     pending = bytearray()
     for item in items:
         data = _bytes_of(item, "an item of the payload is")

@@ -1,4 +1,4 @@
-"""What an observer is told of a put."""
+"""The events of a put, for the observer of a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["tell_chunks", "tell_failed", "tell_stored", "tell_stored_at_once"]
 def tell_chunks(
     observer: Observer, info: ObjectInfo, progress: Callable[[int], object]
 ) -> Callable[[int], object]:
-    """Make a progress function that also tells of each chunk."""
+    """Return a progress function that also tells the observer of each chunk."""
 
     def tell(size: int) -> None:
         observer.tell(Chunk("put", info.bucket, info.name, size))
@@ -26,27 +26,33 @@ def tell_chunks(
 
 
 def tell_stored(observer: Observer, info: ObjectInfo, begun: float) -> None:
-    """Tell that an object is stored, whose put began at ``begun`` by ``time.monotonic``."""
+    """Tell the observer that an object is stored.
+
+    Arguments:
+        observer: the observer.
+        info: the object as stored.
+        begun: when its put began, by ``time.monotonic``.
+    """
     seconds = time.monotonic() - begun
     observer.tell(PutDone(info.bucket, info.name, info.size, seconds, observer.server))
 
 
 def tell_stored_at_once(observer: Observer, info: ObjectInfo, begun: float) -> None:
-    """Tell of an object's only chunk, and that it is stored."""
+    """Tell the observer of an object's only chunk, and that the object is stored."""
     observer.tell(Chunk("put", info.bucket, info.name, info.size))
     tell_stored(observer, info, begun)
 
 
 def tell_failed(observer: Observer, info: ObjectInfo, size: int, begun: float) -> None:
-    """Tell that an object is not stored, for the error that is being handled.
+    """Tell the observer that an object is not stored, because of the error being handled.
 
     Arguments:
-        observer: is told.
+        observer: the observer.
         info: what was known of the object.
         size: how many bytes were sent.
-        begun: when the put was.
+        begun: when the put began, by ``time.monotonic``.
     """
     error = sys.exc_info()[1]
-    if error is not None:  # else it was discarded, or forgotten
+    if error is not None:  # otherwise the user discarded it, or never closed it
         seconds = time.monotonic() - begun
         observer.tell(PutDone(info.bucket, info.name, size, seconds, observer.server, error))

@@ -78,14 +78,15 @@ class Put:
         current: what it will replace; its answer may come while the first chunk travels.
         on_conflict: decides when somebody else changed the object meanwhile, see
             :func:`objstore.metadata.commit.commit`.
-        progress: told the bytes of each chunk that was sent.
+        progress: called with the number of bytes of each chunk that was sent.
         timeout: for one acknowledgement, in seconds; None: the connection's.
         expected_size: of the payload, in bytes, where it is known.
-        piggyback: whether small messages may wait for those of other puts; whoever says so has the
-            metadata sent before :meth:`commit`.
+        piggyback: whether small messages may wait for what is sent next. The caller then makes
+            sure that something is sent between :meth:`publish` and :meth:`commit`.
 
     Attributes:
-        finish_description: completes the record once all of the payload was read; None: it is.
+        finish_description: called when all of the payload was read, to complete the record; None:
+            the record is complete.
     """
 
     finish_description: Callable[[ObjectInfo], ObjectInfo] | None = None
@@ -134,8 +135,7 @@ class Put:
 
     @property
     def is_reentrant(self) -> bool:
-        """Whether this thread cannot wait for the server: it is a finalizer, or a signal handler,
-        that has interrupted something of the same connection."""
+        """Whether this thread must not wait for the server; see :attr:`Session.is_reentrant`."""
         return self._records.jetstream.connection.session.is_reentrant
 
     @property
@@ -152,9 +152,11 @@ class Put:
             RequestTimeoutError, ConnectionLostError: an earlier chunk was not stored.
         """
         length = len(chunk)
-        # With the first chunk the question is still under way, in the same system call.
+        # Not before the first chunk: the question for the record travels with it, in the same
+        # system call. Before the second: a bucket that cannot be read is an error now, not at the
+        # end.
         if self._count:
-            self._know_current()  # a bucket that cannot be read is an error now, not at the end
+            self._know_current()
         self._records.known.check_size(self._size + length)
         self._count += 1
         self._chunks.send(chunk)
@@ -206,7 +208,10 @@ class Put:
         """Send the metadata, once all chunks are acknowledged; :meth:`commit` takes the answer.
 
         Raises:
-            As :meth:`send`, and :func:`objstore.metadata.commit.commit`.
+            ObjectCorruptError, BucketConfigError: the stream lacks chunks that it acknowledged.
+            InvalidOptionError, BucketConfigError: the metadata are too large.
+            ObjStoreError: as :meth:`send`.
+            Exception: whatever ``finish_description`` raises.
         """
         # All that can be made while the last chunk travels is made then.
         digest = encode_digest(self._hasher.digest())
@@ -259,8 +264,8 @@ class Put:
         """Make the chunks an object, once all are acknowledged; remove what it replaces.
 
         Raises:
-            RevisionMismatchError: somebody else changed the object meanwhile.
-            And as :meth:`publish`.
+            ObjStoreError: as :func:`objstore.metadata.commit.commit`.
+            And as :meth:`publish`, where that was not called before.
         """
         # put_many publishes several before it takes the first answer.
         if self._published is None:
@@ -269,7 +274,7 @@ class Put:
 
         def on_conflict(found: ObjectInfo | None) -> ObjectInfo:
             assert wanted is not None  # noqa: S101 - it is not used then
-            self._current = found  # what abort() finds replaced
+            self._current = found  # abort() removes the chunks of this one
             return described(wanted(found), info)
 
         try:
@@ -304,11 +309,11 @@ class Put:
             tell_failed(self._observer, self._info, self._size, self._begun)
 
     def _undo(self) -> None:
-        """Do what :meth:`abort` says."""
+        """Remove what was sent, unless it was stored; as :meth:`abort`."""
         gave_up = self._state is State.UNANSWERED or self._chunks.gave_up
         if gave_up and not self._records.jetstream.connection.is_connected:
             self._close()
-            # Each look would wait as long again: four times all patience, it was.
+            # Each question would wait for a connection once more: four times the patience in all.
             LOG.warning(
                 "chunks %s of bucket %s are left behind, since there is no connection; "
                 "collect_garbage removes them",
@@ -335,7 +340,7 @@ class Put:
             remove_chunks(self._records, self._info.nuid, unanswered=self._chunks.has_unanswered)
 
     def _was_stored(self) -> bool:
-        """Tell whether the metadata were stored after all; remove what is no longer there.
+        """Tell whether the metadata were stored after all; remove the chunks that they replaced.
 
         Raises:
             ObjStoreError: that could not be found out.
@@ -349,10 +354,11 @@ class Put:
         if revision_of(stored) == revision_of(self._current):
             return False
         if self._current is not None and nuid != self._current.nuid:
-            # Ours may have replaced it, and have been replaced in turn: then nobody else removes
-            # its chunks. Or it was renamed.
+            # This put's record may have replaced the current one, and another put's this one: then
+            # nobody else removes the current one's chunks. Or the current one was renamed.
             self._replace(self._current, thorough=True)
-        return is_shared(self._records, self._info, thorough=True)  # ours may be renamed, too
+        # This put's object may be renamed by now, too.
+        return is_shared(self._records, self._info, thorough=True)
 
     def _replace(self, replaced: ObjectInfo | None, *, thorough: bool = False) -> None:
         remove_replaced(self._records, replaced, self._info.nuid, thorough=thorough)
@@ -374,7 +380,7 @@ class Put:
         return ttl if late.total_seconds() < 0 else max(timedelta(seconds=1), ttl - late)
 
     def _know_current(self) -> None:
-        """Wait for the record that will be replaced.
+        """Take the answer to the question for the record that will be replaced, once.
 
         Raises:
             BucketNotFoundError, RequestTimeoutError, ConnectionLostError: no answer.
@@ -382,7 +388,7 @@ class Put:
         """
         if self._awaited is not None:
             self._current, self._awaited = self._awaited.result(), None
-            self._records.known.check_size(self._size)  # whose answer came along with it
+            self._records.known.check_size(self._size)  # the settings were answered with it
 
     def forget(self) -> None:
         """Stop waiting for answers, and leave all as it is. Never raises."""
@@ -396,7 +402,11 @@ class Put:
 
 
 def fill_put(put: Put, source: Source, chunk_size: int) -> ObjectInfo:
-    """Send all chunks and commit; or leave nothing."""
+    """Send all chunks of a payload and commit; remove what was sent where that fails.
+
+    Raises:
+        As :meth:`Put.send` and :meth:`Put.commit`, and whatever reading the payload raises.
+    """
     with about(bucket=put.described.bucket, name=put.described.name):
         try:
             for chunk in source.chunks(chunk_size):
@@ -447,12 +457,18 @@ def _margin(expected_size: int | None) -> timedelta:
 
 
 def last_one_wins(info: ObjectInfo) -> OnConflict:
-    """Make the rule that stores an object over whatever was stored meanwhile."""
+    """Return a rule for conflicts: store the object over whatever was stored meanwhile."""
     return lambda _found: info
 
 
 def described(wanted: ObjectInfo, chunks: ObjectInfo) -> ObjectInfo:
-    """Return what shall be stored now, with the chunks that were sent, and what came at the end."""
+    """Return the record to store over somebody else's: that of this put, as it was completed.
+
+    Arguments:
+        wanted: what the rule for conflicts gave.
+        chunks: the record with what became known while the payload was read: size, number of
+            chunks, digest, and headers and metadata that were said at its end.
+    """
     return wanted.with_changes(
         size=chunks.size,
         chunks=chunks.chunks,

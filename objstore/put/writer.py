@@ -69,7 +69,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._aborted = False
         self._about = about(bucket=bucket, name=name)
         self._error: BaseException | None = None  # the first, after which nothing can be stored
-        self._lock = threading.RLock()  # whose turn it is; it knows whose
+        self._lock = threading.RLock()  # one call at a time; reentrant: it knows its owner
 
     @property
     def name(self) -> str:
@@ -109,24 +109,30 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         return True
 
     def tell(self) -> int:
-        """Return how many bytes were written."""
+        """Return the number of bytes written so far.
+
+        Raises:
+            ValueError: it is closed.
+            ObjStoreError: a chunk was refused before.
+        """
         self._check_open()
         return self._written
 
     def write(self, data: Buffer, /) -> int:
-        """Write some bytes; what fills a chunk is sent.
+        """Write bytes; each chunk is sent as soon as it is full.
 
         Arguments:
             data: bytes-like; they may change as soon as this returns.
 
         Returns:
-            How many bytes: all.
+            The number of bytes written: always all of them.
 
         Raises:
             ValueError: it is closed.
             InvalidPayloadError: the data are not bytes-like, or hold addresses; none were taken.
             ObjStoreError: a chunk was refused, now or before; nothing remains.
-            ReentrantCallError: this is a signal handler that interrupts another call of this file.
+            ReentrantCallError: a signal handler called it that interrupts another call of this
+                file.
         """
         self._check_turn()
         with self._lock:
@@ -164,12 +170,14 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._written += len(view)
 
     def writelines(self, lines: Iterable[Buffer], /) -> None:
-        """Write several pieces.
+        """Write each bytes-like item of an iterable.
+
+        After an error of the iterable or of an item nothing can be stored any more, since the
+        items before were written.
 
         Raises:
-            ObjStoreError: as :meth:`write`.
-            And what the iterable raises, or a piece of a wrong type: those before it were taken,
-            so nothing can be stored any more.
+            ValueError, InvalidPayloadError, ObjStoreError, ReentrantCallError: as :meth:`write`.
+            Exception: whatever the iterable raises.
         """
         self._check_turn()
         self._check_open()
@@ -181,7 +189,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             raise
 
     def flush(self) -> None:
-        """Do nothing: what fills a chunk is sent already.
+        """Do nothing: full chunks were sent already, and a part of one cannot be.
 
         Raises:
             ValueError: it is closed.
@@ -190,10 +198,11 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._check_open()
 
     def close(self) -> None:
-        """Store the object. Closing twice is fine.
+        """Store the object, and close. Closing twice is fine.
 
         Raises:
             ObjStoreError: it could not be stored, or a write before failed; nothing of it remains.
+            ReentrantCallError: as :meth:`write`.
         """
         if not self.closed or self._error is not None:
             self._check_turn()
@@ -221,11 +230,11 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         """Store the object now, and close.
 
         Returns:
-            The object as stored. Of one that was stored before, the same again.
+            The object as stored; also when it was stored before.
 
         Raises:
             ValueError: it was discarded.
-            And as :meth:`close`.
+            ObjStoreError, ReentrantCallError: as :meth:`close`.
         """
         self.close()
         if self.info is None:
@@ -233,7 +242,11 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         return self.info
 
     def discard(self) -> None:
-        """Close without storing; nothing remains. After :meth:`close` it does nothing."""
+        """Close without storing; nothing remains. After :meth:`close` it does nothing.
+
+        Raises:
+            ReentrantCallError: as :meth:`write`.
+        """
         if not self.closed:
             self._check_turn()
             with self._lock:
@@ -248,7 +261,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             self._end()
 
     def _fail(self, error: BaseException) -> None:
-        """Abort the put, and remember why: nothing can be stored any more."""
+        """Abort the put, and keep the error: nothing can be stored any more."""
         # The first failure counts: those after it only follow from it.
         if self._error is not None or self.closed:
             return
@@ -259,12 +272,15 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._resources.close()
 
     def _fail_again(self, first: BaseException) -> NoReturn:
-        """Raise what was raised before, of its kind; a Ctrl-C is not raised twice."""
+        """Raise the first error once more, as an error of its class and with its cause.
+
+        In place of one that is not the package's own, a Ctrl-C say, an ObjStoreError is raised.
+        """
         message = f"{self._name!r} is not stored, since writing it failed before: "
         if not isinstance(first, ObjStoreError):
             text = str(first) or type(first).__name__
             raise ObjStoreError(message + text, bucket=self._bucket, name=self._name) from first
-        again = copy.copy(first)  # another one, for errors are linked to those before them
+        again = copy.copy(first)  # a copy, since the first one is its cause
         again.message = again.line = message + first.message
         again.args = (again.message,)
         raise again from first
@@ -307,7 +323,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
             raise ValueError(f"the file {self._name!r} is closed")
 
     def _check_turn(self) -> None:
-        """Refuse to wait for a call that this one interrupts, as Python's own files do."""
+        """Refuse a call that would wait for the one that it interrupts, as Python's files do."""
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise ReentrantCallError(
                 f"this signal handler interrupts a call of the same file {self._name!r}",
@@ -317,10 +333,10 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
 
 
 class _Closed(ObjectWriter):
-    """A file after it is closed: its end runs none of this module's code.
+    """The class of a closed file: its finalizer runs none of this module's Python code.
 
-    A Ctrl-C that strikes in a finalizer is lost, for what it raises goes nowhere: one interrupt
-    of some thousands, in a process that writes file after file.
+    A Ctrl-C that comes while a finalizer written in Python runs is lost, since Python discards what
+    finalizers raise. In a process that writes file after file that was one of some thousands.
     """
 
     __del__ = io.BufferedIOBase.__del__
@@ -330,8 +346,8 @@ class _Closed(ObjectWriter):
 class TextWriter(Uncopied, io.TextIOWrapper):
     """A text file whose content becomes an object when it is closed.
 
-    As :class:`ObjectWriter`, and where that differs from other files, so does this one: nothing
-    remains when the with-block raises, or when it is forgotten.
+    As with :class:`ObjectWriter`, nothing remains when the with-block raises, or when it is
+    forgotten without :meth:`close`.
     """
 
     _instead = ObjectWriter._instead
@@ -339,15 +355,16 @@ class TextWriter(Uncopied, io.TextIOWrapper):
     buffer: ObjectWriter
 
     def write(self, text: str, /) -> int:
-        """Write some text; it is encoded, and sent a little later.
+        """Write text; it is encoded at once, and sent when it fills a chunk.
 
         Returns:
-            How many characters: all.
+            The number of characters written: always all of them.
 
         Raises:
             ValueError: it is closed.
             TypeError, UnicodeEncodeError: it is no text, or cannot be encoded; none was taken.
             ObjStoreError: a chunk was refused, now or before; nothing remains.
+            ReentrantCallError: as :meth:`ObjectWriter.write`.
         """
         writer = self.buffer
         if writer._error is not None:  # the base class would gather text for later
@@ -355,13 +372,13 @@ class TextWriter(Uncopied, io.TextIOWrapper):
         try:
             return io.TextIOWrapper.write(self, text)
         except Exception:
-            raise  # it took none, or the binary file knows it
-        except BaseException as error:  # interrupted: what was gathered may be lost
+            raise  # none of it was taken, or the binary file has kept the error
+        except BaseException as error:  # interrupted: text in the buffer may be lost
             writer._fail(error)
             raise
 
     def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
-        """Write several pieces; as :meth:`ObjectWriter.writelines`."""
+        """Write each text of an iterable; otherwise as :meth:`ObjectWriter.writelines`."""
         try:
             for line in lines:
                 self.write(line)
@@ -370,26 +387,23 @@ class TextWriter(Uncopied, io.TextIOWrapper):
             raise
 
     def flush(self) -> None:
-        """Encode and send what was gathered.
+        """Hand the text in the buffer to the binary file, which sends full chunks.
 
         Raises:
             ValueError: it is closed.
             ObjStoreError: a chunk was refused, now or before.
+            ReentrantCallError: as :meth:`ObjectWriter.write`.
         """
         writer = self.buffer
         try:
             super().flush()
-        except BaseException as error:  # what was gathered is lost
+        except BaseException as error:  # text in the buffer is lost
             writer._fail(error)
             raise
 
     def close(self) -> None:
-        """Store the object. Closing twice is fine.
-
-        Raises:
-            ObjStoreError: it could not be stored, or a write before failed; nothing of it remains.
-        """
-        # Not super().close(): that would store what there is, where this flush was interrupted.
+        """Store the object, and close; as :meth:`ObjectWriter.close`."""
+        # Not super().close(): where its flush was interrupted, that would store a part of the text.
         writer = self.buffer
         if not writer.closed and writer._error is None:
             try:
@@ -431,7 +445,7 @@ class TextWriter(Uncopied, io.TextIOWrapper):
         return self.buffer.commit()
 
     def discard(self) -> None:
-        """Close without storing; nothing remains. After :meth:`close` it does nothing."""
+        """Close without storing; as :meth:`ObjectWriter.discard`."""
         self.buffer.discard()
         self.__class__ = _ClosedText
 
@@ -447,6 +461,6 @@ class TextWriter(Uncopied, io.TextIOWrapper):
 
 
 class _ClosedText(TextWriter):
-    """A text file after it is closed; as :class:`_Closed`."""
+    """The class of a closed text file; as :class:`_Closed`."""
 
     __del__ = io.TextIOBase.__del__
