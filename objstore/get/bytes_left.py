@@ -1,10 +1,12 @@
-"""How far a result was read: two numbers that two libraries put together in two ways.
+"""The values of ``ObjectResult.len`` and ``tell()``, for libraries that send a result over HTTP.
 
-requests-toolbelt takes a file's ``len`` for the bytes that are left; requests itself takes it for
-the whole size, and takes ``tell()`` off. With plain numbers a body that was read in part would be
-announced too short by requests, and what is beyond would be taken for the connection's next
-request. (Without ``len`` toolbelt takes no file that has no number of the system; with
-``__len__`` boto3 would announce too much, and ``list`` set memory aside for each byte.)
+requests-toolbelt takes a file's ``len`` for the number of bytes left. requests takes it for the
+whole size, and subtracts ``tell()``: with plain numbers it would announce too short a body where a
+part was read before, and the server would take the rest for the next request. So subtracting a
+:class:`Position` from :class:`BytesLeft` changes nothing.
+
+Rejected: no ``len``, since requests-toolbelt then refuses files without a file descriptor; and
+``__len__``, by which boto3 would announce too much, and ``list`` reserve memory for each byte.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ __all__ = ["BytesLeft", "Position"]
 
 
 class Position(int):
-    """A place in a result, in bytes, as ``tell`` gives it."""
+    """A position in a result, in bytes, as ``tell`` returns it."""
 
 
 class BytesLeft(int):
-    """How many bytes there are behind a position, which is therefore not taken off once more."""
+    """The number of bytes left; subtracting a :class:`Position` changes nothing."""
 
     def __sub__(self, other: int, /) -> int:
         return int(self) if isinstance(other, Position) else super().__sub__(other)

@@ -1,4 +1,4 @@
-"""The road of a get: the chunks of an object, from any one on, by whatever the server has.
+"""Reading the chunks of an object, from any one on, by the requests that the server supports.
 
 No consumer is ever created. One-chunk objects come by one direct get of their subject's last
 message; larger ones by batches of direct gets, or one by one on servers before 2.11 and in
@@ -40,12 +40,13 @@ class Chunks:
     Arguments:
         records: the bucket that it is in.
         info: its metadata; not a link; of more than one chunk.
-        whole: all of it is wanted, in one piece of memory.
+        whole: whether the whole object is wanted in one piece of memory.
 
     Attributes:
-        buffer: the memory for all of it, if it can be had; it must be told of each chunk.
-        layout: what is known of the chunks' places; it grows.
-        full: how many chunks are under way when all is read.
+        buffer: the memory for the whole object, which must be told of each chunk; None: it is not
+            wanted, or the chunks' places in it are not known beforehand.
+        layout: what is known of the chunks' places; more is learned while they are read.
+        full: the number of chunks under way when the whole object is read.
 
     Raises:
         ObjectCorruptError: the metadata do not say where the chunks are.
@@ -63,7 +64,7 @@ class Chunks:
         # Two at least, however large: the next chunk travels while the last one is used.
         self.full = max(2, MOST // self.layout.typical)
         # Made at the first use, since a bucket's way of reading may be learned in between.
-        self._road: BatchedGets | SingleGets | None = None  # None: not needed yet
+        self._gets: BatchedGets | SingleGets | None = None  # None: not needed yet
         self._index = 0
 
     @property
@@ -74,21 +75,21 @@ class Chunks:
     @property
     def asked(self) -> int:
         """The number of the first chunk that is not under way."""
-        return self._index if self._road is None else self._road.asked
+        return self._index if self._gets is None else self._gets.asked
 
     def seek(self, index: int) -> None:
         """Go on from another chunk. What is under way is dropped; nothing is asked for yet."""
         self._index = index
-        if self._road is not None:
-            self._road.seek(index)
+        if self._gets is not None:
+            self._gets.seek(index)
 
     def ask(self, ahead: int) -> None:
         """Ask for the next chunks, if that can be done without waiting."""
-        if isinstance(road := self._choose(), BatchedGets):
-            road.ask(ahead)
+        if isinstance(gets := self._choose(), BatchedGets):
+            gets.ask(ahead)
 
     def next(self, ahead: int) -> Payload:
-        """Return the next chunk. Its number is sure; its size is not looked at.
+        """Return the next chunk. Its number is certain; its size is not checked.
 
         Arguments:
             ahead: how many chunks to have under way, this one included.
@@ -100,24 +101,25 @@ class Chunks:
                 asked for again.
         """
         try:
-            # None comes where the bucket turns out to have no direct gets: then _choose takes the
-            # other road from the same chunk on.
+            # None comes where the bucket turns out to have no direct gets: then _choose goes on
+            # from the same chunk by single gets.
             payload = None
             while payload is None:
                 payload = self._choose().next(ahead)
             self._index += 1
         except BaseException:
-            # Ctrl-C, too: what is under way would answer a question that nobody asks any more, and
-            # the same chunk can be asked for again.
+            # After Ctrl-C, too, the same chunk can be asked for again; the answers that are under
+            # way would be taken for answers to that.
             self.seek(self._index)
             raise
         return payload
 
     def last(self) -> Payload:
-        """Return the last chunk: the last message of its subject. One request, mostly.
+        """Return the last chunk: the last message of its subject. It takes one request, mostly.
 
-        Where the metadata come right after it, it surely is the last one. Else chunks behind it
-        may be lost: they are counted, by the leader where other servers may have answered.
+        Where the metadata come right after it in the stream, it certainly is the last chunk.
+        Otherwise chunks behind it may be lost, so the chunks are counted; in a cluster the last
+        message is then read from the leader.
 
         Raises:
             As :meth:`next`.
@@ -141,18 +143,18 @@ class Chunks:
 
     def close(self) -> None:
         """Drop what is under way."""
-        if self._road is not None:
-            self._road.close()
+        if self._gets is not None:
+            self._gets.close()
 
     def _choose(self) -> BatchedGets | SingleGets:
-        """Choose batched or single gets. That direct gets are missing may be learned on the way."""
-        road, numbered = self._road, self._records.access.numbered
+        """Choose batched or single gets, anew where direct gets turned out to be missing."""
+        gets, numbered = self._gets, self._records.access.numbered
         # Never back to batches: what a bucket or a user's rights do not give is learned once.
-        if road is None or (isinstance(road, BatchedGets) and not numbered):
+        if gets is None or (isinstance(gets, BatchedGets) and not numbered):
             what = self._records, self._info, self.layout
-            road = self._road = BatchedGets(*what, self.buffer) if numbered else SingleGets(*what)
-            road.seek(self._index)
-        return road
+            gets = self._gets = BatchedGets(*what, self.buffer) if numbered else SingleGets(*what)
+            gets.seek(self._index)
+        return gets
 
 
 def _check_nuid(info: ObjectInfo) -> None:
@@ -163,10 +165,10 @@ def _check_nuid(info: ObjectInfo) -> None:
 
 
 def only_chunk(records: Records, info: ObjectInfo) -> Payload:
-    """Return the data of a one-chunk object, verified: the last message of its subject.
+    """Return the verified content of a one-chunk object: the last message of its subject.
 
-    The server that answered may have a damaged copy, or not have it yet; then the stream's
-    leader is asked.
+    Where the server that answers has a damaged copy, or does not have it yet, the stream's leader
+    is asked.
 
     Raises:
         As :func:`chunk_payloads`.
@@ -184,7 +186,7 @@ def only_chunk(records: Records, info: ObjectInfo) -> Payload:
             return verify_whole(info, stored.payload)
     except (ObjectCorruptError, DigestMismatchError):  # maybe one replica of three is damaged
         pass
-    # The last instance: if its copy is wrong, too, the object is.
+    # Where the leader's copy is wrong, too, the object is damaged.
     stored = records.last_from_leader(subject)
     if stored is None or len(stored.payload) != info.size:
         raise why_incomplete(records, info, 0)

@@ -1,4 +1,4 @@
-"""Whether what arrived is what was stored; and where something did not arrive, why."""
+"""Checks of what arrived: number of chunks, sizes, digest; and the errors where it is wrong."""
 
 from __future__ import annotations
 
@@ -32,7 +32,16 @@ Payload = bytes | memoryview
 
 
 def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreError:
-    """Make the error that says why a chunk does not come: the object changed, or is damaged."""
+    """Return the error that says why a chunk does not come: the object changed, or is damaged.
+
+    Arguments:
+        records: the bucket that it is in.
+        info: its metadata.
+        index: the number of the chunk.
+
+    Raises:
+        ObjStoreError: as :meth:`~objstore.metadata.records.Records.read`.
+    """
     facts = {"bucket": info.bucket, "name": info.name}
     # At the leader, or a follower that lags would hide that the object was replaced.
     now = records.read(info.name, fresh=True)
@@ -50,13 +59,16 @@ def why_incomplete(records: Records, info: ObjectInfo, index: int) -> ObjStoreEr
 
 
 def check_count(records: Records, info: ObjectInfo, index: int) -> None:
-    """Compare how many chunks the stream's leader has with how many are stated. One request.
+    """Check by one request that the stream's leader has as many chunks as the metadata say.
 
     Arguments:
-        index: of the chunk that is wanted, for the error.
+        records: the bucket that the object is in.
+        info: its metadata.
+        index: the number of the chunk that is wanted, for the error.
 
     Raises:
-        ObjectChangedError, ObjectCorruptError: there are more or fewer.
+        ObjectChangedError, ObjectCorruptError: it has more or fewer.
+        ObjStoreError: it does not answer.
     """
     subject = chunk_subject(records.bucket, info.nuid)
     if count_messages(records.jetstream, records.stream, subject) != info.chunks:
@@ -64,7 +76,7 @@ def check_count(records: Records, info: ObjectInfo, index: int) -> None:
 
 
 def wrong_size(info: ObjectInfo) -> ObjectCorruptError:
-    """Make the error for chunks whose sizes do not add up."""
+    """Return the error for chunks whose sizes do not add up to the object's size."""
     return ObjectCorruptError(
         f"{info.name!r} is damaged: its {info.chunks} chunks do not have the "
         f"{info.size:,} bytes stated",
@@ -74,7 +86,7 @@ def wrong_size(info: ObjectInfo) -> ObjectCorruptError:
 
 
 class Digester:
-    """An object's digest, computed from its chunks as far as they come one after the other.
+    """The digest of an object, computed as long as its chunks are read in order.
 
     Arguments:
         info: the object's metadata.
@@ -86,10 +98,10 @@ class Digester:
         self._next = 0
 
     def add(self, index: int, payload: Payload) -> None:
-        """Take note of a chunk that is about to be used.
+        """Add a chunk that is about to be handed out.
 
-        The first one begins anew; one out of turn changes nothing; when the last one comes in
-        its turn, the digest is compared.
+        The first chunk begins a new digest, a chunk out of order is left out, and after the last
+        chunk, if it comes in order, the digest is checked.
 
         Raises:
             DigestMismatchError, ObjectCorruptError: as :func:`check_digest`.
@@ -111,10 +123,11 @@ def verify_whole(info: ObjectInfo, payload: Payload) -> Payload:
     """Verify the content of a one-chunk object, and return it.
 
     Raises:
-        ObjectCorruptError: it has not the size stated.
+        ObjectCorruptError: it does not have the size stated, or the digest stated is of an unknown
+            kind.
         DigestMismatchError: it is not what was stored.
     """
-    # Before the digest: objects without one have their size compared, at least.
+    # Before the digest, which an object may not have.
     if len(payload) != info.size:
         raise ObjectCorruptError(
             f"{info.name!r} is damaged: its chunk has {len(payload):,} bytes, not {info.size:,}",

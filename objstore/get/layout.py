@@ -153,7 +153,7 @@ class Layout:
         return before, behind
 
     def fits(self, index: int, offset: int, length: int) -> bool:
-        """Tell whether a chunk is as large as assumed; of an uneven object remember its end."""
+        """Tell whether a chunk has the size assumed; where none is, remember where it ends."""
         if self.chunk_size is not None:
             return length == min(self.chunk_size, self.size - offset)
         self._offsets.add(index + 1, offset + length)
@@ -170,7 +170,7 @@ class Layout:
             self.learn_offset(self.chunks - 1, self.size - last_length)
 
     def doubt(self, good: int) -> None:
-        """Take note that the chunks are not of one size, but for the first so many."""
+        """Note that the chunks are not all of one size; the first ``good`` of them are."""
         size, self.chunk_size = self.chunk_size, None
         self._offsets = Anchors((0, 0), (self.chunks, self.size))
         if good and size is not None:
@@ -184,11 +184,11 @@ class Layout:
     # --- sequences
 
     def learn(self, index: int, sequence: int) -> None:
-        """Remember the sequence of a chunk, which is surely this one."""
+        """Remember the sequence of a chunk, which must be certain."""
         self._sequences.add(index, sequence)
 
     def sequence(self, index: int) -> int | None:
-        """Return a chunk's sequence, if it is remembered or nothing can stand between."""
+        """Return a chunk's sequence, if it is remembered or follows from its neighbours'."""
         known = self._sequences.get(index)
         if known is not None:
             return known
@@ -205,15 +205,15 @@ class Layout:
         return self._sequences.around(index)[0] or (-1, 0)
 
     def is_sure(self, index: int, sequence: int) -> bool:
-        """Tell whether a chunk is surely the one that the number of those behind it says.
+        """Tell whether a chunk's index, computed from the number of chunks behind it, is certain.
 
-        Where a server lacks chunks, it says that a chunk is a later one than it is. Then the
-        sequence is too low for that, unless other messages stand between.
+        A server that lacks chunks counts too few behind, so that the index is too high. The
+        chunk's sequence is too low for that index then, unless other messages stand between.
         """
         return self.counted or not index or sequence == self.bounds(index).high
 
     def bounds(self, index: int) -> Bounds:
-        """Return the sequences between which a chunk is, which is not remembered."""
+        """Return the bounds of a chunk's sequence, where that is not remembered."""
         before, behind = self._sequences.around(index)
         first, low = before or (-1, 0)
         end, high = behind or (self.chunks, self._revision)
@@ -225,5 +225,5 @@ class Layout:
         return Bounds(low, high, max(low, min(middle, high)))
 
     def forget_sequences(self) -> None:
-        """Forget all that was learned of the sequences, since it does not fit together."""
+        """Forget all sequences that were learned, since they contradict each other."""
         self._sequences = Anchors((self.chunks, self._revision))

@@ -1,4 +1,4 @@
-"""What an observer is told of a get."""
+"""The events of a get, for the observer of a connection."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ __all__ = ["observed_result", "told", "told_objects", "told_parts"]
 
 
 def observed_result(*what: Any, observer: Observer, begun: float) -> ObjectResult:
-    """Open an object of which an observer is told: each chunk, and the end.
+    """Open an object, and tell an observer of each chunk and of the end.
 
     Arguments:
-        what: as of :class:`~objstore.get.reader.ObjectResult`.
-        observer: is told.
-        begun: when the call was that opens it, by ``time.monotonic``.
+        what: the arguments of :class:`~objstore.get.reader.ObjectResult`.
+        observer: the observer.
+        begun: when the call that opens it began, by ``time.monotonic``.
     """
     return _ObservedResult(observer, begun, *what)
 
 
 class _ObservedResult(ObjectResult):
-    """A class of its own, so that who observes nothing pays nothing, not even for a look."""
+    """A result that tells an observer of what is read.
+
+    A class of its own, so that results without an observer do not even have to ask for one.
+    """
 
     def __init__(self, observer: Observer, begun: float, *what: Any) -> None:
         super().__init__(*what)
@@ -65,7 +68,7 @@ class _ObservedResult(ObjectResult):
 
 
 def told(observer: Observer, bucket: str, name: str, read: Callable[[], bytes]) -> bytes:
-    """Read an object or a part of it, and tell the observer that it is done, or why not."""
+    """Read an object or a part of it, and tell the observer that this is done, or has failed."""
     begun, size = time.monotonic(), 0
     error: BaseException | None = None
     try:
@@ -77,13 +80,13 @@ def told(observer: Observer, bucket: str, name: str, read: Callable[[], bytes]) 
         raise
     finally:
         _tell_got(observer, bucket, name, size, begun, error)
-        error = None  # else it would hold this frame, which holds it
+        error = None  # no cycle: its traceback refers to this frame
 
 
 def told_objects(
     observer: Observer, bucket: str, found: Iterator[tuple[str, bytes | None]]
 ) -> Iterator[tuple[str, bytes | None]]:
-    """Pass objects on, and tell the observer of each, and of what ends them early."""
+    """Yield the same objects, and tell the observer of each, and of an error that ends them."""
     begun = time.monotonic()
     try:
         for name, data in found:
@@ -112,9 +115,9 @@ def told_parts(
 
 
 def _noted(ranges: Iterable[Range], names: deque[str]) -> Iterator[Range]:
-    """Pass parts on, and note their objects' names."""
+    """Yield the same parts, and append the name of each one's object."""
     for each in ranges:
-        # What is no part is refused by whoever reads it, in its turn.
+        # What is not a part is refused by read_parts, in its turn.
         names.append(each[0] if isinstance(each, (tuple, list)) and each else "")
         yield each
 
@@ -127,14 +130,14 @@ def _tell_got(
     begun: float,
     error: BaseException | None = None,
 ) -> None:
-    """Tell that an object was read.
+    """Tell the observer that an object was read.
 
     Arguments:
-        observer: is told.
-        bucket, name: of the object.
-        size: how many bytes were handed out.
-        begun: when the call was, by ``time.monotonic``.
-        error: why not all were; None: they were.
+        observer: the observer.
+        bucket, name: the bucket's name, and the object's.
+        size: the number of bytes handed out.
+        begun: when the call began, by ``time.monotonic``.
+        error: the error that ended it; None: there was none.
     """
     seconds = time.monotonic() - begun
     observer.tell_from_anywhere(GetDone(bucket, name, size, seconds, observer.server, error))

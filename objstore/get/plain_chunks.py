@@ -1,6 +1,6 @@
-"""Chunks of several objects, asked for together, where each stands where it mostly stands.
+"""Chunks of several objects, asked for together, where they have the usual places in the stream.
 
-That is: all of one size but the last one, in a row right before their record.
+The usual places are: all chunks but the last of one size, and in a row right before their record.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class PlainObject:
         info: the object's record.
         layout: where its chunks are.
         is_given: whether a part of it was given to the user.
-        is_plain: whether its chunks are where they are where nothing is special.
+        is_plain: whether its chunks may have the usual places.
     """
 
     def __init__(self, records: Records, info: ObjectInfo) -> None:
@@ -70,7 +70,10 @@ class PlainObject:
         return first, max(first, last)
 
     def chunks_of(self, first: int, last: int) -> range | None:
-        """Tell which chunks hold some bytes; None: they cannot be fetched this way."""
+        """Return the numbers of the chunks that hold the bytes from ``first`` up to ``last``.
+
+        None: they are to be read as a file.
+        """
         if first >= last:
             return range(0)
         # A large part fills the connection by itself; as a file it is streamed.
@@ -82,7 +85,7 @@ class PlainObject:
         return None if size is None else range(first // size, (last - 1) // size + 1)
 
     def typical(self) -> int:
-        """Tell how large a chunk is, in bytes."""
+        """Return about how large a chunk is, in bytes."""
         return self.info.size if self.info.chunks == 1 else self.layout.typical
 
 
@@ -211,7 +214,16 @@ class FetchOne:
 def last_of_each(
     records: Records, subjects: list[str], most_bytes: int
 ) -> dict[str, StoredMessage]:
-    """Read the last message of each subject by a few requests, but for those that do not come."""
+    """Read the last message of each subject, many by one request; some may not come.
+
+    Arguments:
+        records: the bucket.
+        subjects: of the messages.
+        most_bytes: how much one request may bring, in bytes.
+
+    Returns:
+        The messages that came, by subject.
+    """
     pages: list[DirectPage] = []
     found: dict[str, StoredMessage] = {}
     try:

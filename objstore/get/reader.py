@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectResult"]
 
-#: What is wrong with the object will be wrong at the next try, too.
+#: The errors that every further read raises again: the object itself is wrong, or gone.
 _LASTING = (ObjectChangedError, ObjectCorruptError, DigestMismatchError)
 
 _NEWLINE = re.compile(b"\n")
@@ -39,29 +39,30 @@ _NEWLINE = re.compile(b"\n")
 class ObjectResult(Uncopied, io.BufferedIOBase):
     """An object being read, or a part of one: a seekable binary file, and an iterator of chunks.
 
-    It behaves as :class:`io.BytesIO` with the same content, which cannot be written to. What is
-    read on from where the last read ended is fetched ahead; after a jump little more is fetched
-    than is read, with a chunk as the unit. Close it, or use it in a with-block; it owns nothing on
-    the server, only what was read ahead and what was read last (12 MiB at most).
+    It behaves as :class:`io.BytesIO` with the same content, opened for reading only. Sequential
+    reads fetch ahead; after a ``seek`` little more is fetched than is read, in whole chunks. Close
+    it, or use it in a with-block. It holds nothing on the server, only memory for what was read
+    ahead and what was read last (12 MiB at most).
 
-    Several threads may read from it, as from Python's own buffered files: one call after the
-    other, each with bytes of its own, whole and in order. ``seek`` is for all of them. A signal
-    handler that reads from what it interrupts gets ReentrantCallError. When one thread closes it
-    while another reads, that read ends with ValueError.
+    Several threads may read from it, as from Python's own buffered files: calls take turns, and
+    each gets bytes of its own, whole and in order. The position is one for all threads. A signal
+    handler that reads from the result whose call it interrupts gets ReentrantCallError. When one
+    thread closes it while another reads, that read ends with ValueError.
 
-    All of it read in order verifies the digest before the last bytes are handed over. A partial
-    read verifies the number and the sizes of the chunks; for the rest there is
-    :meth:`objstore.ObjectStore.verify`. One that is overwritten or deleted meanwhile raises
-    ObjectChangedError at the next read that needs the network: bytes of two objects never mix.
+    When the whole object is read in order, its digest is verified before the last bytes are handed
+    over; otherwise the number and the sizes of the chunks are (and by
+    :meth:`objstore.ObjectStore.verify` the digest). When it is overwritten or deleted meanwhile,
+    the next read that needs the network raises ObjectChangedError: bytes of two never mix.
 
-    Jumps in objects that another client stored in chunks of several sizes read what lies between
-    the jump's end and the nearest place known; so do jumps on servers before 2.11 and in buckets
-    without direct gets, where other messages stand between the chunks.
+    Where another client stored the object in chunks of several sizes, a read after a ``seek`` also
+    fetches the chunks between the new position and the nearest chunk whose place is known. So it
+    does on servers before 2.11 and in buckets without direct gets, where other messages stand
+    between the chunks.
 
     Arguments:
         records: the bucket that the object is in.
         info: its metadata.
-        progress: is told how much was read.
+        progress: the bar to update with the number of bytes read.
         start, end: the part, in bytes of the object. Positions count from its beginning.
 
     Attributes:
@@ -79,9 +80,9 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         end: int | None = None,
     ) -> None:
         super().__init__()
-        self._lock = threading.RLock()  # whose turn it is
-        # Asked before each with-block: it is reentrant, and would let a signal handler of the same
-        # thread into the midst of a step.
+        self._lock = threading.RLock()  # one call at a time
+        # Asked before each with-block: the lock is reentrant, and would let in a signal handler
+        # that interrupts its holder.
         self._is_mine = self._lock._is_owned  # type: ignore[attr-defined]
         self.info = info
         self._records = records
@@ -90,10 +91,10 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         self._ahead: ReadAhead | None = None  # None: not needed yet
         self._origin = self._position = start
         self._end = info.size if end is None else max(start, end)
-        self._chunk = memoryview(b"")  # the present one
+        self._chunk = memoryview(b"")  # the current one
         self._chunk_start = self._chunk_end = start  # the part of it that may be read
-        self._chunk_offset = start  # where it begins
-        self._number = 0  # which one it is
+        self._chunk_offset = start  # where it begins in the object
+        self._number = 0  # its number
         self._fetching = False  # a chunk, which may take a while
         self._error: BaseException | None = None  # what is wrong with the object
 
@@ -127,20 +128,19 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
 
         @property
         def fileno(self) -> int:
-            """Be absent: there is no file of the system.
+            """Be absent: there is no file descriptor.
 
-            One that raises, as files in memory have, would be enough for requests-toolbelt to take
-            ``len`` for the size of a file, and to end a body in its middle.
+            With a ``fileno`` that raises, as :class:`io.BytesIO` has, requests-toolbelt would take
+            ``len`` for the size of the whole file, and end a body in its middle.
             """
             raise AttributeError(f"{type(self).__name__!r} object has no attribute 'fileno'")
 
     @property
     def data(self) -> Iterator[bytes]:
-        """The rest of the object, chunk by chunk.
+        """An iterator of what is left to read, chunk by chunk.
 
         Raises:
-            ValueError: it is closed.
-            ObjStoreError: as :meth:`read`.
+            ValueError, ObjStoreError: as :meth:`read`.
         """
         while data := self._next_data():
             yield data
@@ -152,15 +152,16 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return self._cut(self._chunk_end - self._position) if self._fill(self._left) else b""
 
     def views(self, size: int | None = None) -> Iterator[memoryview]:
-        """Yield as :attr:`data`, without a copy: each is memory that others use once it is let go.
+        """Yield what is left to read, as :attr:`data`, but without a copy.
+
+        Each view's memory is used again for other chunks once the view is released.
 
         Arguments:
-            size: how many bytes at most, from where it stands; nothing behind them is fetched
-                ahead, but for the rest of a chunk. None: all that is left.
+            size: the largest number of bytes to read; of what follows them nothing but the rest of
+                a chunk is fetched. None: all that is left.
 
         Raises:
-            ValueError: it is closed.
-            ObjStoreError: as :meth:`read`.
+            ValueError, ObjStoreError: as :meth:`read`.
         """
         left = self._wanted(size)
         while left and (view := self._next_view(left)):
@@ -180,33 +181,34 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return view
 
     def readable(self) -> bool:
-        """Return True: the file can always be read."""
+        """Return True: a result can be read."""
         self._check_open()
         return True
 
     def seekable(self) -> bool:
-        """Return True: the file can always be moved in."""
+        """Return True: a result can seek."""
         self._check_open()
         return True
 
     def tell(self) -> int:
-        """Return the position, in bytes from the start; of a part, from the part's."""
+        """Return the position, in bytes from the start; of a part, from the part's start."""
         self._check_open()
         return Position(self._position - self._origin)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to another position. Nothing is fetched before it is read from there.
+        """Change the position. Nothing is fetched before the next read.
 
         Arguments:
             offset: in bytes.
-            whence: from where: 0 the start, 1 the present position, 2 the end; of a part, the
-                part's. Beyond the end is allowed: there is nothing to read there.
+            whence: what the offset counts from: 0 the start, 1 the current position, 2 the end; of
+                a part, the part's. A position beyond the end is allowed: reads give nothing there.
 
         Returns:
             The new position.
 
         Raises:
             ValueError: it is closed, the position is negative, or ``whence`` is another number.
+            ReentrantCallError: as :meth:`read`.
         """
         if self._is_mine():
             raise self._reentrant()
@@ -231,13 +233,14 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return offset
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read ``size`` bytes, or all that is left.
+        """Read and return ``size`` bytes; None or a negative number: all that is left.
 
         Returns:
             Fewer bytes only at the end.
 
         Raises:
             ValueError: it is closed.
+            ReentrantCallError: this is a signal handler that interrupts a call of this result.
             ObjectChangedError, ObjectCorruptError, DigestMismatchError, RequestTimeoutError,
             ConnectionLostError: see :meth:`objstore.ObjectStore.get`.
         """
@@ -250,7 +253,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
                 and 0 < size <= self._chunk_end - start
                 and start >= self._chunk_start
             ):
-                return self._cut(size)  # it is at hand, as most of small reads are
+                return self._cut(size)  # the chunk at hand has it, as for most small reads
             return self._read_now(size)
 
     def _read_now(self, size: int | None) -> bytes:
@@ -260,8 +263,8 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return b""
         if wanted <= self._chunk_end - self._position:
             return self._cut(wanted)
-        # BytesIO gives its memory away as the result: one copy, where filling a bytearray and
-        # making bytes of it takes two and twice the memory (256 MiB: 640 MB/s against 220).
+        # BytesIO gives its own memory away as the result: that is one copy. To fill a bytearray and
+        # make bytes of it takes two, and twice the memory (256 MiB: 220 MB/s against 640).
         buffer = io.BytesIO()
         while wanted and self._fill(wanted):
             piece = self._view(wanted)
@@ -275,11 +278,11 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             del piece
         if whole is None:
             return buffer.getvalue()
-        self._drop()  # who looks at the memory keeps it from being given away
+        self._drop()  # a view of the memory would keep it from being given away
         return whole.content()
 
     def _whole_buffer(self, wanted: int) -> WholeObjectBuffer | None:
-        """Return memory for the whole object, if all of it is read now and nothing was before."""
+        """Return memory for the whole object, if all of it is read by this call, the first one."""
         info = self.info
         if self._ahead is not None or info.chunks < 2 or wanted != info.size:
             return None
@@ -288,7 +291,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return whole
 
     def read1(self, size: int | None = -1, /) -> bytes:
-        """Read what is there without asking for more: at most one chunk."""
+        """Read and return at most ``size`` bytes, of one chunk only; raises as :meth:`read`."""
         if self._is_mine():
             raise self._reentrant()
         with self._lock:
@@ -301,14 +304,13 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return self._cut(wanted)
 
     def peek(self, size: int = 0, /) -> bytes:
-        """Return what comes next without moving on: the rest of one chunk, or nothing at the end.
+        """Return the next bytes without changing the position: the rest of the current chunk.
 
         Arguments:
-            size: accepted, as other files do: how many bytes that is depends on the chunk.
+            size: ignored; the chunk decides how many bytes there are, none at the end.
 
         Raises:
-            ValueError: it is closed.
-            ObjStoreError: as :meth:`read`.
+            ValueError, ObjStoreError: as :meth:`read`.
         """
         if self._is_mine():
             raise self._reentrant()
@@ -316,7 +318,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return bytes(self._view(self._left)) if self._fill(1) else b""
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill a buffer; fewer bytes only at the end."""
+        """Read into a buffer; return the number of bytes, fewer than it has only at the end."""
         if self._is_mine():
             raise self._reentrant()
         with self._lock:
@@ -330,7 +332,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return filled
 
     def readinto1(self, buffer: WriteableBuffer, /) -> int:
-        """Fill a buffer from at most one chunk."""
+        """Read into a buffer, from one chunk only; return the number of bytes, 0 at the end."""
         if self._is_mine():
             raise self._reentrant()
         with self._lock:
@@ -341,7 +343,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return self._copy(view) if len(view) and self._fill(len(view)) else 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read up to and including the next newline."""
+        """Read and return bytes up to and including the next newline, at most ``size``."""
         if self._is_mine():
             raise self._reentrant()
         with self._lock:
@@ -363,20 +365,20 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
     def close(self) -> None:
         """Drop what was read ahead. Closing twice is fine.
 
-        It waits for another thread's read to end, which is soon: at most a time-out.
+        It waits for another thread's read to end, at most for a time-out.
         """
         if self.closed:
             return
-        super().close()  # first: a read that goes on elsewhere ends with that
+        super().close()  # first: another thread's read that is under way ends with that
         if "_position" not in self.__dict__:
-            return  # it was never made
-        if not (self._fetching and self._is_mine()):  # or this is a signal handler: it does that
+            return  # __init__ failed
+        if not (self._fetching and self._is_mine()):  # a fetch that this interrupts does it itself
             with self._lock:
                 self._drop()
         self._progress.close()
 
     def _drop(self) -> None:
-        """Let go of all that was read, and of what is under way."""
+        """Drop the current chunk, and what was read ahead or is under way."""
         self._chunk = memoryview(b"")
         self._chunk_end = self._chunk_start
         ahead, self._ahead = self.__dict__.get("_ahead"), None
@@ -400,30 +402,29 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         Raises:
             InvalidOptionError: ``limit`` is no whole number, or ``url`` no address of the web.
             MissingDependencyError: there is no IPython.
-            ValueError: it is closed.
-            ObjStoreError: as :meth:`read`.
+            ValueError, ObjStoreError: as :meth:`read`.
         """
         from objstore.notebook.show import show
 
         show(self, self.info.name, self.info.mime, limit, url)
 
-    # --- the present chunk
+    # --- the current chunk
 
     def _wanted(self, size: int | None) -> int:
-        """Tell how many bytes a read is for."""
+        """Return how many bytes a read is to give."""
         self._check_open()
         size = -1 if size is None else index(size)
         return self._left if size < 0 else min(size, self._left)
 
     def _view(self, count: int) -> memoryview:
-        """Return the next bytes of the present chunk, at most so many."""
+        """Return a view of the next bytes of the current chunk, at most ``count``."""
         begin = self._position - self._chunk_offset
         return self._chunk[begin : min(begin + count, self._chunk_end - self._chunk_offset)]
 
     def _cut(self, count: int) -> bytes:
         view = self._view(count)
         whole = self._chunk.obj
-        # A small chunk is bytes already: all of it need not be copied.
+        # A small chunk is a bytes object already, and need not be copied where all of it is read.
         data = whole if isinstance(whole, bytes) and len(whole) == len(view) else bytes(view)
         self._advance(len(data))
         return data
@@ -446,11 +447,11 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         self._progress.update(count)
 
     def _fill(self, wanted: int, limit: int | None = None) -> bool:
-        """Fetch the chunk of the present position; False: the end is reached.
+        """Make the chunk at the position the current one; False: the end is reached.
 
         Arguments:
-            wanted: how many bytes will be read.
-            limit: where nothing more is wanted; None: at the end.
+            wanted: how many bytes will be read from there.
+            limit: the position from which on nothing will be read; None: the end.
         """
         self._check_open()
         position = self._position
@@ -458,7 +459,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
             return True
         if position >= self._end:
             return False
-        if self._error is not None:  # never an early end that looks like the end
+        if self._error is not None:  # again at each call: an early end must not look like the end
             raise self._error
         try:
             self._fetching = True
@@ -480,7 +481,7 @@ class ObjectResult(Uncopied, io.BufferedIOBase):
         return True
 
     def _fetch(self, position: int, wanted: int, limit: int) -> Piece:
-        """Fetch the chunk of a position; nothing from the limit on will be read."""
+        """Fetch the chunk at a position; as :meth:`_fill`, with all arguments given."""
         if self.info.chunks == 1:
             return Piece(0, 0, only_chunk(self._records, self.info))
         if self._ahead is None:

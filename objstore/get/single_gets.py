@@ -56,8 +56,8 @@ class SingleGets:
         self._guesses = 1  # how many may be under way on a guess
         self.index = self._target = 0
         self._counted = False  # whether the stream has as many chunks as stated
-        self._placed = False  # whether the two below are for the target
-        self._last = self._guess = 0
+        self._placed = False  # whether `index` and `_last` were set for the target
+        self._last = self._guess = 0  # the sequences of the last chunk, and to ask for next
         self._losses = 0  # of the connection, since the last answer
 
     @property
@@ -84,7 +84,8 @@ class SingleGets:
 
         Raises:
             ObjectChangedError, ObjectCorruptError: it does not come.
-            BucketNotFoundError, RequestTimeoutError, ConnectionLostError.
+            BucketNotFoundError: there is no such bucket any more.
+            RequestTimeoutError, ConnectionLostError: the server does not answer.
         """
         if not self._counted:
             check_count(self._records, self._info, self._target)
@@ -104,7 +105,7 @@ class SingleGets:
                 return stored.payload
 
     def _step(self, ahead: int) -> StoredMessage:
-        """Return the next chunk, wanted or not."""
+        """Return the chunk with the number ``index``, which may lie before the one wanted."""
         while True:
             self._ask(ahead)
             asked, pending = self._under_way.popleft()
@@ -142,7 +143,7 @@ class SingleGets:
             self._guess += 1
 
     def _arrived(self, asked: int, sequence: int) -> None:
-        """Take note of a chunk that was asked for from some sequence on, and has come."""
+        """Note the sequence of a chunk that has come, and from which one on it was asked for."""
         self._last = sequence
         if sequence == asked:
             self._guesses = min(2 * self._guesses, GUESSES)
@@ -158,7 +159,7 @@ class SingleGets:
         self.close()
 
     def _place(self) -> None:
-        """Begin as near before the chunk wanted as its place is known."""
+        """Begin at the chunk wanted, or at the one after the nearest whose sequence is known."""
         layout, target = self._layout, self._target
         if layout.sequence(target) is None and (
             not target or layout.known_before(target)[0] < target - 1

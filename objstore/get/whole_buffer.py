@@ -27,13 +27,14 @@ class _Memory(io.BytesIO):
 
 
 class WholeObjectBuffer:
-    """The content of an object, as it comes: each chunk is received into its place, once.
+    """The content of an object, into which the reader thread receives each chunk, once.
 
-    That saves a copy, and the system clears fresh memory in the reader thread, while this one
-    hashes (in chunks of 128 KiB 652 MB/s, where copying from memory that is used again gave 463).
+    That saves a copy; and the operating system clears fresh memory in the reader thread, while the
+    calling thread hashes. (In chunks of 128 KiB 652 MB/s; copying from memory that is used again
+    gave 463.)
 
-    The reader thread calls :meth:`place`. A chunk that comes a second time lands elsewhere: what
-    was verified must stay as it is.
+    The reader thread calls :meth:`place`. A chunk that comes a second time is received elsewhere,
+    since what was verified must not change.
 
     Arguments:
         layout: of the object's chunks.
@@ -51,11 +52,11 @@ class WholeObjectBuffer:
 
     @staticmethod
     def can_hold(layout: Layout) -> bool:
-        """Tell whether all chunks' places are known beforehand, and the size is to be believed."""
+        """Tell whether all chunks' places are known, and the size is at most :data:`LARGEST`."""
         return layout.chunk_size is not None and layout.size <= LARGEST
 
     def place(self, _subject: str, header: bytes, size: int) -> memoryview | None:
-        """Return the place of the chunk with this header block; None: it has no place here."""
+        """Return the memory to receive a chunk into, by its header block; None: none of this."""
         left = left_behind(header)
         if left is None:
             return None
@@ -67,7 +68,11 @@ class WholeObjectBuffer:
         return self._view[start : start + size]
 
     def take(self, index: int, offset: int, payload: memoryview) -> bool:
-        """Take note of a chunk that has come; False: its place is not where it should be."""
+        """Note a chunk that has come; copy it if it was received elsewhere.
+
+        Returns:
+            False where its offset is not what chunks of one size would have.
+        """
         if offset != index * self._chunk_size:
             return False
         if payload.obj is not self._view.obj:
