@@ -65,21 +65,29 @@ class _Gone(Exception):  # noqa: N818 - not an error: it ends a retry
 def change(
     records: Records, make: _Make, current: ObjectInfo | None, *, fail_on_conflict: bool
 ) -> ObjectInfo:
-    """Store what ``make`` makes of the present record, and of a newer one if that is overtaken.
+    """Replace a record by what ``make`` makes of it; of a newer one, if it was replaced meanwhile.
 
     Arguments:
         records: the bucket.
-        make: gives the new record for the present one, or raises.
-        current: the present record.
-        fail_on_conflict: raise RevisionMismatchError in place of looking again.
+        make: returns the new record for the current one, or raises.
+        current: the current record; None: there is none.
+        fail_on_conflict: raise RevisionMismatchError where the record was replaced meanwhile.
+
+    Returns:
+        The record as stored.
+
+    Raises:
+        Exception: whatever ``make`` raises.
+        ObjStoreError: as :func:`~objstore.metadata.commit.commit`.
     """
     stored, _ = commit(
-        records, fresh_record(make(current)), current, None if fail_on_conflict else _again(make)
+        records, fresh_record(make(current)), current, None if fail_on_conflict else _fresh(make)
     )
     return stored
 
 
-def _again(make: _Make) -> _Make:
+def _fresh(make: _Make) -> _Make:
+    """Return a function that gives what ``make`` gives, to be stored as a new record."""
     return lambda found: fresh_record(make(found))
 
 
@@ -104,10 +112,16 @@ def delete_object(
     Arguments:
         records: the bucket.
         name: of the object.
-        current: the present record.
-        fail_on_conflict: raise RevisionMismatchError in place of looking again.
-        published: the tombstone, where it was published over that already.
-        remove: is given what is deleted, to remove its chunks; None: they are removed here.
+        current: the current record; None: there is none.
+        fail_on_conflict: raise RevisionMismatchError where the record was replaced meanwhile.
+        published: the tombstone, if it was published over the current record already.
+        remove: called with what was deleted, to remove its chunks; None: they are removed here.
+
+    Raises:
+        PermissionDeniedError: the user may not remove the chunks; nothing has changed.
+        StorageFullError: there is no room for the tombstone, and somebody else replaced the record
+            at the same time.
+        ObjStoreError: as :func:`~objstore.metadata.commit.commit`.
     """
     if current is not None:
         check_rights_to_remove(records, current)
@@ -135,7 +149,7 @@ class _Deletion:
     """A tombstone on its way into an object's place.
 
     Attributes:
-        seen: all that it may have replaced: where an answer was lost, more than one.
+        seen: the records that it may have replaced; more than one where an answer was lost.
     """
 
     def __init__(self, records: Records) -> None:
@@ -149,7 +163,7 @@ class _Deletion:
         *,
         fail_on_conflict: bool,
     ) -> None:
-        """Store it; as :func:`delete_object`.
+        """Store the tombstone; arguments as of :func:`delete_object`.
 
         Raises:
             _Gone: nothing is left to delete.
@@ -199,7 +213,7 @@ def _purge_record(records: Records, name: str, revision: int) -> int:
 
 
 class PublishedTombstone:
-    """A tombstone that is on its way into the place of a live record, with what is sent next."""
+    """A tombstone in place of a live record, published together with what is sent next."""
 
     def __init__(self, records: Records, current: ObjectInfo) -> None:
         check_rights_to_remove(records, current)
@@ -208,7 +222,7 @@ class PublishedTombstone:
 
 
 def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
-    """Remove the chunks of what is gone, but for those that another name needs."""
+    """Remove the chunks of deleted objects, but for those that another name needs."""
     for info in deleted:
         # Thorough: another client's rename may have left a second name on these chunks, and no
         # note.
@@ -217,13 +231,13 @@ def _remove_deleted(records: Records, deleted: Iterable[ObjectInfo]) -> None:
 
 
 def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectInfo) -> None:
-    """Leave alone what was stored right over the object that was to be deleted.
+    """End a delete where somebody else has stored an object right over the one to be deleted.
 
-    It is as if the delete had come first. Where anything else was stored in between, a tombstone
-    of somebody else's maybe, nobody can say that.
+    It is then as if the delete had come first, and the new object stays. Where something else was
+    stored in between, maybe somebody else's tombstone, nobody can say that.
 
     Raises:
-        _Gone: it was.
+        _Gone: the object was overwritten so.
     """
     if found is None or found.deleted or found.nuid == seen.nuid:
         return
@@ -232,18 +246,18 @@ def _check_overwritten(records: Records, found: ObjectInfo | None, seen: ObjectI
 
 
 def _is_deletion_of(records: Records, tombstone: ObjectInfo, info: ObjectInfo) -> bool:
-    """Tell whether a tombstone was stored right over an object; others' tombstones keep its nuid.
+    """Tell whether a tombstone was stored right over an object.
 
-    Ours say which revision they replaced.
+    Other clients' tombstones keep the object's nuid; ours say which revision they replaced.
     """
     return tombstone.nuid == info.nuid or records.replaced(tombstone) == info.revision
 
 
 def _tombstone(info: ObjectInfo) -> ObjectInfo:
-    """Make what takes a deleted object's place; its description stays (ADR-20).
+    """Return the tombstone of an object; its description stays (ADR-20).
 
-    Its nuid is new: other clients purge by it, and the chunks may live under another name. By it,
-    too, ours is told from somebody else's where an answer was lost.
+    Its nuid is new: other clients purge by the nuid, and the chunks may live under another name.
+    Where an answer was lost, the nuid also tells this tombstone from somebody else's.
     """
     return without_notes(info).with_changes(
         deleted=True,
@@ -281,7 +295,7 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
             try:
                 other = records.read(name, fresh=True)
             except ObjectCorruptError:
-                return True  # who knows? If not, it is for the garbage collection
+                return True  # it may; chunks that nobody needs are left to collect_garbage
             # The note may be old: only the same nuid says that the chunks are still needed.
             if other is not None and not other.deleted and other.nuid == info.nuid:
                 return True
@@ -289,7 +303,7 @@ def is_shared(records: Records, info: ObjectInfo, *, thorough: bool = False) -> 
 
 
 def without_notes(info: ObjectInfo) -> ObjectInfo:
-    """Return a record that shares its chunks with no other name."""
+    """Return a record without the notes of a rename."""
     notes = (MOVED_TO, MOVED_FROM)
     return info.with_changes(extra={k: v for k, v in info.extra.items() if k not in notes})
 
@@ -310,8 +324,17 @@ def rename(
     Interrupted after the note, nothing has changed; after the new record, both names are there
     and know of each other.
 
+    Arguments:
+        records, make, current, fail_on_conflict: as of :func:`change`.
+        new_name: the name that it gets.
+
+    Returns:
+        The record under the new name.
+
     Raises:
-        ObjectExistsError: a live object has the new name.
+        InvalidNameError: the new name cannot be one.
+        ObjectExistsError: a live object has it.
+        ObjectChangedError: the object was overwritten or deleted while it was being renamed.
         And as :func:`change`.
     """
     meta_subject(records.bucket, new_name)  # checks the name
@@ -337,9 +360,7 @@ def rename(
         commit(records, _tombstone(old), old, None)
     except RevisionMismatchError as error:
         # Somebody overwrote the old name in between, and may have removed the chunks. So the
-        # object was replaced, not renamed.
-        # The new name goes only if it still is what was stored here: somebody may have put there,
-        # too.
+        # object was replaced, not renamed. The new name goes, unless somebody has put there, too.
         with contextlib.suppress(RevisionMismatchError):
             delete_object(records, new_name, stored, fail_on_conflict=True)
         raise ObjectChangedError(
@@ -351,7 +372,11 @@ def rename(
 
 
 def _require_free(found: ObjectInfo | None, name: str) -> ObjectInfo | None:
-    """Return the record in a free place: none, a tombstone, or an unreadable one."""
+    """Return the record that a name has, if the name is free: none, a tombstone, an unreadable one.
+
+    Raises:
+        ObjectExistsError: a live object has it.
+    """
     if found is not None and not is_free(found):
         raise ObjectExistsError(
             f"{name!r} exists already in bucket {found.bucket}", bucket=found.bucket, name=name

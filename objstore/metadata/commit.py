@@ -172,8 +172,8 @@ def found_of(stored: ObjectInfo | None, info: ObjectInfo, expected: int) -> Foun
     """Name what is in a record's place.
 
     Arguments:
-        stored: that.
-        info: what was to be stored.
+        stored: the record that is there; None: there is none.
+        info: the record that was to be stored.
         expected: the revision that it was to replace.
     """
     if revision_of(stored) == expected:
@@ -189,7 +189,7 @@ class _Attempts:
 
     Arguments:
         records, info, current, on_conflict, on_lost_ack: as of :func:`commit`.
-        begun: when the first one was.
+        begun: when the first one began, by ``time.monotonic``.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class _Attempts:
         self._on_lost_ack = on_lost_ack
         patience = records.jetstream.patience
         self._deadline = begun + patience
-        # Somebody else may be faster for so long; also where no connection is awaited.
+        # How long others may be faster again and again; also where the patience is 0.
         self._overtaken_until = begun + max(patience, records.jetstream.timeout)
         self._overtaken = 0
         self._before = Before.NOTHING

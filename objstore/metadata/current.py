@@ -1,8 +1,8 @@
-"""What stands in a name's place, for who is going to write there.
+"""The record that a write is going to replace.
 
-A record that nobody can read holds no name: it is overwritten, and the garbage collection finds
-its chunks. One that an older client stored under another subject is moved to its own first, so
-that a name never has two.
+A record that cannot be read does not take a name: it is overwritten, and ``collect_garbage`` finds
+its chunks. A record that an older client stored under another subject is moved to the name's own
+subject first, so that a name never has two records.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ __all__ = [
     "revision_of",
 ]
 
-#: Raises, where what is given must not be replaced.
+#: Called with the record that a write is going to replace; raises where it must not.
 Check = Callable[[ObjectInfo | None], object]
 
 LOG = logging.getLogger("objstore")
 
 
 class Current(Protocol):
-    """What a name has at the moment: asked for, and maybe not answered yet."""
+    """The record that a name has, which was asked for, and maybe is not answered yet."""
 
     def result(self) -> ObjectInfo | None:
         """Return the record, tombstones included; None: there is none."""
@@ -57,7 +57,7 @@ class Current(Protocol):
 
 
 class Known:
-    """What a name has, where that is known already."""
+    """The record that a name has, where it is known already."""
 
     def __init__(self, info: ObjectInfo | None) -> None:
         self._info = info
@@ -71,9 +71,10 @@ class Known:
 
 
 class PendingCurrent:
-    """What a name has, asked for along with what is sent next; to be closed, if it is not taken.
+    """The record that a name has, asked for together with what is sent next.
 
-    With it the stream's settings, where they were not told a moment ago.
+    The stream's settings are asked for with it, if they are older than a second. To be closed, if
+    the result is not taken.
 
     Arguments:
         records: the bucket.
@@ -104,12 +105,11 @@ class PendingCurrent:
         )
 
     def result(self) -> ObjectInfo | None:
-        """Do as :func:`find_current`, without a look under the name's other subjects.
-
-        Who has asked along with a chunk has that answer sooner than the next round trip is over.
+        """Return the record as :func:`find_current`, but do not look under other subjects.
 
         Raises:
             BucketReadOnlyError, BucketSealedError, BucketConfigError: it cannot be replaced.
+            And as :func:`find_current`.
         """
         records, name = self._records, self._name
         try:
@@ -125,9 +125,9 @@ class PendingCurrent:
         except ObjStoreError as error:
             if not is_transient(error):
                 raise
-            info = _read_place(records, name)  # which asks again, and elsewhere
+            info = _read_place(records, name)  # asks again
         if self._settings is not None:
-            self._settings.check()  # its answer has come by now, if it comes
+            self._settings.check()  # sent together: its answer has come by now, if it comes at all
         return info if info is None or info.name == name else _move_out(records, name, info)
 
     def close(self) -> None:
@@ -146,7 +146,8 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
     Arguments:
         records: the bucket.
         name: of the object.
-        check: raises, where what is there must not be replaced; nothing has changed then.
+        check: called with what was found; raises where it must not be replaced. Nothing has
+            changed then.
 
     Raises:
         InvalidNameError: the name cannot be one.
@@ -171,17 +172,21 @@ def find_current(records: Records, name: str, check: Check | None = None) -> Obj
 
 
 def revision_of(current: ObjectInfo | None) -> int:
-    """Return the revision that a record's successor is to expect; 0: there is no record."""
+    """Return the revision of a record; None, which is no record, has the revision 0."""
     return 0 if current is None else current.revision
 
 
 def revision_check(bucket: str, name: str, if_revision: int) -> Check:
-    """Make the check for :func:`find_current` where only one revision may be replaced.
+    """Return a check for :func:`find_current` that lets only one revision be replaced.
 
-    0: nothing may be there; a record that nobody can read is nothing, and may be named, too.
+    Arguments:
+        bucket: the bucket's name, for the error.
+        name: of the object.
+        if_revision: the revision; 0: there must be no object. A record that cannot be read counts
+            as none, and may also be named by its revision.
 
     Returns:
-        It raises RevisionMismatchError.
+        A function that raises RevisionMismatchError.
     """
 
     def check(found: ObjectInfo | None) -> None:
@@ -218,7 +223,10 @@ def check_readable(found: ObjectInfo) -> None:
 
 
 def own_record(records: Records, name: str) -> ObjectInfo | None:
-    """Read a name's record from the leader, and under the name's own subject alone."""
+    """Read the record under a name's own subject from the stream's leader.
+
+    What cannot be read comes as :class:`~objstore.model.objects.Unreadable`.
+    """
     try:
         return records.read_own(name, fresh=True)
     except ObjectCorruptError as error:

@@ -1,4 +1,4 @@
-"""Of which buckets a client keeps the records, from one look at their folders to the next."""
+"""The buckets whose records a client keeps in memory from one ``scan`` to the next."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FollowedBuckets:
         self._lock = threading.RLock()
 
     def look(self, records: Records) -> SortedRecords:
-        """Do as :meth:`FollowedRecords.look`."""
+        """Return what a bucket holds now, as :meth:`FollowedRecords.look`."""
         # Imported here: few programs look at folders.
         from objstore.metadata.followed_records import FollowedRecords
 

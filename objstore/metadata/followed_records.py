@@ -1,8 +1,9 @@
-"""A bucket's records, kept from one look to the next, and exact at each.
+"""A bucket's records, kept in memory from one look to the next, and exact at each.
 
-A look asks what the stream holds, which records were stored since the last one, and how many there
-are now: what is kept is at least what is there, for no message comes without a new sequence, and so
-it is exactly that if it is as many. Nothing is held on the server, and no consumer made.
+A look asks the server for the stream's state, for the records stored since the last look, and for
+the number of records. No record comes without a new sequence, so what is kept, with the new ones,
+contains all that are there; where the numbers are equal, it is exactly these. Nothing is held on
+the server, and no consumer is made.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ class Moment(msgspec.Struct, frozen=True):
     Attributes:
         server: the server that was asked, where there is but one: started anew, it may have lost
             what it had stored last.
-        created: when the stream was; another one of its name begins anew.
-        first, last: the sequences that it has.
-        messages: how many there are.
+        created: when the stream was created; another stream of its name begins anew.
+        first, last: the first and the last sequence that it has.
+        messages: the number of its messages.
     """
 
     server: str
@@ -123,9 +124,9 @@ class _Kept(msgspec.Struct, frozen=True):
 
     Attributes:
         records: the records.
-        next: the first sequence that is not among what they were made of.
-        moment: when they were sure; None: that is not so yet.
-        begun: when the look began, by this machine's clock.
+        next: the first sequence that was not read yet.
+        moment: the stream's state at which they were exact; None: they never were.
+        begun: when the look began, by ``time.monotonic``.
         piled: whether a subject has several messages, as other clients leave them and mirrors
             keep them: then subjects are counted, which costs the server eight times as much.
     """

@@ -1,4 +1,4 @@
-"""What a client knows of a bucket's stream: how it was set when the server last told it."""
+"""The settings of a bucket's stream, as the server told them last."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from objstore.wire.jetstream.api import JetStream, parse_answer
 
 __all__ = ["KnownStream", "PendingSettings"]
 
-#: So long the settings count as they were told, in seconds; somebody else may change them. Asking
-#: with every put would take a third of the time of a small one.
+#: How long the settings are used before they are asked for again, in seconds, since somebody else
+#: may change them. Asking with every put would take a third of the time of a small one.
 FRESH = 1.0
 
-#: How long their answer may come after that of the question that they were asked along with, in
-#: seconds. Where a stream has no leader for the moment, none comes, and a put has better to do.
+#: How long the answer is waited for, in seconds, once the question that was sent with it is
+#: answered. Where a stream has no leader for the moment, none comes, and a put need not wait.
 LATE = 0.25
 
 #: Bytes of the header of a record: a roll-up, an expected revision, a life time.
@@ -36,9 +36,9 @@ _HEADER = 160
 
 
 class KnownStream:
-    """The settings of a bucket's stream, judged once when they are told, not at each write.
+    """The settings of a bucket's stream, checked when the server tells them, not at each write.
 
-    All holds of one client on a bucket share it, so that what one of them changes counts for all.
+    All stores of one client for a bucket share it, so that what one of them changes counts for all.
 
     Arguments:
         jetstream: the account.

@@ -96,10 +96,10 @@ class Records:
 
         Arguments:
             name: of the object.
-            fresh: ask the leader, whatever else was chosen.
+            fresh: ask the leader, also where ``eventual`` was chosen.
 
         Raises:
-            And as :meth:`read_own`.
+            ObjStoreError: as :meth:`read_own`.
         """
         elsewhere = PendingElsewhere(self, name)
         try:
@@ -122,7 +122,7 @@ class Records:
             after: the revision that it must be newer than.
 
         Returns:
-            The subject, and the record; None: there is none. It costs one round trip.
+            The subject, and the record; None: there is none.
 
         Raises:
             ObjStoreError: as :meth:`read_own`.
@@ -141,8 +141,9 @@ class Records:
 
         Arguments:
             name: of the object.
-            fresh: ask the leader, whatever else was chosen.
-            elsewhere: asked along with the leader, where a direct get found none; None: not.
+            fresh: ask the leader, also where ``eventual`` was chosen.
+            elsewhere: the question for the name's other subjects, to be sent together with the
+                leader's where a direct get found no record; None: there is none to send.
 
         Raises:
             InvalidNameError: the name cannot be one.
@@ -258,15 +259,16 @@ class Records:
         """Publish a record in place of the one with revision ``expected`` (0: none).
 
         Arguments:
-            info: what it says.
+            info: the record.
             expected: the revision to replace.
-            encoded: the same as it is stored, where that is at hand.
+            encoded: the record in JSON, if it was encoded before; None: it was not.
             piggyback: whether it may wait for what is sent next.
 
         Returns:
-            What the acknowledgement is to be taken from, and with it the record's revision. It
-            raises RevisionMismatchError where another record is stored, RequestTimeoutError and
-            ConnectionLostError where that is unknown, and other errors where it was not stored.
+            The pending acknowledgement, whose ``result()`` has the record's revision. That raises
+            RevisionMismatchError where another record is stored, RequestTimeoutError and
+            ConnectionLostError where it is unknown whether this one was, and other errors where it
+            was not.
 
         Raises:
             InvalidOptionError: it is larger than a message may be.
@@ -316,14 +318,14 @@ class Records:
 
     @property
     def may_lag(self) -> bool:
-        """Whether direct gets may lack what was stored last, which is not to be missed."""
+        """Whether direct gets may miss what was stored last, though that is wanted."""
         return self.jetstream.is_clustered and not self._eventual
 
     def _rest_from_leader(self, subject: str, sequence: int) -> Iterator[Page]:
-        """Yield what followers did not have yet.
+        """Yield the messages that followers did not have yet, up to the last one at this moment.
 
-        Who lags gives the records of a moment before, and none stored since: those are newer
-        than all that it gave. What is stored from now on is not followed: a writer may be as fast.
+        A follower that lags gave what it had, so that what it lacks has higher sequences. Messages
+        that are stored from now on are left out: a writer may be as fast as this reads.
         """
         last = int(self.known.ask()["state"]["last_seq"])
         while sequence <= last:
@@ -336,10 +338,9 @@ class Records:
     def _one_by_one(self, pattern: str, sequence: int) -> Iterator[Page]:
         """Yield the messages of a pattern from a sequence on, without batches.
 
-        What was stored since an earlier look is asked for in order, as it mostly is little; all
-        of it, and what is more, is asked for by name.
+        Up to :data:`FEW` messages since an earlier look are asked for one after the other. If there
+        are more, or all are wanted, the last message of each subject is asked for, many at once.
         """
-        # From the beginning on it is all of them: those are asked for by name at once.
         for _ in range(FEW if sequence > 1 else 0):
             found = self.access.next(pattern, sequence, leader=True)
             if found is None:
@@ -401,7 +402,7 @@ class Records:
                 pending.close()
 
     def _result_of(self, subject: str, pending: PendingRead) -> StoredMessage | None:
-        """Return the last message of a subject; asked again where just now nobody could say."""
+        """Return the last message of a subject; ask the leader where the answer did not come."""
         try:
             return pending.result()
         except NoRespondersError:
@@ -416,9 +417,9 @@ class Records:
         return self.names_with_each((nuid,))[nuid]
 
     def names_with_each(self, nuids: Iterable[str]) -> dict[str, set[str]]:
-        """Return the names that have had each nuid, as far as the bucket tells; some may be gone.
+        """Return the names whose records had each nuid; some may be gone, or have another by now.
 
-        The first call looks through all records, later ones through those since: 100 bytes each.
+        The first call reads all records, later ones those stored since. Memory: 100 bytes for each.
         """
         with self._names.lock:
             pages = self.pages(all_meta_subject(self.bucket), self._names.next)
@@ -432,15 +433,15 @@ class Records:
             return {nuid: self._names.of(nuid) for nuid in nuids}
 
     def no_bucket(self) -> BucketNotFoundError:
-        """Make the error for this bucket's absence."""
+        """Return the error that says that there is no such bucket."""
         return self.known.missing()
 
 
 class PendingElsewhere:
-    """What older clients stored under a name's other subjects, asked for; to be closed.
+    """The records that older clients stored under a name's other subjects; to be closed.
 
-    By one request, of whichever server answers: old records are everywhere. Where one is found
-    that may be gone by now, the leader is asked.
+    They are asked for by one request, of whichever server answers: every server has old records.
+    Where one is found that may be gone by now, the leader is asked.
 
     Arguments:
         records: the bucket.
@@ -456,7 +457,7 @@ class PendingElsewhere:
         self._page: DirectPage | None = None
 
     def ask(self) -> None:
-        """Ask for them, and take the answer later.
+        """Send the request; :meth:`result` takes the answer.
 
         Raises:
             ConnectionLostError: there is no connection.
@@ -468,7 +469,7 @@ class PendingElsewhere:
             self._page = records.jetstream.direct_page(records.stream, request)
 
     def result(self, after: int = 0) -> tuple[str, ObjectInfo] | None:
-        """Find the newest record, asking now if nobody has; as :meth:`Records.find_elsewhere`."""
+        """Return the newest record, as :meth:`Records.find_elsewhere`; ask first if need be."""
         records = self._records
         if self._subjects is None:
             self.ask()

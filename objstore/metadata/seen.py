@@ -1,4 +1,4 @@
-"""What was seen of a bucket's records in one look, so that the next looks only at those since."""
+"""What is remembered of a bucket's records, so that later only those stored since are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["NamesByNuid", "TombstonesSeen"]
 
 
 class TombstonesSeen:
-    """The tombstones that were seen in a full bucket, see :mod:`objstore.metadata.tombstones`."""
+    """The tombstones of a full bucket; see :mod:`objstore.metadata.tombstones`."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # a signal handler may interrupt its holder
@@ -22,8 +22,8 @@ class TombstonesSeen:
 class NamesByNuid:
     """The names that were seen with each nuid.
 
-    The lock, under which the network is asked, is reentrant: a signal handler that interrupts its
-    holder looks through the rest itself. To add what was added is no harm.
+    The lock is held while records are read from the server. It is reentrant: a signal handler that
+    interrupts its holder reads the rest itself; adding a name twice does no harm.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class NamesByNuid:
         self._others: dict[str, set[str]] = {}
 
     def add(self, nuid: str, name: str) -> None:
-        """Take note that a name has had a nuid."""
+        """Note that a name's record has a nuid."""
         if self._names.setdefault(nuid, name) != name:
             self._others.setdefault(nuid, set()).add(name)
 
