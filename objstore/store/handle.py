@@ -1,4 +1,4 @@
-"""A client's hold on one bucket: what all its methods work with."""
+"""The state of a bucket that all methods of ``ObjectStore`` share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["BucketHandle"]
 
 
 class BucketHandle:
-    """What is known of a bucket, and the objects that reach it.
+    """One bucket: its name, what is known of its stream, and the access to its records.
 
     Arguments:
         jetstream: the account.

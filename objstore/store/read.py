@@ -50,7 +50,7 @@ def get(
     end: int | None = None,
     progress: ProgressOption = None,
 ) -> ObjectResult | None:
-    """Open an object for reading; links are followed. It costs the server no consumer."""
+    """Open an object for reading; links are followed. None: there is none."""
     check_progress(progress)
     check_range(start, end)
     observer = handle.jetstream.observer
@@ -70,7 +70,12 @@ def get(
 def read_part(handle: BucketHandle, name: str, start: int | None, end: int | None) -> bytes:
     """Return the bytes of an object, or of a part of it.
 
-    One that is overwritten meanwhile is read again; one whose digest differs once more.
+    If it is overwritten meanwhile, the new one is read; if the digest differs, it is read a second
+    time.
+
+    Raises:
+        ObjectNotFoundError: there is no such object.
+        ObjStoreError: as :func:`get`, and as reading the result.
     """
     check_range(start, end)
     # Nothing was handed out yet, so that it may begin anew; a file that is being read cannot.
@@ -94,14 +99,14 @@ def read_part(handle: BucketHandle, name: str, start: int | None, end: int | Non
                 raise
             _tell_retry(handle, name, error)
         except DigestMismatchError as error:
-            if attempt:  # another server may have them as they were stored
+            if attempt:  # at first another server may have the bytes as they were stored
                 raise
             _tell_retry(handle, name, error)
     raise handle.not_found(name)
 
 
 def _tell_retry(handle: BucketHandle, name: str, error: ObjStoreError) -> None:
-    """Tell whoever wants to know that an object is read again."""
+    """Tell the observer, if there is one, that an object is read again."""
     if (observer := handle.jetstream.observer) is not None:
         observer.retry("get", error, bucket=handle.name, name=name)
 

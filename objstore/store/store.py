@@ -1,4 +1,4 @@
-"""``ObjectStore``: one bucket, as users see it. Each method hands on to the room that does it."""
+"""``ObjectStore``: one bucket, as users see it. Each method calls the module that does its work."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ __all__ = ["ObjectStore"]
 
 
 class ObjectStore(Uncopied):
-    """One bucket. Thread-safe, and so is what it opens: threads take turns, as with Python's files.
+    """One bucket. Thread-safe; so are the files that it opens, whose calls take turns.
 
-    Got from ``client.object_store(name)``. What it does, by its methods:
+    ``client.object_store(name)`` returns it. Its methods, by what they do:
 
     - store: ``put``, ``put_many``, ``upload_file``, ``upload_dir``;
     - read: ``get``, ``get_many``, ``read_bytes``, ``read_text``, ``read_range``, ``read_ranges``,
       ``download_file``, ``download_dir``;
     - store and read, as a file: ``open``;
-    - look what there is: ``info``, ``list``, ``scan``, ``walk``, ``resolve``, ``watch``,
+    - list and look up: ``info``, ``list``, ``scan``, ``walk``, ``resolve``, ``watch``,
       ``status``;
-    - change: ``update``, ``copy``, ``copy_dir``, ``link``, ``link_store``, ``delete``,
+    - change and delete: ``update``, ``copy``, ``copy_dir``, ``link``, ``link_store``, ``delete``,
       ``delete_many``, ``delete_prefix``;
-    - care: ``verify``, ``collect_garbage``;
-    - the whole bucket, for good: ``seal``, ``destroy``.
+    - check and clean up: ``verify``, ``collect_garbage``;
+    - the whole bucket, irreversibly: ``seal``, ``destroy``.
 
     ``for info in store`` is ``list``, and ``name in store`` asks for one object.
 
@@ -76,7 +76,7 @@ class ObjectStore(Uncopied):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is an object of that name."""
-        # As Python's containers: something else is just not in there.
+        # As in Python's containers, a value of another type is simply not there.
         return isinstance(name, str) and self._handle.info(name) is not None
 
     def __iter__(self) -> Iterator[ObjectInfo]:
@@ -103,40 +103,42 @@ class ObjectStore(Uncopied):
         The object appears whole or not at all. Until then, and after any failure, Ctrl-C
         included, the old one is there and readable; nothing of the new one remains.
 
-        In a bucket that is full, the older half of the tombstones makes room first, once.
+        In a full bucket the older half of the tombstones is removed first, once, to make room.
 
-        What stands in its place and is no readable record is overwritten, with a warning in the
-        log; ``collect_garbage`` finds the chunks. A name that an older client stored under another
-        subject is stored under its own; what was there is hidden, and goes at once where such
-        names were seen in the bucket before, else by ``collect_garbage``.
+        A record of that name that cannot be read is overwritten, with a warning in the log;
+        ``collect_garbage`` removes its chunks. Where an older client stored the name under another
+        subject, that record is hidden by the new one. It is removed at once if such records were
+        seen in the bucket before, and otherwise by ``collect_garbage``.
 
-        Where an interrupted rename of another client (nats.go, nats.js) left two names on the
-        same chunks, a put over one takes the other's content along; delete one of them first,
-        which leaves the other whole. :meth:`verify` finds such names.
+        Where an interrupted rename of another client (nats.go, nats.js) left two names with the
+        same chunks, a put under one name destroys the content of the other; delete one of them
+        first, which leaves the other whole. :meth:`verify` finds such names.
 
         Arguments:
             meta: the name, or an :class:`~objstore.ObjectMeta`, whose fields the arguments
                 below override. With ``meta.options.link``: a link, see :meth:`link`.
             payload: bytes-like; a binary file-like (only ``read`` is needed), which is read from
-                where it stands to its end; an iterable of bytes-like; an ``os.PathLike``, whose
-                file is streamed; None: empty. Memory that may change (all but bytes) is copied
-                chunk by chunk. A file that grows is stored as far as it is when its end is
-                reached; :meth:`upload_file` refuses any change.
+                its current position to its end; an iterable of bytes-like; an ``os.PathLike``,
+                whose file is streamed; None: empty. Memory that may change (all but bytes) is
+                copied chunk by chunk. A file that grows meanwhile is stored up to the end that is
+                reached; :meth:`upload_file` refuses a file that changes.
             description: free text.
             mime: the media type, stored as the header ``Content-Type``.
             headers: one value or several for each name; or a function that gives them, which is
                 called once, at the commit, when the payload has been read to its end.
-            metadata: pairs of text; or a function, as well.
-            chunk_size: in bytes; None: by the object's size. What the server's
-                ``max_payload`` does not allow is cut to it.
-            ttl: after which the object expires by itself, a timedelta or seconds, at least
-                one (server 2.11 or later). The first such object in a bucket turns
+            metadata: pairs of text; or a function that gives them, as for ``headers``.
+            chunk_size: in bytes, at most the server's ``max_payload``, to which it is reduced;
+                None: chosen by the object's size.
+            ttl: the time after which the object expires by itself, a timedelta or seconds, at
+                least one (server 2.11 or later). The first such object in a bucket turns
                 ``object_ttl`` on, which needs the permission to change its stream, and which
                 cannot be turned off again. Where the stream's delete markers live longer, the
-                server keeps it as long; to this client it is gone, by this computer's clock.
+                server keeps the object as long; this client treats it as gone, by this computer's
+                clock.
             if_revision: store it only if the object's revision is this (0: only if there is
                 no such object).
-            progress: True for a bar, or a function of the bytes done and of all (or None).
+            progress: True for a bar; or a function, called with the number of bytes done and with
+                the total (None: unknown).
             timeout: for one acknowledgement, in seconds; None: the connection's.
 
         Returns:
@@ -192,10 +194,10 @@ class ObjectStore(Uncopied):
     ) -> list[ObjectInfo]:
         """Store objects, in order, with many requests under way at once.
 
-        It does not wait for a round trip after each, which pays the more, the farther the server
-        is. Each is as safe as with :meth:`put`: it appears whole or not at all, its chunks are
-        acknowledged before its metadata are published, and these replace exactly the revision
-        that was found. A name may come several times; the last one stays.
+        It does not wait a round trip for each object, which saves the more the farther away the
+        server is. Each object is as safe as with :meth:`put`: it appears whole or not at all, its
+        chunks are acknowledged before its metadata are published, and these replace exactly the
+        revision that was found. A name may come several times; the last one stays.
 
         The first failure ends the call. All objects before the one that failed are stored then;
         of those after it some may be, each of them whole, and nothing remains of the others.
@@ -206,8 +208,8 @@ class ObjectStore(Uncopied):
 
         Arguments:
             items: pairs of a name, or an :class:`~objstore.ObjectMeta`, and a payload of any
-                kind that :meth:`put` takes. They are asked for as the others get done; a payload
-                is read before the next item is asked for.
+                kind that :meth:`put` takes. Items are taken from the iterable as earlier ones are
+                stored; a payload is read before the next item is taken.
             mime, headers, metadata, ttl: of all of them, as for :meth:`put`; a function is called
                 for each.
             timeout: for one acknowledgement, in seconds; None: the connection's.
@@ -216,7 +218,7 @@ class ObjectStore(Uncopied):
             The objects as stored, in the order of the items.
 
         Raises:
-            InvalidOptionError: this is no iterable of pairs.
+            InvalidOptionError: ``items`` is not an iterable of pairs.
             And as :meth:`put`, for the first item that fails; the error's ``name`` says which.
 
         Source: ADR-20; ADR-43 for ``ttl``.
@@ -281,15 +283,14 @@ class ObjectStore(Uncopied):
 
         Arguments:
             name: of the object.
-            mode: ``"rb"``: to read it, see :meth:`get`. ``"wb"``: to write it; it is stored
-                when the file is closed, and nothing remains when the with-block raises; once
-                a write has failed, every further call raises that again, ``close`` too. Its
-                ``headers`` and ``metadata`` may be set until then; ``commit`` stores it at once,
-                ``discard`` leaves nothing.
-                ``"xb"``: the same, if there is no such object. ``"r"``, ``"w"`` and ``"x"``:
-                the same with text.
+            mode: ``"rb"``: read it, see :meth:`get`. ``"wb"``: write it. The object is stored when
+                the file is closed; nothing remains when the with-block raises; once a write has
+                failed, every further call raises that error again, ``close`` too. The file's
+                ``headers`` and ``metadata`` may be set until it is closed; its ``commit`` stores
+                the object at once, its ``discard`` leaves nothing. ``"xb"``: as ``"wb"``, but only
+                if there is no such object. ``"r"``, ``"w"`` and ``"x"``: the same with text.
             encoding, errors, newline: of text, as for Python's own ``open``; UTF-8 unless given.
-            put_options: for writing, as :meth:`put`; ``progress`` is told no total.
+            put_options: for writing, as :meth:`put`; ``progress`` gets no total.
 
         Returns:
             An :class:`~objstore.ObjectResult` or :class:`~objstore.ObjectWriter`; for text an
@@ -298,7 +299,7 @@ class ObjectStore(Uncopied):
         Raises:
             ObjectNotFoundError: ``"rb"``, and there is no such object.
             ObjectExistsError: ``"xb"``, and there is one, now or when the file is closed.
-            InvalidOptionError: another mode; or an option of another kind.
+            InvalidOptionError: the mode is another, or does not take one of the options.
             And as :meth:`get` and :meth:`put`.
         """
         from objstore.store.opening import open_object
@@ -321,13 +322,14 @@ class ObjectStore(Uncopied):
         end: int | None = None,
         progress: ProgressOption = None,
     ) -> ObjectResult | None:
-        """Open an object for reading; links are followed. It costs the server no consumer.
+        """Open an object for reading; links are followed. It needs no consumer on the server.
 
         Arguments:
             name: of the object.
-            start, end: read only a part, as in ``data[start:end]``; see :meth:`read_range`. Its
-                positions count from its own beginning, ``info`` is the whole object's.
-            progress: True for a bar, or a function of the bytes done and of all.
+            start, end: read only a part, as in ``data[start:end]``; see :meth:`read_range`. The
+                file's positions count from the part's beginning; ``info`` is the whole object's.
+            progress: True for a bar; or a function, called with the number of bytes done and with
+                the total.
 
         Returns:
             A seekable binary file; None when there is no such object, or a link leads to none.
@@ -352,14 +354,14 @@ class ObjectStore(Uncopied):
         Memory: 64 small objects, or one large one.
 
         Arguments:
-            names: of the objects; taken as the results are.
+            names: of the objects; taken from the iterable as results are asked for.
 
         Returns:
             Each name with its content, or with None when there is no such object.
 
         Raises:
-            InvalidOptionError: one name was given, not several.
-            As :meth:`read_bytes`, for the first object that fails.
+            InvalidOptionError: ``names`` is a single name.
+            And as :meth:`read_bytes`, for the first object that fails.
         """
         from objstore.store import read
 
@@ -370,9 +372,10 @@ class ObjectStore(Uncopied):
         return read.get_many(self._handle, names)
 
     def read_bytes(self, name: str) -> bytes:
-        """Read a whole object. One that is overwritten meanwhile is read again.
+        """Read a whole object.
 
-        One whose digest differs is read a second time, maybe from another server.
+        If it is overwritten meanwhile, the new one is read. If the digest differs, the object is
+        read a second time, maybe from another server.
 
         Arguments:
             name: of the object, or of a link to one.
@@ -410,16 +413,16 @@ class ObjectStore(Uncopied):
         Arguments:
             name: of the object.
             start, end: as in ``data[start:end]``: ``end`` is exclusive, negative numbers count
-                from the end, and what is beyond it is not there.
+                from the end, and numbers beyond the end stand for the end.
 
         Raises:
             ObjectNotFoundError: there is no such object.
             InvalidOptionError: ``start`` or ``end`` is no whole number.
-            And as :meth:`get`. One that is overwritten meanwhile is read again.
+            And as :meth:`get`. If the object is overwritten meanwhile, the new one is read.
 
-        Cost: the metadata, the chunks, and the last chunk, which tells whether all are of one
-        size. A few requests more where the metadata or other messages stand between the chunks,
-        and what :class:`~objstore.ObjectResult` says of chunks of several sizes.
+        Cost: requests for the metadata, for the chunks, and for the last chunk, which tells whether
+        all chunks are of one size; some more where the metadata or other messages stand between the
+        chunks. :class:`~objstore.ObjectResult` says what chunks of several sizes cost.
         """
         from objstore.store import read
 
@@ -449,8 +452,9 @@ class ObjectStore(Uncopied):
             The bytes of each; lazily, as :meth:`get_many`.
 
         Raises:
-            ObjectNotFoundError: there is no such object. As all errors below, when it is its turn.
-            InvalidNameError, InvalidOptionError: this is no iterable of such tuples.
+            ObjectNotFoundError: there is no such object. This and the errors below are raised when
+                the part is the next to be returned.
+            InvalidNameError, InvalidOptionError: ``ranges`` is not an iterable of such tuples.
             ObjectChangedError: an object was overwritten or deleted after a part of it was given.
             And as :meth:`get`, and what the iterable raises.
 
@@ -473,8 +477,8 @@ class ObjectStore(Uncopied):
 
         Arguments:
             name: of the object.
-            include_deleted: give a tombstone too, or the server's delete marker of what has expired
-                (ADR-43).
+            include_deleted: return a tombstone too, or the delete marker that the server stores for
+                an object that has expired (ADR-43).
 
         Returns:
             None when there is no such object.
@@ -495,8 +499,8 @@ class ObjectStore(Uncopied):
         """List the objects, in the order in which they were stored; links are among them.
 
         Lazily: one request, then a stream of batches. An object that is changed meanwhile comes
-        once, as it was before or after. Malformed metadata of others are logged and left out; what
-        older clients stored under another subject comes last. A notebook shows the first objects,
+        once, as it was before or after. Malformed metadata are logged and left out; objects that
+        older clients stored under another subject come last. A notebook shows the first objects,
         by a listing of its own that takes nothing from this one.
 
         Arguments:
@@ -559,12 +563,12 @@ class ObjectStore(Uncopied):
         It shows the bucket as it was when the first folder was asked for, by one :meth:`scan`.
 
         Arguments:
-            folder: where to begin; ``""``: at the top. A ``/`` at its end says nothing more.
+            folder: where to begin; ``""``: at the top. A ``/`` at its end makes no difference.
 
         Returns:
             For each folder its path, the names of the folders in it, and the objects in it, in
-            order. Who takes names out of the list of folders, or sorts it, decides where it goes
-            on. Of a folder that is not there nothing comes.
+            order. As with ``os.walk``, folders that you remove from the list of names are left out,
+            and its order is followed. A folder that does not exist gives nothing.
 
         Raises:
             As :meth:`scan`.
@@ -609,8 +613,8 @@ class ObjectStore(Uncopied):
 
         Arguments:
             name: of the object, or link.
-            meta: its fields that are not None are taken as if given below.
-            new_name: the name that it shall have.
+            meta: its fields that are not None are used where the argument below is not given.
+            new_name: the new name; None: the name stays.
             description, mime, headers, metadata: as :meth:`put`; None clears.
             if_revision: change it only if its revision is this.
 
@@ -676,7 +680,8 @@ class ObjectStore(Uncopied):
         Arguments:
             name: of the link. A deleted object's name may be taken, and another link's.
             target: what :meth:`info` gave of the object, or its bucket and name.
-            if_revision: only if the revision of what has the name is this.
+            if_revision: store it only if the revision of the object or link of that name is this
+                (0: only if there is none).
 
         Returns:
             The link.
@@ -697,12 +702,12 @@ class ObjectStore(Uncopied):
     def link_store(
         self, name: str, bucket: ObjectStore | str, *, if_revision: int | None = None
     ) -> ObjectInfo:
-        """Store a link to a whole bucket, like to a directory.
+        """Store a link to a whole bucket.
 
         Arguments:
             name: of the link, as for :meth:`link`.
             bucket: the bucket, or its name.
-            if_revision: only if the revision of what has the name is this.
+            if_revision: as for :meth:`link`.
 
         Returns:
             The link.
@@ -723,9 +728,10 @@ class ObjectStore(Uncopied):
     def delete(self, name: str, *, if_revision: int | None = None) -> bool:
         """Delete an object: its record becomes a tombstone, then its chunks go.
 
-        The tombstone has a nuid of its own, for other clients purge by it. In a bucket that is too
-        full for it older ones make room; where there are none, the object goes first, and then the
-        tombstone is stored. It stays until :meth:`collect_garbage`.
+        The tombstone has a nuid of its own, since other clients purge chunks by the nuid. In a
+        bucket that is too full for it older tombstones are removed first; where there are none, the
+        object is removed first, and then the tombstone is stored. :meth:`collect_garbage` removes
+        it.
 
         The first call looks through the bucket's records once, for another name that another
         client's interrupted rename left on the same chunks; such chunks stay.
@@ -735,8 +741,8 @@ class ObjectStore(Uncopied):
             if_revision: delete it only if its revision is this.
 
         Returns:
-            True if it was there, or a record that nobody can read. What somebody else puts in its
-            place meanwhile stays, where the server says that it was put right over it.
+            True if there was such an object, or a record that cannot be read. An object that
+            somebody else puts right over it meanwhile stays, if the server's answers show that.
 
         Raises:
             InvalidNameError, InvalidOptionError: an argument cannot be used.
@@ -758,7 +764,7 @@ class ObjectStore(Uncopied):
         before it are deleted then, and some of those after it may be.
 
         Arguments:
-            names: of the objects; one that is absent, or comes twice, is no harm.
+            names: of the objects; absent and repeated ones do no harm.
 
         Returns:
             How many there were.
@@ -833,17 +839,17 @@ class ObjectStore(Uncopied):
         umask allows.
 
         A device, a pipe, or an open file (``/dev/stdout``, ``/dev/fd/3``) is written to as the
-        content comes, its last chunk after the digest was verified; there is no going on later.
+        content comes, its last chunk after the digest was verified; it cannot be resumed.
 
         Arguments:
             name: of the object.
-            path: of the file; one that exists is replaced, and left alone after a failure. ``~`` is
-                the home directory.
+            path: of the file; one that exists is replaced, or stays as it is after a failure. ``~``
+                is the home directory.
             resume: go on where an earlier download of the same content was cut off, by the end
                 of its process or of the connection. What it had is in a hidden file beside
                 the target, which stays until the download is completed; the digest is computed
-                over all of it. (On systems with ``fcntl``, of objects with several chunks.)
-            progress: True for a bar, or a function of the bytes done and of all.
+                over all of it. (On systems with ``fcntl``, for objects of several chunks.)
+            progress: as for :meth:`get`.
 
         Returns:
             The object's metadata.
@@ -1059,15 +1065,16 @@ class ObjectStore(Uncopied):
     def collect_garbage(
         self, *, min_age: timedelta | float = timedelta(hours=1), dry_run: bool = False
     ) -> GarbageReport:
-        """Remove chunks that no object owns: a killed program's, another client's, a mirror's.
+        """Remove chunks that no object owns, and old tombstones.
 
-        Chunks that any live object names stay, and those of which a malformed record's text
-        speaks. Right before each removal the records are looked at once more.
+        Such chunks are left by killed programs, by other clients, and in mirrors. Chunks that a
+        live object names stay, and so do those whose nuid is in the text of a malformed record.
+        Right before each removal the records are read once more.
 
-        And remove old tombstones, which stay where an object was deleted, to tell watchers and
-        mirrors. Then ``include_deleted`` and a watcher's history do not tell of the object any
-        more, and a mirror that was not in touch for so long keeps it. What is stored over a
-        tombstone meanwhile stays. (A put removes some as well where they fill the bucket.)
+        A tombstone is kept for each deleted object, to tell watchers and mirrors. Once it is
+        removed, ``include_deleted`` and a watcher's history do not show the object any more, and a
+        mirror that was not connected meanwhile keeps it. What is stored over a tombstone meanwhile
+        stays. (A put removes some tombstones, too, where they fill the bucket.)
 
         Arguments:
             min_age: how old the newest chunk of an upload, or a tombstone, must be by the
@@ -1105,7 +1112,8 @@ class ObjectStore(Uncopied):
             BucketNotFoundError: there is no such bucket.
             BucketConfigError: its stream would lose or refuse what is written; that is to be
                 mended first, for nothing can change after this.
-            PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError: the server refuses, or
+                does not answer.
 
         Source: ADR-20.
         """
@@ -1120,7 +1128,8 @@ class ObjectStore(Uncopied):
             True if it was there.
 
         Raises:
-            PermissionDeniedError, RequestTimeoutError, ConnectionLostError.
+            PermissionDeniedError, RequestTimeoutError, ConnectionLostError: the server refuses, or
+                does not answer.
         """
         from objstore.store import maintenance
 
