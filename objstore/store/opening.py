@@ -78,17 +78,13 @@ def _open_to_write(
     **description: Any,
 ) -> ObjectWriter:
     description |= {"headers": said_now(headers), "metadata": said_now(metadata)}
-    try:
-        info = describe(handle.name, name, **description)
-    except TypeError as error:
-        # An argument that describe does not know, as Python says it.
-        raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
+    info = _describe(handle, name, description)
     if_revision = check_revision(if_revision)
     timeout = check_timeout(timeout)
 
     def refuse(found: ObjectInfo | None) -> ObjectInfo:
-        # Called twice: before the first chunk, so that nothing travels in vain, and at a conflict
-        # in the commit.
+        # Called before the first chunk, so that none is sent in vain, and at a conflict in the
+        # commit.
         if not is_free(found):
             raise ObjectExistsError(
                 f"{name!r} exists already in bucket {handle.name}", bucket=handle.name, name=name
@@ -105,16 +101,29 @@ def _open_to_write(
         on_conflict = refuse if exclusive else None
         put = begin_put(handle.records, info, size, if_revision, on_conflict, bar, timeout)
         said = SaidAtCommit(put.described, headers, metadata)
-        # The bar goes on with the file, which closes it; had anything failed before, it would be
-        # closed here.
+        # From now on the file closes the bar; where anything failed before, it is closed here.
         return ObjectWriter(put, said, handle.name, name, size, resources.pop_all())
+
+
+def _describe(handle: BucketHandle, name: str, description: dict[str, Any]) -> ObjectInfo:
+    """Return the record of the object to be written, as far as it is known at the beginning.
+
+    Raises:
+        InvalidOptionError: an option is not one of ``put``, or cannot be used.
+        InvalidNameError: the name cannot be one.
+    """
+    try:
+        return describe(handle.name, name, **description)
+    except TypeError as error:
+        # Python's own words for a keyword argument that describe does not have.
+        raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
 
 
 def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:
     """Return how to wrap a binary file for text; None: the mode is not for text.
 
     Raises:
-        InvalidOptionError: an option is for text and the file is not, or it is none.
+        InvalidOptionError: an option for text was given for a binary file, or is no such option.
     """
     if mode.endswith("b"):
         given = [option for option, value in options.items() if value is not None]
