@@ -177,7 +177,7 @@ class Connection(Uncopied, NATSClient):
             self._dial_options,
             reconnect_timeout=self.reconnect_timeout,
             ping_interval=self._interval,
-            hearer=self.observer,
+            listener=self.observer,
         )
         new_reply = None
         if self.observer is not None:
@@ -260,7 +260,7 @@ class Connection(Uncopied, NATSClient):
             self._stop_callbacks(0)
 
     def after_fork(self) -> None:
-        """Let go, in a forked child, of the parent's callbacks and subscriptions."""
+        """Drop the parent's callbacks and subscriptions, in a forked child."""
         self._first_use.after_fork()
         self._user_subscriptions.clear()
         self._callbacks.after_fork()

@@ -58,7 +58,7 @@ __all__ = [
 
 
 class DialOptions(msgspec.Struct, frozen=True):
-    """What a server is greeted with.
+    """The options of connecting to a server.
 
     Attributes:
         name: the connection's name, for the server's monitoring.
@@ -85,10 +85,10 @@ class Link(msgspec.Struct, eq=False):
 
     Attributes:
         server: its address.
-        transport: the bytes' way there and back.
-        parser: what was received so far is in it.
+        transport: the socket.
+        parser: the parser, with what was received so far.
         info: the server's INFO.
-        early: events that came behind the answer; the reader has to handle them first.
+        early: events that came right behind the handshake; the reader thread handles them first.
         ended_here: whether this process ended it: by reconnect(), or by Ctrl-C in a send.
     """
 
@@ -108,7 +108,7 @@ def dial_any(
     Arguments:
         pool: the servers.
         options: how to greet them.
-        wanted: asked before each but the first, whether to go on.
+        wanted: called before each server but the first; False: do not go on.
 
     Raises:
         ObjStoreError: the error that says most, when none does; see :func:`dial`.

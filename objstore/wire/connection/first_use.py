@@ -30,7 +30,7 @@ class FirstUse:
         self._patience = patience
         # Kept for threads that only waited: they say why the others' attempts failed.
         self._failure: ConnectionLostError | None = None  # of the last attempt
-        self._lock = threading.RLock()  # it knows whose it is
+        self._lock = threading.RLock()  # reentrant, since such a lock knows its owner
         self._closed = threading.Event()
 
     def after_fork(self) -> None:
@@ -112,17 +112,17 @@ class FirstUse:
 
 
 class Lazy(Protocol):
-    """What connects at its first use."""
+    """An object that connects at its first use."""
 
     def connect_at_first_use(self) -> None:
         """Connect, and set the attributes of this kind; or raise."""
 
 
 class FromFirstUse(Generic[_T]):
-    """An attribute whose value there is from the first use on, which connects.
+    """An attribute that is set by the first use, which connects.
 
-    Until then it is looked up here. Afterwards it stands in the owner itself, and is found there
-    without a call: each operation looks for it several times.
+    Until then this descriptor is asked for it, and connects. Afterwards the value is in the owner's
+    ``__dict__``, where Python finds it without a call: each operation reads it several times.
 
     Arguments:
         kind: the value's class; for type checkers.

@@ -1,4 +1,4 @@
-"""A connection that is lost, still away, and back: what the log says of it, and who is told."""
+"""The log lines and events of a connection that is lost, still away, and back."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from typing import Protocol
 
 from objstore.wire.connection.dial import Link
 
-__all__ = ["HASTY", "Hearer", "Outages"]
+__all__ = ["HASTY", "Listener", "Outages"]
 
 LOG = logging.getLogger("objstore")
 
-#: What happens again and again is logged so often, in seconds: that there is no connection, and
-#: that one is lost that lasted no longer than :data:`HASTY`.
+#: How often repeated lines are logged, in seconds: that there is no connection, and that one was
+#: lost that lasted no longer than :data:`HASTY`.
 LOG_EVERY = 60.0
 
-#: A connection that is lost within so many seconds was taken only to be ended.
+#: A connection that ends within so many seconds was accepted by the server only to be closed.
 HASTY = 1.0
 
 
-class Hearer(Protocol):
-    """Who is told; neither call blocks."""
+class Listener(Protocol):
+    """Is called when a connection is lost and when it is back; must not block."""
 
     def disconnected(self, server: str, error: BaseException | None) -> None:
-        """Hear that the connection to a server was lost."""
+        """Note that the connection to a server was lost."""
 
     def reconnected(self, server: str, seconds: float) -> None:
-        """Hear that there is one again, after so long."""
+        """Note that there is a connection again, after so many seconds."""
 
 
 class Outages:
-    """Logs, and tells who wants to know, that a connection is lost, still away, and back.
+    """Logs that a connection is lost, still away, and back, and calls a listener.
 
     Only the reader thread calls it.
 
     Arguments:
-        hearer: is told; None: nobody is.
+        listener: is called, too; None: there is none.
         patience: how long calls wait for the connection, in seconds.
     """
 
-    def __init__(self, hearer: Hearer | None, patience: float) -> None:
-        self._hearer = hearer
+    def __init__(self, listener: Listener | None, patience: float) -> None:
+        self._listener = listener
         self._patience = patience
         self._since = 0.0
         self._said = self._returned = -LOG_EVERY
@@ -66,8 +66,8 @@ class Outages:
             cause,
             meanwhile,
         )
-        if self._hearer is not None:
-            self._hearer.disconnected(link.server.url, cause)
+        if self._listener is not None:
+            self._listener.disconnected(link.server.url, cause)
 
     def go_on(self, cause: BaseException) -> None:
         """Note that one more attempt to connect has failed; the log says so once a minute."""
@@ -87,5 +87,5 @@ class Outages:
         seconds = self._returned - self._since
         message = "reconnected to %s after %.1f s; calls that waited go on"
         LOG.log(self._level, message, server, seconds)
-        if self._hearer is not None:
-            self._hearer.reconnected(server, seconds)
+        if self._listener is not None:
+            self._listener.reconnected(server, seconds)

@@ -101,15 +101,18 @@ class Inbox:
         place: PlaceOf | None = None,
         run_handler: RunHandler | None = None,
     ) -> str:
-        """Take a token: messages to the subject returned, and below it, go to the handler.
+        """Open a subject for replies; :meth:`close` closes it.
 
         Arguments:
-            handler: gets the messages.
-            place: says where the payloads of large messages to just this subject shall land.
-            run_handler: gets several messages in a row to just this subject at once.
+            handler: called by the reader thread with each message to the subject, and to those
+                below it; must not block.
+            place: returns the memory to receive the payload of a large message into, if it is to
+                just this subject; None: any memory.
+            run_handler: called in place of ``handler`` with several messages in a row that are to
+                just this subject; None: ``handler`` is called with each.
 
-        The handler is called by the reader thread and must not block. Call :meth:`close` with
-        the subject in the end.
+        Returns:
+            The subject.
         """
         subscription = self._subscription
         if subscription is None or subscription.denied is not None:
@@ -152,7 +155,7 @@ class Inbox:
         return f"{self._prefix}.{next_nuid()}"
 
     def close(self, subject: str) -> None:
-        """Give a token back; what still arrives for it is dropped."""
+        """Close a subject for replies; messages that still arrive are dropped."""
         token = subject[self._skip :]
         self._handlers.pop(token, None)
         self._places.pop(token, None)
@@ -188,6 +191,7 @@ class Inbox:
             InvalidOptionError: the message is larger than the server takes.
             ConnectionLostError: the connection broke; whether the request arrived is unknown.
             PermissionDeniedError: publishing there is not allowed.
+            ReentrantCallError: as :meth:`start`.
         """
         return self.start(subject, payload, header=header).result(timeout)
 
@@ -195,7 +199,10 @@ class Inbox:
         """Publish a request, and wait later; to be closed, or its result taken, in any case.
 
         Raises:
-            InvalidNameError, InvalidOptionError, ConnectionLostError: as :meth:`request`.
+            InvalidNameError, InvalidOptionError: as :meth:`request`.
+            ConnectionLostError: there is no connection.
+            ReentrantCallError: this is a signal handler or a finalizer that interrupts a call of
+                the same connection.
         """
         raw, session = check_subject(subject), self._session
         # Checked here, too: most requests are spared the call.
@@ -217,11 +224,14 @@ class Inbox:
     def start_piggybacked(
         self, subject: str, payload: Buffer, *, header: bytes = b""
     ) -> PendingReply:
-        """Start a request, as :meth:`start`, that travels with whatever is sent next.
+        """Start a request, as :meth:`start`, that is sent together with whatever is sent next.
 
-        A system call and a change of threads less. What is sent next should come soon, from this
-        thread; :meth:`PendingReply.flush_piggybacked` is for the case that it does not. A large
-        one is sent at once.
+        That saves a system call and a change of threads. Something should be sent soon, by this
+        thread; where it is not, :meth:`PendingReply.flush_piggybacked` sends the request. A request
+        with a large payload is sent at once.
+
+        Raises:
+            As :meth:`start`.
         """
         raw, session = check_subject(subject), self._session
         if len(payload) + len(header) > session.max_payload:  # as in start

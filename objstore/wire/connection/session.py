@@ -46,7 +46,7 @@ from objstore.wire.connection.dial import (
     error_of,
     no_connection,
 )
-from objstore.wire.connection.outages import HASTY, Hearer, Outages
+from objstore.wire.connection.outages import HASTY, Listener, Outages
 from objstore.wire.connection.outbox import Outbox
 from objstore.wire.connection.servers import ServerPool
 from objstore.wire.connection.subscribing import Subscribing
@@ -76,7 +76,7 @@ class Session(Subscribing):
         reconnect_timeout: how long an operation waits for a lost connection, in seconds.
         ping_interval: after how much silence the server is asked for a sign of life, in
             seconds; after twice that without one it counts as lost.
-        hearer: is told of losses and returns; None: nobody is.
+        listener: is called when the connection is lost and when it is back; None: there is none.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class Session(Subscribing):
         *,
         reconnect_timeout: float,
         ping_interval: float,
-        hearer: Hearer | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._pool = pool
-        self._outages = Outages(hearer, reconnect_timeout)
+        self._outages = Outages(listener, reconnect_timeout)
         self._options = options
         self._reconnect_timeout = reconnect_timeout
         self._ping_interval = ping_interval
@@ -179,7 +179,7 @@ class Session(Subscribing):
                 raise
 
     def close(self, timeout: float = 2.0) -> None:
-        """End the session, wake who waits, and wait for the reader, but for no blocked writer."""
+        """End the session, wake all that wait, and wait up to ``timeout`` s for the reader."""
         with self._lock:
             if self._ended is not None:
                 return
@@ -255,9 +255,11 @@ class Session(Subscribing):
         self.waiting.leave(waiting)
 
     def ping(self, timeout: float) -> None:
-        """Send a PING and wait for its PONG: all that was sent before has been received.
+        """Send a PING and wait for its PONG: the server has received all that was sent before.
 
-        Raises: RequestTimeoutError, ConnectionLostError.
+        Raises:
+            RequestTimeoutError: no PONG came in time.
+            ConnectionLostError, ReentrantCallError: as :meth:`transmit`.
         """
         signal = Signal()
         try:

@@ -50,14 +50,14 @@ class Subscription:
             limit; None: ``handler`` is called with each.
         limit: how many messages it is for, from its beginning; None: any number.
         replies: whether it is an inbox, to which the replies to all requests come.
-        place: where the payload of a large message shall land, by its subject, header block and
-            size; None: anywhere.
+        place: returns the memory to receive the payload of a large message into, by its subject,
+            header block and size; None: any memory.
         received: how many messages have come.
         announced: whether the present server was told of it.
-        denied: why the present server does not let it be; of an inbox, in the words of whoever
-            awaits a reply.
+        denied: the error with which the present server has refused it; of an inbox, the error for
+            requests whose replies cannot come; None: it was not refused.
         ended: whether it was removed; it is not added again.
-        refused: called with that, by the reader thread; None: nobody waits for it.
+        refused: called by the reader thread with the error of a refusal; None: nothing is.
     """
 
     __slots__ = (
@@ -200,7 +200,7 @@ class Subscriptions:
         return no_replies
 
     def place(self, sid: int, subject: str, header: bytes, size: int) -> memoryview | None:
-        """Return where the payload of a large message shall land; None: anywhere."""
+        """Return the memory to receive the payload of a large message into; None: any."""
         subscription = self._by_sid.get(sid)
         if subscription is None or subscription.place is None:
             return None
