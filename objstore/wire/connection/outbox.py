@@ -196,7 +196,7 @@ class Outbox:
         return True
 
     def flush_piggybacked(self) -> None:
-        """Send what was to go along with something else, if it has not gone. Never fails."""
+        """Send the requests that wait for what is sent next. Never fails."""
         link = self.link
         if self.handed_over and not self._sending and link is not None and not self.is_reentrant():
             # A write without parts: it takes along whatever waits.

@@ -333,7 +333,7 @@ class PendingReply:
         )
 
     def flush_piggybacked(self) -> None:
-        """Send the request now, if it still waits for something to go along with. Never fails."""
+        """Send the request now, if it still waits for what is sent next. Never fails."""
         # Where it was answered, others may go on waiting.
         if self._session.out.handed_over and self._message is None and self.error is None:
             self._session.flush_piggybacked()

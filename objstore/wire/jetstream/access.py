@@ -1,9 +1,9 @@
-"""The ways to read a bucket's messages: which there are is learned on the way.
+"""The ways to read the messages of a bucket's stream; which of them work is learned by trying.
 
 Direct gets cost least, where the bucket allows them and the user may ask. Batches of them need
 server 2.11, and an account that gets all answers of a request: JetStream of another account that
-was imported as a service with single responses gives the first one only. What is left is asked of
-the stream's leader, message by message. What is not to be had is not asked for a second time.
+was imported as a service with single responses gives the first one only. Where neither works, the
+stream's leader is asked, message by message. A way that does not work is not tried again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from objstore.wire.jetstream.reads import Way, read_of_subject, read_request
 
 __all__ = ["BEYOND", "Access", "PendingRead"]
 
-#: After so many seconds without a second answer it is asked whether there will be one. In a
-#: cluster a follower may be that slow while others answer.
+#: After so many seconds without a second answer to a request, another request tells whether there
+#: will be one. (In a cluster a follower may be that slow while others answer.)
 QUIET, QUIET_CLUSTER = 0.1, 0.5
 
 #: There is never a message of this number: who asks for it gets a short answer.
@@ -51,7 +51,7 @@ class Batch(Protocol[_T]):
     count: int
 
     def next(self, timeout: float, /) -> _T | None:
-        """Return what comes next; None: nothing in so many seconds."""
+        """Return the next answer, or answers; None: none came within ``timeout`` seconds."""
 
 
 class Access:
@@ -65,12 +65,12 @@ class Access:
     Attributes:
         stream: as given.
         direct: whether the stream answers direct gets.
-        single: whether only the first of several answers arrives.
+        single: whether only the first of several answers to a request arrives.
         may_purge: whether this user may purge; None: that is not known yet.
         commits: whether this user is known to be allowed to store records.
-        proved: whether the rights that a put needs have been looked at.
-        denied: the ways that this user may not take.
-        direct_get: what the subject of a direct get begins with; a message's subject follows.
+        proved: whether the rights that a put needs have been checked.
+        denied: the ways that this user is not allowed to use.
+        direct_get: the beginning of a direct get's subject; a message's subject follows.
     """
 
     def __init__(
@@ -372,7 +372,7 @@ class PendingRead:
             self._ask(self._jetstream.connection.inbox.start)
 
     def flush_piggybacked(self) -> None:
-        """Send the question now, if it waits for something to go along with. Never fails."""
+        """Send the request now, if it still waits for what is sent next. Never fails."""
         self._pending.flush_piggybacked()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""JetStream's answers: acknowledgements, messages read, errors; and those that are awaited."""
+"""JetStream's answers: acknowledgements, messages read, errors."""
 
 from __future__ import annotations
 
@@ -208,7 +208,14 @@ def direct_error(message: Message, what: str) -> ObjStoreError:
 
 
 class PendingAck:
-    """A publish under way; to be closed, or its result taken, in any case."""
+    """A publish under way; to be closed, or its result taken, in any case.
+
+    Arguments:
+        pending: the reply that is waited for.
+        what: was attempted, to begin an error's message with.
+        facts: attributes for the error, if it is one.
+        timeout: for the acknowledgement, in seconds.
+    """
 
     def __init__(
         self, pending: PendingReply, what: str, facts: Mapping[str, str], timeout: float

@@ -173,7 +173,7 @@ class JetStream:
             repeat: whether the call may be made again when no answer came.
 
         Returns:
-            The JSON that came.
+            The answer's JSON.
 
         Raises:
             NoRespondersError: JetStream is not enabled for this account, or its servers are
@@ -229,10 +229,10 @@ class JetStream:
         """Repeat a question that changes nothing, where its failure may pass.
 
         Arguments:
-            subject, payload: the request's.
+            subject, payload: of the request.
             parse: reads the answer.
-            failed: what became of it at first.
-            begun: when that was asked.
+            failed: the error that the first attempt ended in.
+            begun: when that began, by ``time.monotonic``.
 
         Raises:
             ObjStoreError: the failure does not pass, or has not passed in time.
@@ -240,7 +240,7 @@ class JetStream:
         waits = self.waits(begun)
         wait, violations = next(waits, self.timeout), 0
         while True:
-            # Asking again helps against neither: the client is closed, or nobody listens.
+            # Asking again helps neither where the client is closed nor where nobody listens.
             if isinstance(failed, (ConnectionClosedError, NoRespondersError)):
                 raise failed
             if isinstance(failed, ConnectionLostError):
@@ -293,7 +293,7 @@ class JetStream:
         return self.call(f"STREAM.INFO.{stream}", request, f"stream {stream}")
 
     def stream_info_now(self, stream: str) -> dict[str, Any] | None:
-        """Return :meth:`stream_info`, asked once; None where nobody says so in a second.
+        """Return :meth:`stream_info`, asked for once; None: no answer came within a second.
 
         Raises:
             BucketNotFoundError: there is none.
@@ -310,7 +310,10 @@ class JetStream:
         return None
 
     def start_stream_info(self, stream: str) -> PendingReply:
-        """Ask for :meth:`stream_info` along with what is sent next; for :func:`parse_answer`."""
+        """Ask for :meth:`stream_info` together with what is sent next.
+
+        :func:`parse_answer` reads the reply.
+        """
         return self.connection.inbox.start_piggybacked(f"{self.prefix}.STREAM.INFO.{stream}", b"")
 
     def stream_create(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -327,7 +330,8 @@ class JetStream:
         """Change a stream's configuration.
 
         Raises:
-            BucketNotFoundError, BucketConfigError; and as :meth:`call`.
+            BucketNotFoundError: there is none.
+            BucketConfigError: the server refuses the configuration; and as :meth:`call`.
         """
         name = config["name"]
         return self.call(f"STREAM.UPDATE.{name}", config, f"changing stream {name}")
@@ -348,7 +352,8 @@ class JetStream:
             How many there were.
 
         Raises:
-            BucketNotFoundError, BucketSealedError; and as :meth:`call`.
+            BucketNotFoundError: there is no such stream.
+            BucketSealedError: nothing of it can be removed; and as :meth:`call`.
         """
         request: dict[str, Any] = {"filter": subject}
         if up_to is not None:
@@ -361,7 +366,7 @@ class JetStream:
         return f"{self.prefix}.STREAM.PURGE.{stream}"
 
     def start_purging_nothing(self, stream: str) -> PendingReply:
-        """Ask along with what is sent next for a purge that cannot be; to be closed.
+        """Request, together with what is sent next, a purge that the stream refuses; to be closed.
 
         Whoever may not purge is refused by the server connected to, before it answers anything
         that is asked later. A stream refuses a purge with both a sequence and a number to keep.
@@ -373,7 +378,8 @@ class JetStream:
         """Remove one message; one that is gone already is fine.
 
         Raises:
-            BucketNotFoundError, BucketSealedError; and as :meth:`call`.
+            BucketNotFoundError: there is no such stream.
+            BucketSealedError: nothing of it can be removed; and as :meth:`call`.
         """
         # no_erase: the server need not overwrite the message before it lets go of it.
         request = {"seq": sequence, "no_erase": True}

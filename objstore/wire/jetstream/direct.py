@@ -21,9 +21,10 @@ __all__ = [
     "position",
 ]
 
-#: A batch may bring so many times its ``max_bytes``, and this; a message counts with an overhead.
+#: The most bytes that are accepted of a batch: so many times its ``max_bytes``, and some more. Each
+#: message counts with its headers and an overhead.
 FACTOR, LEAST, OVERHEAD = 4, 256 << 10, 64
-UNSAID = 64 << 20  # where a request has none
+UNSAID = 64 << 20  # in place of max_bytes, where a request has none
 
 #: How many messages of a page are handed on at once.
 PART = 64
@@ -65,9 +66,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _allowance(request: BatchRequest) -> int:
-    """Return how much a batch may bring: a server that sends on is not to fill the memory.
+    """Return the most bytes that are accepted of a batch, lest a broken server fills the memory.
 
-    Generous, since servers count otherwise: the headers that they add are not in ``max_bytes``.
+    It is generous: what servers count for ``max_bytes`` does not include the headers that they add.
     """
     return FACTOR * (request.max_bytes or UNSAID) + LEAST
 

@@ -23,8 +23,8 @@ def purge_each(
         stream: the stream that they are in.
         subjects: not too many at a time, as their requests are sent together.
 
-    Returns:
-        Each subject with what went wrong; None: its messages are gone.
+    Yields:
+        Each subject with the error that its purge ended in; None: its messages are gone.
     """
     target = jetstream.purge_subject(stream)
     under_way: list[tuple[str, PendingReply | ObjStoreError]] = []

@@ -29,9 +29,11 @@ EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 #: The header block of what replaces a subject's last message, by the sequence of that.
 ROLLUP_OVER = f"NATS/1.0\r\n{ROLLUP}: sub\r\n{EXPECTED_LAST_SUBJECT_SEQUENCE}: %d\r\n\r\n".encode()
 MESSAGE_TTL = "Nats-TTL"
-#: Few header blocks have it, and the search for its value costs four times as much.
+#: What a header block with a life time contains. Few have one, and the search for its value costs
+#: four times as much as the search for this.
 TTL_MARK = b"\r\nNats-TTL:"
-#: The same again, for the server changes that one where its delete markers live longer.
+#: The life time once more, in a header of our own: the server changes ``Nats-TTL`` where its delete
+#: markers live longer.
 STATED_TTL = "Objstore-TTL"
 _EXPECTED = EXPECTED_LAST_SUBJECT_SEQUENCE.encode()
 
@@ -66,7 +68,7 @@ def duration_text(duration: timedelta) -> str:
 
 
 def stored_ttl(duration: timedelta) -> timedelta:
-    """Return the life time that the server is told, and tells, where this one is asked for."""
+    """Return the life time that a message gets: whole seconds, rounded up, at least one."""
     return timedelta(seconds=_whole_seconds(duration))
 
 

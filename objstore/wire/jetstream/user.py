@@ -30,7 +30,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class User:
-    """What is known of the user's rights: asked along with something else, never waited for.
+    """The user's rights, as far as they are known; the answer is never waited for.
 
     Arguments:
         connection: the user's connection.
@@ -47,7 +47,7 @@ class User:
         self._reply = ""  # where the answer goes, once it was asked
 
     def ask(self) -> None:
-        """Ask for the rights along with whatever is sent next, unless that was done."""
+        """Ask for the rights together with whatever is sent next, unless they were asked for."""
         if self._reply:
             return
         connection = self._connection
