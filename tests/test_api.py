@@ -187,6 +187,7 @@ HARMLESS = {
     "LocalServer.kill",
     "LocalServer.stop",
     "ObjectInfo.with_changes",
+    "ObjectWriter.after_fork",
     "Watcher.stop",
 }
 

@@ -16,8 +16,9 @@ from objstore.errors import InvalidPayloadError, ObjStoreError, ReentrantCallErr
 from objstore.model.described_later import HeadersOption, MetadataOption, SaidAtCommit
 from objstore.model.objects import ObjectInfo
 from objstore.put.buffers import flat_view, is_immutable
-from objstore.put.upload import Put
+from objstore.put.upload import Put, forked_error
 from objstore.uncopied import Uncopied
+from objstore.wire.connection import forks
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,6 +38,9 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
     nothing is stored, and every further call says so, :meth:`close` and the end of the with-block
     too, and however often; only :meth:`discard` ends it without an error. Data of a wrong type are
     refused before any of them is taken: such a file goes on.
+
+    It belongs to the process that opened it. In a forked child its copy stores and removes nothing,
+    and says so when it is written or closed.
 
     Memory: one chunk, and the window of an upload (8 MiB).
 
@@ -70,6 +74,15 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         self._about = about(bucket=bucket, name=name)
         self._error: BaseException | None = None  # the first, after which nothing can be stored
         self._lock = threading.RLock()  # one call at a time; reentrant: it knows its owner
+        self._is_inherited = False
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Be a file that has failed, in a forked child: the upload is the parent's."""
+        self._lock = threading.RLock()  # another thread may have held it
+        if not self.closed and self._error is None:
+            self._is_inherited = self._aborted = True  # so nothing is removed, either
+            self._error = forked_error(self._bucket, self._name)
 
     @property
     def name(self) -> str:
@@ -277,6 +290,8 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         In place of one that is not the package's own, a Ctrl-C say, an ObjStoreError is raised.
         """
         message = f"{self._name!r} is not stored, since writing it failed before: "
+        if self._is_inherited:
+            message = ""
         if not isinstance(first, ObjStoreError):
             text = str(first) or type(first).__name__
             raise ObjStoreError(message + text, bucket=self._bucket, name=self._name) from first

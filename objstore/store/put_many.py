@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from objstore.put import one_object
 from objstore.put.one_object import OneChunk
 from objstore.put.options import Payload
 from objstore.put.source import Source
-from objstore.put.upload import Put
+from objstore.put.upload import Put, forked_error
 from objstore.store.handle import BucketHandle
 from objstore.wire.codec.protocol import Buffer
 from objstore.wire.jetstream.api import JetStream
@@ -203,6 +204,7 @@ class _UnderWay:
         self._bytes = 0
         self._published = 0  # of the puts
         self._failure: Exception | None = None  # of the first that is not published, or not stored
+        self._process = os.getpid()
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
@@ -215,8 +217,19 @@ class _UnderWay:
             puts >= AHEAD or self._bytes > AHEAD_BYTES or (self._failure is not None and puts > 0)
         )
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child, where the iterable's code can be: the parent goes on."""
+        return self._process != os.getpid()
+
+    def _check_process(self, put: AnyPut) -> None:
+        """Refuse to go on in a forked child."""
+        if self.is_inherited:
+            raise forked_error(put.described.bucket, put.described.name)
+
     def add(self, put: AnyPut, size: int) -> None:
         """Add one more put, of so many bytes."""
+        self._check_process(put)
         self._puts.append((put, size))
         self._names.add(put.described.name)
         self._bytes += size
@@ -242,12 +255,13 @@ class _UnderWay:
         Raises:
             Exception: it could not be.
         """
+        put, size = self._puts[0]
+        self._check_process(put)
         # Not one by one: so many go in one system call.
         if self._published <= PUBLISHED - GATHERED:
             self._publish()
         if self._failure is not None and not self._published:
             raise self._failure
-        put, size = self._puts[0]
         try:
             with _about(put):
                 self.stored.append(put.commit())
@@ -300,7 +314,8 @@ class _UnderWay:
         try:
             yield
         except Exception:
-            self.finish()
+            if not self.is_inherited:
+                self.finish()
             raise
 
     def abort(self) -> None:
@@ -308,6 +323,8 @@ class _UnderWay:
 
         Where the server does not answer, this ends after one patience, not one for each.
         """
+        if self.is_inherited:
+            return
         self.send()
         deadline = time.monotonic() + self._jetstream.patience
         left = 0
