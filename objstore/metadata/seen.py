@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from objstore.wire.connection import forks
+
 __all__ = ["NamesByNuid", "TombstonesSeen"]
 
 
@@ -12,11 +14,16 @@ class TombstonesSeen:
     """The tombstones of a full bucket; see :mod:`objstore.metadata.tombstones`."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # a signal handler may interrupt its holder
+        self.after_fork()
+        forks.register(self)
         self.next = 1  # the first sequence not looked at
         self.found: deque[tuple[str, int]] = deque()  # names and revisions, the oldest first
         self.elsewhere: set[str] = set()  # names that older clients stored under other subjects
         self.rounds = 0  # in which some were removed
+
+    def after_fork(self) -> None:
+        """Begin with a free lock in a forked child; what was seen is as good there."""
+        self.lock = threading.RLock()  # a signal handler may interrupt its holder
 
 
 class NamesByNuid:
@@ -27,10 +34,15 @@ class NamesByNuid:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.after_fork()
+        forks.register(self)
         self.next = 1  # the first sequence not looked at
         self._names: dict[str, str] = {}  # a nuid has one name, nearly always
         self._others: dict[str, set[str]] = {}
+
+    def after_fork(self) -> None:
+        """Begin with a free lock in a forked child; what was seen is as good there."""
+        self.lock = threading.RLock()
 
     def add(self, nuid: str, name: str) -> None:
         """Note that a name's record has a nuid."""
