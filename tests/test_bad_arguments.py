@@ -215,6 +215,7 @@ def test_descriptions(act: str, silent: ObjectStore) -> None:
 OPTIONS: list[dict[str, Any]] = [
     *({"chunk_size": size} for size in (0, -1, 1.5, True, "1")),
     *({"ttl": ttl} for ttl in (0, 0.5, -1, "1h", True, float("nan"), timedelta(0))),
+    *({"ttl": ttl} for ttl in (timedelta.max, timedelta(days=293 * 365), 1e11, float("inf"))),
     *({"timeout": timeout} for timeout in (0, -1, "1", float("nan"), True)),
     *({"progress": progress} for progress in (3, "bar")),
 ]

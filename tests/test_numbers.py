@@ -180,3 +180,24 @@ def test_what_numbers_are() -> None:
     assert to_seconds(-(10**400)) == float("-inf")
     bool_ = type("bool_", (), {"__index__": lambda _: 1, "__float__": lambda _: 1.0})
     assert (to_whole(bool_()), to_seconds(bool_())) == (None, None)  # as numpy's
+
+
+@pytest.mark.parametrize("timeout", [1e20, float("inf"), timedelta.max])
+def test_a_time_out_that_no_clock_counts(timeout: Any, store: ObjectStore) -> None:
+    """It is eleven days, as everywhere else."""
+    store.put("x", b"1", timeout=timeout)
+    store.put("x", iter([b"1", b"2"]), timeout=timeout)
+    with store.open("y", "wb", timeout=timeout) as file:
+        file.write(b"3")
+    assert [info.size for info in store.put_many([("z", b"4")], timeout=timeout)] == [1]
+    assert store.read_bytes("x") == b"12"
+
+
+@pytest.mark.needs_server("2.11")
+def test_the_longest_life(store: ObjectStore) -> None:
+    """The server counts nanoseconds, and chunks live longer than their object."""
+    longest = timedelta(days=292 * 365)
+    assert store.put("x", iter([b"1"]), ttl=longest).ttl == longest
+    assert [info.ttl for info in store] == [longest]
+    with pytest.raises(InvalidOptionError, match="at most 292 years"):
+        store.put("x", b"1", ttl=longest + timedelta(days=366))

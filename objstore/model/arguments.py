@@ -6,7 +6,6 @@ Of numbers and texts at large :mod:`objstore.wire.connection.arguments` knows.
 from __future__ import annotations
 
 import enum
-import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -22,7 +21,7 @@ from objstore.model.objects import (
     new_info,
     options_for,
 )
-from objstore.wire.connection.arguments import to_seconds, to_timedelta, to_whole, whole
+from objstore.wire.connection.arguments import seconds, to_seconds, to_timedelta, to_whole, whole
 
 __all__ = [
     "UNSET",
@@ -55,6 +54,9 @@ _NOT_ON_ONE_LINE = re.compile("[\r\n\0]")
 
 #: Seconds that fit as nanoseconds into the server's 64 bits.
 LONGEST = (1 << 63) // 1_000_000_000
+
+#: Of an object: 170 days less, for its chunks live longer by the time of its upload.
+LONGEST_LIFE = timedelta(days=292 * 365)
 
 
 class Unset:
@@ -325,23 +327,20 @@ def check_timeout(timeout: float | timedelta | None) -> float | None:
     Raises:
         InvalidOptionError: it is not a number of seconds above zero.
     """
-    if timeout is None:
-        return None
-    number = to_seconds(timeout)
-    if number is None or not 0 < number < math.inf:
-        raise InvalidOptionError(f"timeout is {timeout!r}; it must be seconds, more than none")
-    return number
+    return None if timeout is None else seconds("timeout", timeout)
 
 
 def _life_time(ttl: timedelta | float) -> timedelta:
     """Check an object's life time.
 
     Raises:
-        InvalidOptionError: it is not a timedelta or a number of seconds, or below one second.
+        InvalidOptionError: it is not a timedelta or a number of seconds, below one second, or more
+            than the server counts.
     """
     duration = to_timedelta(ttl)
-    if duration is None:
-        raise InvalidOptionError(f"ttl is {ttl!r}; it must be a timedelta or seconds")
+    if duration is None or duration > LONGEST_LIFE:
+        what = "it must be a timedelta or seconds, of at most 292 years"
+        raise InvalidOptionError(f"ttl is {ttl!r}; {what}")
     # Nats-TTL counts whole seconds (ADR-43).
     if duration < timedelta(seconds=1):
         raise InvalidOptionError(f"ttl is {ttl!r}; the least is one second")
