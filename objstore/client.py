@@ -137,7 +137,7 @@ class Client(Uncopied):
         """Open a bucket, and create it if it does not exist.
 
         Arguments:
-            name: the bucket's name: letters, digits, dash and underscore.
+            name: the bucket's name: letters, digits, dash and underscore, at most 251.
             create: False: only one that exists.
             consistency: ``"strong"``: metadata are read from the stream's leader, so what was
                 written is seen; ``"eventual"``: from any replica.

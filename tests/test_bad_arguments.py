@@ -157,7 +157,8 @@ def test_names_of_buckets(silent: ObjectStore, far_client: Client) -> None:
             ObjectMeta("l", options=ObjectMetaOptions(ObjectLink(name, "x")))
         ),
     ]
-    for act, name in itertools.product(acts, ["", "a b", "a.b", "ä", ">", "*", "a\r\n", b"b", 1]):
+    names = ["", "a b", "a.b", "ä", ">", "*", "a\r\n", b"b", 1, "x" * 252, "x" * 5000]
+    for act, name in itertools.product(acts, names):
         check_refused(act, silent, name, error=(InvalidNameError, InvalidOptionError))
 
 

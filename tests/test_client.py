@@ -735,3 +735,15 @@ def test_a_client_connects_its_connection(server: LocalServer) -> None:
     assert (connected, connection.is_connected) == (True, False)
     with Connection(server.url) as another, Client(another) as client:
         assert client.connection.session is another.session
+
+
+def test_the_longest_name_of_a_bucket(client: Client) -> None:
+    """It works throughout, though each subject has it."""
+    store = client.object_store("x" * 251)
+    try:
+        store.put("a" * 1000, b"1")
+        assert [info.name for info in store] == ["a" * 1000]
+        assert store.delete("a" * 1000) is True
+        assert [status.bucket for status in client.list_stores()].count(store.name) == 1
+    finally:
+        assert client.delete_store(store.name) is True

@@ -57,12 +57,15 @@ DEFAULT_CHUNK_SIZE = 128 << 10
 #: exact check is made when the line is written.
 MAX_NAME = 2900
 
+#: The longest bucket name: with the four characters before it, nats-server's longest stream name.
+MAX_BUCKET = 255 - 4
+
 
 # --- names and subjects
 
 
 def check_bucket_name(bucket: str) -> str:
-    """Check a bucket's name: letters, digits, dash and underscore (ADR-20, ADR-6).
+    """Check a bucket's name: letters, digits, dash and underscore (ADR-20, ADR-6), at most 251.
 
     Raises:
         InvalidNameError: it is not.
@@ -74,6 +77,9 @@ def check_bucket_name(bucket: str) -> str:
             f"{bucket!r} cannot be a bucket's name: it takes letters A-Z and a-z, digits, - and _",
             bucket=bucket,
         )
+    if len(bucket) > MAX_BUCKET:
+        what = f"{len(bucket)} characters cannot be a bucket's name: {MAX_BUCKET} are possible"
+        raise InvalidNameError(what, bucket=bucket)
     return bucket
 
 
