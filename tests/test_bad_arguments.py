@@ -227,7 +227,8 @@ def test_options(act: str, silent: ObjectStore) -> None:
     for options in OPTIONS:
         check_refused(DESCRIBING[act], silent, **options)
     unknown = InvalidOptionError if act.startswith("open") else TypeError
-    check_refused(DESCRIBING[act], silent, error=unknown, unknown=1)
+    words = "open() for writing got" if act.startswith("open") else "'unknown'"
+    check_refused(DESCRIBING[act], silent, error=unknown, words=words, unknown=1)
 
 
 REVISED: dict[str, Callable[[ObjectStore, Any], object]] = {
@@ -279,6 +280,10 @@ def test_what_else_methods_take(silent: ObjectStore, tmp_path: Path) -> None:
         lambda store: store.download_file("x", tmp_path),
         lambda store: store.get_many("x"),
         lambda store: store.get_many(b"x"),  # type: ignore[arg-type]
+        lambda store: store.get_many(None),  # type: ignore[arg-type]
+        lambda store: store.delete_many(None),  # type: ignore[arg-type]
+        lambda store: store.update("x", "y"),  # type: ignore[arg-type]
+        lambda store: store.update("x", ObjectMeta("x"), new_name=""),
         lambda store: store.open("x", "rb", chunk_size=1),
         lambda store: store.watch(include_history=True, updates_only=True),
         lambda store: store.collect_garbage(min_age=-1),

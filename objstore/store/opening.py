@@ -115,8 +115,9 @@ def _describe(handle: BucketHandle, name: str, description: dict[str, Any]) -> O
     try:
         return describe(handle.name, name, **description)
     except TypeError as error:
-        # Python's own words for a keyword argument that describe does not have.
-        raise InvalidOptionError(f"open() for writing: {error}", name=name) from None
+        # Python's own words for a keyword argument that describe does not have, but for its name.
+        what = str(error).partition("() ")[2]
+        raise InvalidOptionError(f"open() for writing {what}", name=name) from None
 
 
 def _text_options(mode: str, **options: str | None) -> dict[str, Any] | None:

@@ -114,7 +114,7 @@ def _tell_retry(handle: BucketHandle, name: str, error: ObjStoreError) -> None:
 def get_many(handle: BucketHandle, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
     """Read whole objects, in the order of their names; links are followed."""
     # A name alone can be iterated, too: by letters.
-    if isinstance(names, (str, bytes)):
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         raise InvalidOptionError(f"names are an iterable of names, not {names!r} alone")
     return _each_content(handle, names)
 

@@ -11,7 +11,7 @@ from objstore.metadata.current import check_readable
 from objstore.metadata.links import follow
 from objstore.metadata.records import Records
 from objstore.metadata.rights import find_replaced
-from objstore.model.arguments import check_revision, given, redescribe
+from objstore.model.arguments import check_revision, given, instance_of, redescribe
 from objstore.model.objects import ObjectInfo, ObjectMeta, meta_subject
 from objstore.progress import NO_PROGRESS, Bar
 from objstore.put.one_object import begin_put, chunk_size_of
@@ -75,7 +75,8 @@ def update(
         changes: as :func:`~objstore.model.arguments.redescribe` takes them.
     """
     if meta is not None:
-        new_name = new_name or meta.name
+        instance_of("meta", ObjectMeta, meta)
+        new_name = meta.name if new_name is None else new_name
         changes = {said: given(value, getattr(meta, said)) for said, value in changes.items()}
     if_revision = check_revision(if_revision)
 
