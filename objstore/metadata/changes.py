@@ -17,6 +17,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 
 from objstore.errors import (
+    BucketNotFoundError,
     LinkError,
     ObjectChangedError,
     ObjectCorruptError,
@@ -397,7 +398,10 @@ def link_to(records: Records, link: ObjectLink, name: str) -> None:
     """
     check_bucket_name(link.bucket)
     if link.name is None:
-        records.jetstream.stream_info(stream_name(link.bucket))
+        try:
+            records.jetstream.stream_info(stream_name(link.bucket))
+        except BucketNotFoundError as error:
+            raise records.of(link.bucket).no_bucket() from error
         return
     target = records.of(link.bucket).read(link.name)
     if target is None or target.deleted:

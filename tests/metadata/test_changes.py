@@ -398,8 +398,9 @@ def test_what_can_be_linked_to(store: ObjectStore, other: ObjectStore) -> None:
             other.link("new", target)
     with pytest.raises(BucketNotFoundError):
         store.link("new", ("no-such-bucket", "x"))
-    with pytest.raises(BucketNotFoundError):
+    with pytest.raises(BucketNotFoundError, match="there is no bucket no-such-bucket") as caught:
         store.link_store("new", "no-such-bucket")
+    assert caught.value.bucket == "no-such-bucket"
     assert "new" not in store
     assert "new" not in other
 
