@@ -140,6 +140,10 @@ def test_names(act: str, silent: ObjectStore) -> None:
             check_refused(NAMED[act], silent, name, error=InvalidNameError)
 
 
+def test_what_cannot_be_a_name_is_not_in_there(silent: ObjectStore) -> None:
+    assert [name for name in NO_NAMES if name in silent] == []
+
+
 def test_names_of_buckets(silent: ObjectStore, far_client: Client) -> None:
     acts: list[Callable[[ObjectStore, Any], object]] = [
         lambda _, name: far_client.object_store(name),

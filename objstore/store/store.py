@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from objstore.errors import InvalidOptionError
+from objstore.errors import InvalidNameError, InvalidOptionError
 from objstore.model.arguments import UNSET, Unset
 from objstore.model.objects import Headers, ObjectInfo, ObjectMeta
 from objstore.put import one_object
@@ -76,8 +76,11 @@ class ObjectStore(Uncopied):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is an object of that name."""
-        # As in Python's containers, a value of another type is simply not there.
-        return isinstance(name, str) and self._handle.info(name) is not None
+        # As in Python's containers, what cannot be a name is simply not there.
+        try:
+            return isinstance(name, str) and self._handle.info(name) is not None
+        except InvalidNameError:
+            return False
 
     def __iter__(self) -> Iterator[ObjectInfo]:
         """List the objects, as :meth:`list`."""
