@@ -304,8 +304,8 @@ def test_what_else_methods_take(silent: ObjectStore, tmp_path: Path) -> None:
 
 
 BUCKET_OPTIONS: list[dict[str, Any]] = [
-    *({"max_bytes": value} for value in (0, "1", True, 1.5)),
-    *({"max_object_size": value} for value in (-5, "1", True)),
+    *({"max_bytes": value} for value in (0, "1", True, 1.5, 1 << 63)),
+    *({"max_object_size": value} for value in (-5, "1", True, 1 << 63)),
     *({"replicas": value} for value in (0, "1", True)),
     *({"storage": value} for value in ("tape", 1)),
     *({"ttl": value} for value in (-1, "1h", float("nan"), True, timedelta(-1))),

@@ -380,7 +380,7 @@ def positive(option: str, value: object) -> int:
     Raises:
         InvalidOptionError: it is no such number.
     """
-    return whole(option, value, "a positive whole number")
+    return whole(option, value, "a positive whole number of at most 63 bits", most=(1 << 63) - 1)
 
 
 def one_of(option: str, kind: type[enum.Enum], value: object) -> str:

@@ -308,4 +308,4 @@ def max_object_size(config: Mapping[str, Any]) -> int | None:
     metadata = config.get("metadata")
     text = metadata.get(MAX_OBJECT_SIZE) if isinstance(metadata, dict) else None
     # Anybody can write there: what is no number is no limit, not an error of each put.
-    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
+    return int(text) if text and re.fullmatch("[0-9]{1,19}", text) else None
