@@ -63,7 +63,7 @@ def put_link(
     if payload is not None:
         raise InvalidOptionError("a link has no payload", name=meta.name)
     options = meta.options or ObjectMetaOptions()
-    description.update(chunk_size=None, ttl=None)  # of what a link has not
+    description["chunk_size"] = None  # a link has no chunks
     finish = take_functions(description)
     described = describe(records.bucket, replace(meta, options=None), **description)
     described = described if finish is None else finish(described)
@@ -99,5 +99,7 @@ def store_link(
         options=ObjectMetaOptions(leads_to),
         mtime=datetime.now(timezone.utc),
     )
+    if info.ttl is not None:
+        records.known.allow_ttl()
     current = find_replaced(records, name, if_revision)
     return overwrite_link(records, info, current, fail_on_conflict=if_revision is not None)

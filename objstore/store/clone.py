@@ -57,7 +57,7 @@ def _copy_once(source: Records, info: ObjectInfo, target: BucketHandle) -> None:
     link = info.link
     if link.bucket == source.bucket:
         link = ObjectLink(target.name, link.name)
-    described = info.with_changes(bucket=target.name, revision=0, ttl=None)
+    described = info.with_changes(bucket=target.name, revision=0)
     store_link(target.records, info.name, link, described, None)
 
 

@@ -473,6 +473,27 @@ def test_a_name_that_an_object_takes_while_it_is_linked(
     assert store.read_bytes("l") == b"theirs"
 
 
+@pytest.mark.needs_server("2.11")
+def test_a_link_may_expire(store: ObjectStore, shared_client: Client) -> None:
+    """As any object that is put; and a change or a clone does not prolong its life."""
+    store.put("x", b"1")
+    options = ObjectMetaOptions(link=ObjectLink(store.name, "x"))
+    hour = timedelta(hours=1)
+    info = store.put(ObjectMeta("l", options=options), ttl=hour)
+    assert (info.ttl, info.link) == (hour, options.link)
+    assert store.info("l") == info
+    with pytest.raises(InvalidOptionError):
+        store.put(ObjectMeta("m", options=options), ttl=0)
+    clone = shared_client.clone_store(store.name, f"{store.name}-clone")
+    try:
+        for left in (store.update("l", description="d").ttl, clone.info("l").ttl):  # type: ignore[union-attr]
+            assert left is not None
+            assert timedelta() < left <= hour
+        assert (store.info("x").ttl, clone.info("x").ttl) == (None, None)  # type: ignore[union-attr]
+    finally:
+        shared_client.delete_store(clone.name)
+
+
 def test_links_to_buckets(store: ObjectStore, other: ObjectStore) -> None:
     info = store.link_store("directory", other)
     assert info.link == ObjectLink(other.name)
