@@ -311,6 +311,7 @@ BUCKET_OPTIONS: list[dict[str, Any]] = [
     *({"ttl": value} for value in (-1, "1h", float("nan"), True, timedelta(-1))),
     *({"compression": value} for value in ("zip", 7)),
     *({"metadata": value} for value in ({"a": 1}, {1: "a"}, ["a"], {"a": "\ud800"})),
+    *({"metadata": {key: "5"}} for key in ("_nats.level", "objstore.max_object_size")),
     *({"description": value} for value in (b"x", 1, "\ud800")),
     *({"placement": value} for value in ("east", 1)),
     *({"republish": value} for value in ("there.>", 1)),

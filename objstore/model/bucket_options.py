@@ -167,6 +167,8 @@ class BucketOptions:
         for key in pairs:
             if key.startswith(SERVER_METADATA):
                 raise InvalidOptionError(f"metadata has {key!r}; these keys are the server's own")
+        if MAX_OBJECT_SIZE in pairs:  # it would be the limit, and another one than was asked for
+            raise InvalidOptionError(f"metadata has {MAX_OBJECT_SIZE!r}; give max_object_size")
         if self.max_object_size is not None:
             pairs[MAX_OBJECT_SIZE] = str(positive("max_object_size", self.max_object_size))
         return pairs
