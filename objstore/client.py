@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from objstore.errors import (
     APIError,
@@ -18,7 +16,7 @@ from objstore.errors import (
     about,
 )
 from objstore.metadata.followed_buckets import FollowedBuckets
-from objstore.metadata.known_stream import KnownStream
+from objstore.metadata.known_stream import KnownStreams
 from objstore.metadata.records import Records
 from objstore.model.bucket_config import (
     BucketOptions,
@@ -90,11 +88,8 @@ class Client(Uncopied):
             timeout=connection.timeout,
             patience=connection.reconnect_timeout,
         )
-        # Of each bucket, as long as somebody holds it; made and found by one thread at a time.
-        self._known: WeakValueDictionary[str, KnownStream] = WeakValueDictionary()
+        self._known = KnownStreams(self._jetstream)
         self._followed = FollowedBuckets()  # for all holds on a bucket, short-lived ones too
-        # Reentrant: a signal handler may open a bucket, too.
-        self._lock = threading.RLock()
         connection.__enter__()  # a lazy one: this only has it connect at its next use
 
     def __enter__(self) -> Client:
@@ -170,10 +165,7 @@ class Client(Uncopied):
 
     def _store(self, name: str, config: Mapping[str, Any], consistency: str) -> ObjectStore:
         """Make the hold on a bucket that has these settings."""
-        with self._lock:
-            known = self._known.get(name)
-            if known is None:
-                known = self._known[name] = KnownStream(self._jetstream, name)
+        known = self._known.of(name)
         known.learn(config)
         handle = BucketHandle(
             self._jetstream,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from objstore.errors import (
     BucketConfigError,
@@ -18,10 +20,11 @@ from objstore.errors import (
 from objstore.model.bucket_config import max_object_size
 from objstore.model.objects import bucket_subjects, stream_name
 from objstore.model.unwritable import harm_of, refusal
+from objstore.wire.connection import forks
 from objstore.wire.connection.requests import PendingReply
 from objstore.wire.jetstream.api import JetStream, parse_answer
 
-__all__ = ["KnownStream", "PendingSettings"]
+__all__ = ["KnownStream", "KnownStreams", "PendingSettings"]
 
 #: How long the settings are used before they are asked for again, in seconds, since somebody else
 #: may change them. Asking with every put would take a third of the time of a small one.
@@ -271,6 +274,32 @@ class KnownStream:
                 name=name,
                 differences={"max_msg_size": (limit, -1)},
             )
+
+
+class KnownStreams:
+    """What a client knows of each bucket, as long as somebody holds it; for all threads.
+
+    Arguments:
+        jetstream: the account.
+    """
+
+    def __init__(self, jetstream: JetStream) -> None:
+        self._jetstream = jetstream
+        self._known: WeakValueDictionary[str, KnownStream] = WeakValueDictionary()
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Begin with a free lock in a forked child; what is known is as good there."""
+        self._lock = threading.RLock()  # a signal handler may open a bucket, too
+
+    def of(self, bucket: str) -> KnownStream:
+        """Return what is known of a bucket: one and the same for all who hold it."""
+        with self._lock:
+            known = self._known.get(bucket)
+            if known is None:
+                known = self._known[bucket] = KnownStream(self._jetstream, bucket)
+            return known
 
 
 class PendingSettings:
