@@ -1,4 +1,4 @@
-"""A forked child waits for no thread of its parent's."""
+"""A forked child waits for no thread of its parent's, and for no answer to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from objstore import Client, ObjectStore
+import objstore
+from objstore import Client, LocalServer, ObjectStore
 from objstore.metadata.tombstones import make_room
 from tests.support.waiting import PATIENCE
 
@@ -77,3 +78,36 @@ def test_a_thread_was_removing_tombstones(store: ObjectStore) -> None:
 
 def test_a_thread_was_opening_a_bucket(store: ObjectStore, client: Client) -> None:
     assert works(lambda: client.object_store(store.name), client._known._lock)
+
+
+READS: dict[str, Callable[[ObjectStore, list[str]], Iterator[object]]] = {
+    "list": lambda store, names: store.list(),
+    "get_many": lambda store, names: store.get_many(names),
+    "read_ranges": lambda store, names: store.read_ranges((name, 0, 9) for name in names),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_the_rest_of_a_read(read: str, server: LocalServer, store: ObjectStore) -> None:
+    """The child asks anew for what was under way, at once, whatever the time-out is."""
+    names = [f"n{number}" for number in range(300)]
+    store.put_many([(name, name.encode()) for name in names])
+    with objstore.connect(server.url, timeout=10 * PATIENCE) as client:
+        results = READS[read](client.object_store(store.name), names)
+        next(results)
+        assert works(lambda: len(list(results)) == 299, threading.Lock())
+        assert len(list(results)) == 299
+
+
+def test_what_a_child_closes_of_its_parents(client: Client) -> None:
+    """It closes nothing of its own: no token comes twice."""
+    inbox = client.connection.inbox
+    inherited = inbox.open(print)
+
+    def act() -> bool:
+        own = {inbox.open(print).rpartition(".")[2] for _ in range(1000)}
+        inbox.close(inherited)
+        return own <= inbox._handlers.keys()
+
+    assert works(act, threading.Lock())
+    inbox.close(inherited)

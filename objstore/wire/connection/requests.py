@@ -80,6 +80,9 @@ class Inbox:
         self._prefix = prefix
         # Of another class where it is observed: who observes nothing does not even pay for a look.
         self._new_reply: NewReply = new_reply or PendingReply
+        # In a forked child they go on: what is closed there of the parent's must not have the token
+        # of a request of the child's own.
+        self._tokens = itertools.count(1)
         self.after_fork()
         forks.register(self)
 
@@ -93,7 +96,6 @@ class Inbox:
         self._handlers: dict[str, Handler] = {}
         self._places: dict[str, PlaceOf] = {}
         self._run_handlers: dict[str, RunHandler] = {}
-        self._tokens = itertools.count(1)
 
     def open(
         self,

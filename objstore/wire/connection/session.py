@@ -488,9 +488,11 @@ class Session(Subscribing):
 
     def after_fork(self) -> None:
         """Leave the parent's connection alone, in a child: the next operation makes another."""
-        link, ended = self._link, self._ended
+        link, ended, inherited = self._link, self._ended, self.waiting
         self._prepare()
         self._ended = ended
+        # Else the rest of a listing waited, in the child, for what only the parent hears.
+        fail_all(inherited.empty(), ConnectionLostError("it is that of the process that forked"))
         if link is not None:
             # This process's copy of the descriptor alone; the parent's connection goes on.
             link.transport.close()
