@@ -492,7 +492,8 @@ class Session(Subscribing):
         self._prepare()
         self._ended = ended
         # Else the rest of a listing waited, in the child, for what only the parent hears.
-        fail_all(inherited.empty(), ConnectionLostError("it is that of the process that forked"))
+        lost = ConnectionLostError("the connection is that of the process that forked this one")
+        fail_all(inherited.empty(), lost)
         if link is not None:
             # This process's copy of the descriptor alone; the parent's connection goes on.
             link.transport.close()
