@@ -32,9 +32,7 @@ from objstore.wire.jetstream.api import JetStream, PendingAck
 from objstore.wire.jetstream.direct import BatchRequest, DirectPage
 from objstore.wire.jetstream.pages import all_subjects
 from objstore.wire.jetstream.reads import Way
-from objstore.wire.jetstream.stored_headers import (
-    parse_expected,
-)
+from objstore.wire.jetstream.stored_headers import parse_expected
 
 __all__ = ["PendingElsewhere", "Records"]
 

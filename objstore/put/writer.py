@@ -301,6 +301,7 @@ class ObjectWriter(Uncopied, io.BufferedIOBase):
         raise again from first
 
     def _end(self) -> None:
+        forks.forget(self)
         self.__class__ = _Closed
         super().close()
         self._resources.close()

@@ -11,7 +11,7 @@ import os
 import weakref
 from typing import Protocol
 
-__all__ = ["register"]
+__all__ = ["forget", "register"]
 
 
 class Forkable(Protocol):
@@ -28,6 +28,11 @@ _registered: weakref.WeakSet[Forkable] = weakref.WeakSet()
 def register(thing: Forkable) -> None:
     """Have ``thing.after_fork()`` called in every child, as long as the thing lives."""
     _registered.add(thing)
+
+
+def forget(thing: Forkable) -> None:
+    """Have it called no more. The end of the thing runs no code of the registry's then."""
+    _registered.discard(thing)
 
 
 def _after_fork_in_child() -> None:
