@@ -187,6 +187,13 @@ class about:  # noqa: N801 - reads as a word, like contextlib.closing
         error.__dict__.update(self._facts)
 
 
+def say_name(error: ObjStoreError) -> None:
+    """Begin an error's message with the name of the object concerned, unless it has the name."""
+    if error.name and repr(error.name) not in error.message:
+        error.message = error.line = f"{error.name!r}: {error.message}"
+        error.args = (error.message,)
+
+
 # --- objects
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from objstore.errors import InvalidOptionError, about
+from objstore.errors import InvalidOptionError, ObjStoreError, about, say_name
 from objstore.model.arguments import check_timeout, describe
 from objstore.model.described_later import take_functions
 from objstore.model.objects import DEFAULT_CHUNK_SIZE, ObjectInfo, ObjectMeta
@@ -76,8 +76,10 @@ def _store_all(handle: BucketHandle, start_next: Callable[[_UnderWay], bool]) ->
             if under_way.is_full:
                 under_way.make_room()
         under_way.finish()
-    except BaseException:
+    except BaseException as error:
         under_way.abort()
+        if isinstance(error, ObjStoreError):
+            say_name(error)  # of many objects a traceback shows none
         raise
     return under_way.stored
 

@@ -189,6 +189,7 @@ def test_a_bad_item(
     assert not orphans(shared_client, store)
     if error in (InvalidPayloadError, ObjectTooLargeError, PayloadFileError):
         assert getattr(caught.value, "name", None) == item[0]
+        assert str(caught.value).count(repr(item[0])) == 1
 
 
 @pytest.mark.parametrize("items", ["ab", b"ab", {"a": b"b"}, 5, None])
