@@ -35,12 +35,14 @@ def fsck(settings: Settings, words: tuple[str, ...]) -> None:
     else:
         for problem in report.problems:
             show.complain(f"{problem.name!r}: {problem.message}")
-        verdict = "all is well" if report.ok else f"{len(report.problems):,} problems"
-        show.note(f"{report.objects:,} objects ({show.human_size(report.bytes)}) read: {verdict}")
+        verdict = "all is well" if report.ok else show.counted(len(report.problems), "problem")
+        objects = show.counted(report.objects, "object")
+        show.note(f"{objects} ({show.human_size(report.bytes)}) read: {verdict}")
         if report.orphaned_chunks:
+            chunks = show.counted(report.orphaned_chunks, "chunk")
             show.note(
-                f"{report.orphaned_chunks:,} chunks are no object's, of a put under way or of a "
-                f"killed program; objstore gc {where.bucket} removes those"
+                f"{chunks} of no object, from a put under way or left by a killed program; "
+                f"objstore gc {where.bucket} removes what was left"
             )
     if not report.ok:
         raise click.exceptions.Exit(OTHER)

@@ -57,7 +57,9 @@ def rm(
                 continue
             # What was not named letter by letter may be more than was meant.
             if names and names != [each.name]:
-                settings.confirm(f"Delete {len(names):,} objects of {each}?", force=force)
+                settings.confirm(
+                    f"Delete {show.counted(len(names), 'object')} of {each}?", force=force
+                )
                 _delete_found(store, names, settings)
             elif names or each.name:
                 missing = not _delete(store, each.name, settings) or missing
@@ -159,7 +161,7 @@ def _question(client: objstore.Client, name: str) -> str:
     except objstore.BucketNotFoundError:
         return f"Delete bucket {name}, which is not there?"
     size = show.human_size(status.total_size or 0)
-    return f"Delete bucket {name} with its {status.size:,} objects ({size})?"
+    return f"Delete bucket {name} with its {show.counted(status.size or 0, 'object')} ({size})?"
 
 
 @command()
@@ -211,7 +213,7 @@ def gc(settings: Settings, bucket: str, min_age: float, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     # Else whoever has just been told of chunks by fsck wonders why none went.
     left = "; what is younger than --min-age stays" if min_age else ""
-    show.note(
-        f"{report.chunks:,} chunks of {len(report.nuids):,} uploads "
-        f"({show.human_size(report.bytes)}) and {report.tombstones:,} traces {would}removed{left}"
-    )
+    chunks, size = show.counted(report.chunks, "chunk"), show.human_size(report.bytes)
+    uploads = show.counted(len(report.nuids), "upload")
+    traces = show.counted(report.tombstones, "trace")
+    show.note(f"{chunks} of {uploads} ({size}) and {traces} {would}removed{left}")

@@ -189,7 +189,8 @@ def tree(settings: Settings, where: str, level: int | None) -> None:
         info.name[: at + 1] for info in objects for at, c in enumerate(info.name) if c == "/"
     }
     total = show.human_size(sum(info.size for info in objects))
-    show.line(f"{len(objects):,} objects in {len(folders):,} folders, {total}")
+    number, within = show.counted(len(objects), "object"), show.counted(len(folders), "folder")
+    show.line(f"{number} in {within}, {total}")
 
 
 def _as_tree(objects: Iterable[ObjectInfo], skipped: int) -> dict[str, Any]:

@@ -403,7 +403,7 @@ def instance_of(option: str, kind: type[T], value: object) -> T:
         InvalidOptionError: it is of another type.
     """
     if not isinstance(value, kind):
-        raise InvalidOptionError(f"{option} is {value!r}; it must be a {kind.__name__}")
+        raise InvalidOptionError(f"{option} is {value!r}; it must be of type {kind.__name__}")
     return value
 
 

@@ -103,7 +103,7 @@ def test_rmb(run: Run, process: Process, client: Client) -> None:
     client.object_store("rmb-1").put("a", b"x" * 2048)
     client.object_store("rmb-2")
     shown, code = on_terminal_with_answer(process, b"n\n", "rmb", "rmb-1")
-    assert b"Delete bucket rmb-1 with its 1 objects (2.0 KiB)?" in shown
+    assert b"Delete bucket rmb-1 with its 1 object (2.0 KiB)?" in shown
     assert code == 4
     assert client.object_store("rmb-1", create=False).name == "rmb-1"
     assert run("rmb", "rmb-1:a").exit_code == 2
@@ -128,11 +128,11 @@ def test_gc(run: Run, client: Client, store: ObjectStore) -> None:
     client.connection.ping()
     said = run("fsck", store.name).stdout.splitlines()
     assert said[0].endswith("all is well")
-    assert said[1].startswith("1 chunks are no object's")
+    assert said[1].startswith("1 chunk of no object")
     young = run("gc", store.name).stdout
     assert ("0 chunks" in young, "younger than --min-age stays" in young) == (True, True)
     dry = run("gc", store.name, "--min-age", "0", "--dry-run").stdout
-    assert dry.startswith("1 chunks of 1 uploads (100 B)")
+    assert dry.startswith("1 chunk of 1 upload (100 B)")
     assert dry.endswith("would be removed\n")
     fields = json.loads(run("gc", store.name, "--min-age", "0", "--json").stdout)
     assert (fields["chunks"], fields["nuids"]) == (1, ["LOST"])

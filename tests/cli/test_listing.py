@@ -80,7 +80,7 @@ def test_find(run: Run, filled: ObjectStore, words: list[str], found: list[str])
 @pytest.mark.leaves_chunks("the object's other chunks are left")
 def test_fsck(run: Run, client: Client, store: ObjectStore) -> None:
     info = store.put("docs/a.bin", b"x" * 5000, chunk_size=1000)
-    assert run("fsck", store.name).stdout == "1 objects (4.9 KiB) read: all is well\n"
+    assert run("fsck", store.name).stdout == "1 object (4.9 KiB) read: all is well\n"
     assert json.loads(run("fsck", store.name, "docs/a.bin", "--json").stdout)["ok"] is True
     client._jetstream.call(
         f"STREAM.MSG.DELETE.OBJ_{store.name}", {"seq": info.revision - 2}, "deleting"
@@ -88,7 +88,7 @@ def test_fsck(run: Run, client: Client, store: ObjectStore) -> None:
     result = run("fsck", store.name)
     assert result.exit_code == 4
     assert result.stderr.startswith("objstore: 'docs/a.bin': ")
-    assert result.stdout.endswith("1 problems\n")
+    assert result.stdout.endswith("1 problem\n")
     fields = json.loads(run("fsck", f"{store.name}:docs/a.bin", "--json").stdout)
     assert fields["problems"][0]["name"] == "docs/a.bin"
     assert run("fsck", f"{store.name}:none").exit_code == 1

@@ -63,6 +63,11 @@ FOLDER, LINK, BUCKET, DETAIL, GOOD, CHANGED, BAD = (
 )  # fmt: skip
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things: ``1 object``, ``2,000 objects``."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def line(text: str) -> None:
     """Print a line that was asked for.
 
