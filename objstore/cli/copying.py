@@ -164,8 +164,8 @@ def _run(words: tuple[str, ...], ends: list[Place | str], task: _Task, *, create
         )
     whole = True
     _expect_files(sources, task)
-    create = create or task.settings.embedded is not None
-    with open_buckets(task.settings, create=target if create else None) as bucket, task.bar:
+    made = target if task.settings.creates(asked=create) else None
+    with open_buckets(task.settings, create=made) as bucket, task.bar:
         for source in sources:
             if isinstance(source, Place):
                 done = _from_bucket(bucket, source, target, task)

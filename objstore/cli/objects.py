@@ -116,7 +116,7 @@ def put(
     planned = _plan(files, *_folder_and_name(place, name), recursive)
     options = {key: value for key, value in options.items() if value is not None}
     options.update(headers=_header_lists(headers))
-    create = create or settings.embedded is not None
+    create = settings.creates(asked=create)
     title = next(iter(planned)) if len(planned) == 1 else ""
     with settings.bucket(place.bucket, create=create) as store, settings.bar(title) as bar:
         # Once, before the first is sent: for the bar, and for what goes together.

@@ -118,6 +118,10 @@ class Settings:
             if getattr(self, name) is not None:
                 raise click.UsageError(f"{why}: it does not go together with --{name}")
 
+    def creates(self, *, asked: bool) -> bool:
+        """Tell whether a missing bucket is made: if --create asks for it, or it is --embedded."""
+        return asked or self.embedded is not None
+
     @property
     def bars(self) -> bool:
         """Whether progress bars are shown: to people only."""

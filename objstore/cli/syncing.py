@@ -85,8 +85,8 @@ def sync(
         raise click.UsageError("--watch goes on for ever: a plan (--dry-run) is made once")
     job = _job(settings, source, target, options)
     # A plan changes nothing, and so creates no bucket.
-    create = (create or settings.embedded is not None) and not dry_run
-    with open_buckets(settings, create=job.target if create else None) as bucket:
+    made = job.target if settings.creates(asked=create) and not dry_run else None
+    with open_buckets(settings, create=made) as bucket:
         if watch:
             _follow(job, bucket, max_delete)
             return
