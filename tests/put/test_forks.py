@@ -82,16 +82,21 @@ def test_a_file_whose_turn_somebody_has(store: ObjectStore) -> None:
     file.discard()
 
 
+def fork(ends: str) -> None:
+    """Fork; the child ends as it is told, or goes on, and the parent waits until it is over."""
+    child = os.fork()
+    if child == 0:
+        if ends != "goes on":
+            raise SystemExit if ends == "exits" else ArithmeticError
+    else:
+        assert os.waitpid(child, 0)[1] == 0
+
+
 @pytest.mark.parametrize("ends", ["exits", "raises", "goes on"])
 def test_a_payload_that_forks(ends: str, store: ObjectStore, shared_client: Client) -> None:
     def payload() -> Iterator[bytes]:
         yield DATA
-        child = os.fork()
-        if child == 0:
-            if ends != "goes on":
-                raise SystemExit if ends == "exits" else ArithmeticError
-        else:
-            assert os.waitpid(child, 0)[1] == 0
+        fork(ends)
         yield b"end"
 
     check(ends, lambda: store.put("x", payload(), chunk_size=1000))
@@ -104,12 +109,7 @@ def test_items_that_fork(ends: str, store: ObjectStore, shared_client: Client) -
     def items() -> Iterator[tuple[str, bytes]]:
         yield "a", b"1"
         yield "b", b"2"
-        child = os.fork()
-        if child == 0:
-            if ends != "goes on":
-                raise SystemExit if ends == "exits" else ArithmeticError
-        else:
-            assert os.waitpid(child, 0)[1] == 0
+        fork(ends)
         yield "c", b"3"
 
     check(ends, lambda: store.put_many(items()))
